@@ -1,0 +1,365 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Bundle is one immutable update of one app: where it comes from, its digest, and who signed it.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=otab,categories=ota
+// +kubebuilder:selectablefield:JSONPath=`.spec.app`
+// +kubebuilder:selectablefield:JSONPath=`.spec.version`
+// +kubebuilder:selectablefield:JSONPath=`.spec.digest`
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="App",type=string,JSONPath=`.spec.app`
+// +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.spec.version`
+// +kubebuilder:printcolumn:name="Size",type=integer,JSONPath=`.status.artifact.size`
+// +kubebuilder:printcolumn:name="Signed-By",type=string,JSONPath=`.status.verifications[*].authority`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Bundle struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what the author says of the update. It cannot be changed, but for revoked.
+	// +required
+	Spec BundleSpec `json:"spec,omitzero"`
+
+	// status is what the manager found out.
+	// +optional
+	Status BundleStatus `json:"status,omitzero"`
+}
+
+// BundleList is a list of Bundle.
+//
+// +kubebuilder:object:root=true
+type BundleList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items of the list.
+	Items []Bundle `json:"items"`
+}
+
+// BundleSpec is what the author says of an update.
+//
+// +kubebuilder:validation:XValidation:rule="self.app == oldSelf.app && self.version == oldSelf.version && self.digest == oldSelf.digest",message="app, version and digest cannot be changed: devices take a version for one digest for ever; make a new Bundle"
+// +kubebuilder:validation:XValidation:rule="self.source == oldSelf.source && self.signatures == oldSelf.signatures",message="source and signatures cannot be changed; make a new Bundle"
+// +kubebuilder:validation:XValidation:rule="has(self.repositoryRef) == has(oldSelf.repositoryRef) && (!has(self.repositoryRef) || self.repositoryRef == oldSelf.repositoryRef)",message="repositoryRef cannot be changed; make a new Bundle"
+// +kubebuilder:validation:XValidation:rule="has(self.compatibility) == has(oldSelf.compatibility) && (!has(self.compatibility) || self.compatibility == oldSelf.compatibility)",message="compatibility cannot be changed; make a new Bundle"
+// +kubebuilder:validation:XValidation:rule="has(self.releaseNotes) == has(oldSelf.releaseNotes) && (!has(self.releaseNotes) || self.releaseNotes == oldSelf.releaseNotes)",message="releaseNotes cannot be changed; make a new Bundle"
+// +kubebuilder:validation:XValidation:rule="has(self.encryption) == has(oldSelf.encryption) && (!has(self.encryption) || self.encryption == oldSelf.encryption)",message="encryption cannot be changed; make a new Bundle"
+// +kubebuilder:validation:XValidation:rule="!has(oldSelf.revoked) || has(self.revoked)",message="revoked is for ever: the reason may be reworded, but not removed"
+type BundleSpec struct {
+	// repositoryRef names the Repository that keeps the artifact. When unset, the one named default.
+	// +optional
+	RepositoryRef *LocalReference `json:"repositoryRef,omitempty"`
+
+	// app that the update is for.
+	// +required
+	App AppID `json:"app,omitempty"`
+
+	// version of the update. In an app and Repository a version means one digest for ever.
+	// +required
+	Version Version `json:"version,omitempty"`
+
+	// source of the artifact.
+	// +required
+	Source BundleSource `json:"source,omitzero"`
+
+	// digest of the artifact: what the author signed.
+	// +required
+	Digest Digest `json:"digest,omitempty"`
+
+	// signatures of authors over the artifact. Any authority of the Repository may match; one that matches is enough for the
+	// Bundle to be Ready, a Channel can ask for more.
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=16
+	Signatures []SignatureSource `json:"signatures,omitempty"`
+
+	// compatibility says on which devices the update can run. When unset, on all.
+	// +optional
+	Compatibility *Compatibility `json:"compatibility,omitempty"`
+
+	// releaseNotes for people, by language tag (BCP 47).
+	// +optional
+	// +kubebuilder:validation:MinProperties=1
+	// +kubebuilder:validation:MaxProperties=32
+	// +kubebuilder:validation:XValidation:rule="self.all(k, k.matches('^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$') && size(self[k]) <= 4000)",message="keys must be language tags such as en or de-CH, and notes have at most 4000 characters"
+	ReleaseNotes map[string]ReleaseNote `json:"releaseNotes,omitempty"`
+
+	// encryption says whether the artifact is readable. When unset, mode None.
+	// +optional
+	Encryption *EncryptionSpec `json:"encryption,omitempty"`
+
+	// revoked is why this update must not be used. Once set it is pulled from every channel at once, for ever.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Revoked string `json:"revoked,omitempty"`
+}
+
+// ReleaseNote is a text for people in one language.
+//
+// +kubebuilder:validation:MaxLength=4000
+type ReleaseNote string
+
+// BundleSource is where an artifact comes from.
+//
+// +kubebuilder:validation:ExactlyOneOf=http;s3;oci
+type BundleSource struct {
+	// http fetches from a web server.
+	// +optional
+	HTTP *HTTPSource `json:"http,omitempty"`
+
+	// s3 fetches from an S3-compatible object store.
+	// +optional
+	S3 *S3Source `json:"s3,omitempty"`
+
+	// oci fetches from a container registry. Not supported yet: the Bundle stalls.
+	// +optional
+	OCI *OCISource `json:"oci,omitempty"`
+}
+
+// HTTPSource is an artifact on a web server.
+type HTTPSource struct {
+	// url of the artifact.
+	// +required
+	URL URL `json:"url,omitempty"`
+
+	// secretRef names a Secret with token (bearer), or username and password (basic).
+	// +optional
+	SecretRef *LocalReference `json:"secretRef,omitempty"`
+}
+
+// S3Source is an artifact in an S3-compatible object store.
+type S3Source struct {
+	// endpoint of the object store, such as https://s3.example.com, without a path.
+	// +required
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^@#?/]+/?$')",message="must be a URL such as https://s3.example.com, without user name, path or query"
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// bucket of the artifact.
+	// +required
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=63
+	Bucket string `json:"bucket,omitempty"`
+
+	// key of the artifact.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Key string `json:"key,omitempty"`
+
+	// region of the bucket. When unset, us-east-1.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Region string `json:"region,omitempty"`
+
+	// credentialsSecretRef names a Secret with accessKeyID, secretAccessKey and optionally sessionToken.
+	// When unset, the object is read without credentials.
+	// +optional
+	CredentialsSecretRef *LocalReference `json:"credentialsSecretRef,omitempty"`
+}
+
+// OCISource is an artifact in a container registry.
+type OCISource struct {
+	// image by digest: registry.example.com/shop/updates@sha256:...
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[^@ ]+@sha256:[a-f0-9]{64}$')",message="must name the image by digest: registry/repository@sha256:..."
+	Image string `json:"image,omitempty"`
+
+	// pullSecretRef names a Secret of type kubernetes.io/dockerconfigjson.
+	// +optional
+	PullSecretRef *LocalReference `json:"pullSecretRef,omitempty"`
+}
+
+// SignatureSource is a detached signature over the artifact.
+//
+// +kubebuilder:validation:ExactlyOneOf=inline;url
+type SignatureSource struct {
+	// inline is the signature in base64.
+	// +optional
+	// +kubebuilder:validation:MinLength=16
+	// +kubebuilder:validation:MaxLength=8192
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9+/=\\n]+$')",message="must be base64"
+	Inline string `json:"inline,omitempty"`
+
+	// url of the signature, raw or in base64.
+	// +optional
+	URL URL `json:"url,omitempty"`
+}
+
+// Compatibility says on which devices an update can run.
+type Compatibility struct {
+	// platforms that the update runs on. When unset, on all.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Platforms []Platform `json:"platforms,omitempty"`
+
+	// nativeVersion is a range of installed app builds that this update can run on, such as ">=4.2.0 <5.0.0".
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	NativeVersion string `json:"nativeVersion,omitempty"`
+
+	// runtimeVersion must equal the device's, as Expo does it.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	RuntimeVersion string `json:"runtimeVersion,omitempty"`
+}
+
+// EncryptionMode says who can read an artifact.
+//
+// +kubebuilder:validation:Enum=None;Opaque;Recipients
+type EncryptionMode string
+
+const (
+	// EncryptionNone means that the artifact is readable.
+	EncryptionNone EncryptionMode = "None"
+	// EncryptionOpaque means that CI encrypted the artifact and the manager has no key.
+	EncryptionOpaque EncryptionMode = "Opaque"
+	// EncryptionRecipients means that the artifact is encrypted to known recipients.
+	EncryptionRecipients EncryptionMode = "Recipients"
+)
+
+// EncryptionSpec says whether an artifact is readable.
+type EncryptionSpec struct {
+	// mode of encryption. Opaque and Recipients are not supported yet: the Bundle stalls.
+	// +required
+	Mode EncryptionMode `json:"mode,omitempty"`
+}
+
+// BundleStatus is what the manager found out about an update.
+type BundleStatus struct {
+	// conditions: Ready, Fetched, Verified, Inspected, Stored, Revoked; Reconciling and Stalled only while True.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation that this status describes.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// artifact as it is in the bucket.
+	// +optional
+	Artifact *ArtifactStatus `json:"artifact,omitempty"`
+
+	// verifications are the signatures that matched an authority.
+	// +optional
+	// +listType=map
+	// +listMapKey=authority
+	// +kubebuilder:validation:MaxItems=32
+	Verifications []Verification `json:"verifications,omitempty"`
+
+	// usedBy lists the channels that serve this bundle, or offer it.
+	// +optional
+	// +listType=map
+	// +listMapKey=channel
+	// +kubebuilder:validation:MaxItems=64
+	UsedBy []BundleUse `json:"usedBy,omitempty"`
+}
+
+// ArtifactStatus is an artifact as it is in the bucket.
+type ArtifactStatus struct {
+	// digest that was computed.
+	// +required
+	Digest Digest `json:"digest,omitempty"`
+
+	// size in bytes.
+	// +required
+	Size int64 `json:"size,omitempty"`
+
+	// mediaType by content.
+	// +optional
+	// +kubebuilder:validation:MaxLength=128
+	MediaType string `json:"mediaType,omitempty"`
+
+	// files in the archive. Unset when the artifact is no archive.
+	// +optional
+	Files *int32 `json:"files,omitempty"`
+
+	// path of the TUF target, relative to the Repository's targets.
+	// +optional
+	// +kubebuilder:validation:MaxLength=512
+	Path string `json:"path,omitempty"`
+
+	// storedAt is when the artifact was stored.
+	// +optional
+	StoredAt *metav1.Time `json:"storedAt,omitempty"`
+}
+
+// Verification is a signature that matched an authority.
+type Verification struct {
+	// authority of the Repository that the signature matched.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Authority string `json:"authority,omitempty"`
+
+	// keyID is the SHA-256 of the public key (SubjectPublicKeyInfo, DER), its first 16 hexadecimal digits.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	KeyID string `json:"keyID,omitempty"`
+
+	// algorithm of the signature, such as ECDSA-P256-SHA256.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Algorithm string `json:"algorithm,omitempty"`
+
+	// signature in base64, as devices get it to check the author themselves.
+	// +optional
+	// +kubebuilder:validation:MaxLength=8192
+	Signature string `json:"signature,omitempty"`
+
+	// at is when it was verified.
+	// +optional
+	At *metav1.Time `json:"at,omitempty"`
+}
+
+// BundleRole is what a channel uses a bundle for.
+//
+// +kubebuilder:validation:Enum=Stable;Candidate;Floor
+type BundleRole string
+
+const (
+	// RoleStable is the bundle that a channel serves.
+	RoleStable BundleRole = "Stable"
+	// RoleCandidate is the bundle that a rollout lets out.
+	RoleCandidate BundleRole = "Candidate"
+	// RoleFloor is the bundle that old devices have to pass through.
+	RoleFloor BundleRole = "Floor"
+)
+
+// BundleUse tells which channel uses a bundle and for what.
+type BundleUse struct {
+	// channel that uses the bundle.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Channel string `json:"channel,omitempty"`
+
+	// as what the channel uses it.
+	// +required
+	As BundleRole `json:"as,omitempty"`
+}

@@ -1,0 +1,193 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Conditions of all kinds. Reconciling and Stalled exist only while True (kstatus).
+const (
+	// ReadyCondition is True when the wanted state is reached.
+	ReadyCondition = "Ready"
+	// ReconcilingCondition is True while something is being done, waited for or tried again.
+	ReconcilingCondition = "Reconciling"
+	// StalledCondition is True when nothing happens until somebody changes something.
+	StalledCondition = "Stalled"
+)
+
+// Conditions of a Repository.
+const (
+	// StorageReachableCondition is True when the bucket answered the last probe.
+	StorageReachableCondition = "StorageReachable"
+	// SigningReadyCondition is True when all signing keys are there and match the root of trust in the bucket.
+	SigningReadyCondition = "SigningReady"
+)
+
+// Conditions of a Bundle.
+const (
+	// FetchedCondition is True when the artifact was read from its source in full and has the wanted digest.
+	FetchedCondition = "Fetched"
+	// VerifiedCondition is True when a signature of an authority matched.
+	VerifiedCondition = "Verified"
+	// InspectedCondition is True when the archive is one that devices can unpack.
+	InspectedCondition = "Inspected"
+	// StoredCondition is True when the artifact is in the bucket.
+	StoredCondition = "Stored"
+	// RevokedCondition is True when the Bundle must not be used any more.
+	RevokedCondition = "Revoked"
+)
+
+// Conditions of a Channel.
+const (
+	// PublishedCondition is True when what is wanted is committed.
+	PublishedCondition = "Published"
+	// ServingCondition is True when devices are served, False when the channel is halted.
+	ServingCondition = "Serving"
+)
+
+// Conditions of a Rollout.
+const (
+	// ProgressingCondition is True while the rollout moves or has completed.
+	ProgressingCondition = "Progressing"
+	// PausedCondition is True while the rollout waits for a person.
+	PausedCondition = "Paused"
+	// AnalysisPassingCondition is the verdict of the analysis.
+	AnalysisPassingCondition = "AnalysisPassing"
+	// RolledBackCondition is True when the release was taken back.
+	RolledBackCondition = "RolledBack"
+)
+
+// Reasons of all kinds.
+const (
+	// SucceededReason means that all is done.
+	SucceededReason = "Succeeded"
+	// ProgressingReason means that work goes on.
+	ProgressingReason = "Progressing"
+	// ProgressingWithRetryReason means that the last try failed and another follows.
+	ProgressingWithRetryReason = "ProgressingWithRetry"
+	// InternalErrorReason means an error without a better name.
+	InternalErrorReason = "InternalError"
+	// InvalidSpecReason means that the spec cannot be carried out as it is.
+	InvalidSpecReason = "InvalidSpec"
+	// NotSupportedYetReason means that the spec asks for what this version cannot do.
+	NotSupportedYetReason = "NotSupportedYet"
+	// RepositoryNotFoundReason means that the Repository that is referred to does not exist.
+	RepositoryNotFoundReason = "RepositoryNotFound"
+	// RepositoryNotReadyReason means that the Repository cannot publish yet.
+	RepositoryNotReadyReason = "RepositoryNotReady"
+	// InUseReason means that a deletion waits until nothing serves the object.
+	InUseReason = "InUse"
+)
+
+// Reasons of a Repository.
+const (
+	// StorageUnreachableReason means that the object store did not answer or answered with an error that may pass.
+	StorageUnreachableReason = "StorageUnreachable"
+	// StorageAccessDeniedReason means that the object store refused the credentials.
+	StorageAccessDeniedReason = "StorageAccessDenied"
+	// BucketNotFoundReason means that the bucket does not exist.
+	BucketNotFoundReason = "BucketNotFound"
+	// SecretNotFoundReason means that a Secret, or a key of it, is missing.
+	SecretNotFoundReason = "SecretNotFound"
+	// ConfigMapNotFoundReason means that a ConfigMap, or a key of it, is missing.
+	ConfigMapNotFoundReason = "ConfigMapNotFound"
+	// InvalidKeyReason means that a key cannot be read or is too weak.
+	InvalidKeyReason = "InvalidKey"
+	// KeysMismatchReason means that the signing keys are not those of the root of trust in the bucket.
+	KeysMismatchReason = "KeysMismatch"
+	// KeysGeneratedReason means that the manager made the signing keys itself.
+	KeysGeneratedReason = "KeysGenerated"
+	// KeysProvidedReason means that the signing keys were found in the Secret.
+	KeysProvidedReason = "KeysProvided"
+	// PublishFailedReason means that a commit failed and is tried again.
+	PublishFailedReason = "PublishFailed"
+)
+
+// Reasons of a Bundle.
+const (
+	// FetchFailedReason means that the artifact could not be read; it is tried again.
+	FetchFailedReason = "FetchFailed"
+	// SourceNotFoundReason means that the source answered that there is no such artifact.
+	SourceNotFoundReason = "SourceNotFound"
+	// SourceAccessDeniedReason means that the source refused the credentials.
+	SourceAccessDeniedReason = "SourceAccessDenied"
+	// TooLargeReason means that the artifact is larger than the limit.
+	TooLargeReason = "TooLarge"
+	// DigestMismatchReason means that the artifact is not what the author signed.
+	DigestMismatchReason = "DigestMismatch"
+	// SignatureInvalidReason means that no signature matched an authority.
+	SignatureInvalidReason = "SignatureInvalid"
+	// SignatureUnreadableReason means that a signature could not be fetched or decoded.
+	SignatureUnreadableReason = "SignatureUnreadable"
+	// ArchiveInvalidReason means that the archive is broken or would write outside its folder.
+	ArchiveInvalidReason = "ArchiveInvalid"
+	// VersionConflictReason means that another Bundle has the same app and version.
+	VersionConflictReason = "VersionConflict"
+	// StorageFailedReason means that the artifact could not be written or read back; it is tried again.
+	StorageFailedReason = "StorageFailed"
+	// ArtifactLostReason means that the bucket no longer has what status said; it is fetched again.
+	ArtifactLostReason = "ArtifactLost"
+	// RevokedReason means that the Bundle must not be used any more.
+	RevokedReason = "Revoked"
+)
+
+// Reasons of a Channel.
+const (
+	// PublishedReason means that what is wanted is committed.
+	PublishedReason = "Published"
+	// PublishingReason means that a commit is under way.
+	PublishingReason = "Publishing"
+	// ActiveReason means that the channel serves updates.
+	ActiveReason = "Active"
+	// HaltedReason means that the channel is halted.
+	HaltedReason = "Halted"
+	// FloorNotFoundReason means that no usable Bundle has the version of guards.floor.
+	FloorNotFoundReason = "FloorNotFound"
+	// NameConflictReason means that another Channel publishes under the same app and name.
+	NameConflictReason = "NameConflict"
+	// RefusedListFullReason means that no more digests can be refused before some are allowed again.
+	RefusedListFullReason = "RefusedListFull"
+)
+
+// Reasons of a Rollout; the first group is terminal for a release.
+const (
+	// CompletedReason means that the bundle is stable.
+	CompletedReason = "Completed"
+	// RolledBackReason means that the release was taken back because its analysis failed.
+	RolledBackReason = "RolledBack"
+	// AbortedReason means that a person took the release back.
+	AbortedReason = "Aborted"
+	// BundleRefusedReason means that the digest was refused or revoked.
+	BundleRefusedReason = "BundleRefused"
+	// BundleNotAdmittedReason means that the Channel does not admit the bundle.
+	BundleNotAdmittedReason = "BundleNotAdmitted"
+
+	// WaitingForBundleReason means that the Bundle is not ready yet.
+	WaitingForBundleReason = "WaitingForBundle"
+	// WaitingForChannelReason means that the Channel is missing or cannot publish yet.
+	WaitingForChannelReason = "WaitingForChannel"
+	// ChannelBusyReason means that another Rollout is active on the Channel.
+	ChannelBusyReason = "ChannelBusy"
+	// PausedReason means that the rollout waits for a person.
+	PausedReason = "Paused"
+	// HoldingReason means that the analysis cannot tell.
+	HoldingReason = "Holding"
+	// RollingBackReason means that the withdrawal is not committed yet.
+	RollingBackReason = "RollingBack"
+
+	// AnalysisPassingReason means that all metrics are within their limits.
+	AnalysisPassingReason = "Passing"
+)
+
+// Annotations by which people give commands (docs/spec).
+const (
+	// CommandAnnotation names the command.
+	CommandAnnotation = Group + "/command"
+	// CommandIDAnnotation is a fresh value for each command.
+	CommandIDAnnotation = Group + "/command-id"
+	// CommandArgsAnnotation are arguments of the command.
+	CommandArgsAnnotation = Group + "/command-args"
+	// RequestedByAnnotation is who gave the command, stamped by admission.
+	RequestedByAnnotation = Group + "/requested-by"
+)
+
+// DefaultRepository is the Repository that objects refer to when they name none.
+const DefaultRepository = "default"

@@ -1,0 +1,318 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// Repository is a bucket prefix with its trust roots, signing keys and retention. It is one TUF repository.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:subresource:status
+// +kubebuilder:resource:shortName=otarepo,categories=ota
+// +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Status",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Metadata",type=integer,JSONPath=`.status.metadata.version`
+// +kubebuilder:printcolumn:name="Expires",type=string,JSONPath=`.status.metadata.expiresAt`
+// +kubebuilder:printcolumn:name="Channels",type=integer,JSONPath=`.status.channels`
+// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
+type Repository struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard object metadata.
+	// +optional
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// spec is what the platform team asks for.
+	// +required
+	Spec RepositorySpec `json:"spec,omitzero"`
+
+	// status is what the manager found and did.
+	// +optional
+	Status RepositoryStatus `json:"status,omitzero"`
+}
+
+// RepositoryList is a list of Repository.
+//
+// +kubebuilder:object:root=true
+type RepositoryList struct {
+	metav1.TypeMeta `json:",inline"`
+	// metadata is the standard list metadata.
+	// +optional
+	metav1.ListMeta `json:"metadata,omitempty"`
+	// items of the list.
+	Items []Repository `json:"items"`
+}
+
+// RepositorySpec is the wanted state of a Repository.
+type RepositorySpec struct {
+	// storage says where artifacts and metadata are kept.
+	// +required
+	Storage StorageSpec `json:"storage,omitzero"`
+
+	// delivery says how devices reach artifacts. When unset, the gateway streams them from the bucket.
+	// +optional
+	Delivery *DeliverySpec `json:"delivery,omitempty"`
+
+	// trust says who may author updates.
+	// +required
+	Trust TrustSpec `json:"trust,omitzero"`
+
+	// signing says who signs the metadata that devices and gateways verify.
+	// +optional
+	Signing *SigningSpec `json:"signing,omitempty"`
+
+	// retention says when artifacts that nothing refers to are deleted.
+	// +optional
+	Retention *RetentionSpec `json:"retention,omitempty"`
+}
+
+// InsecureMode says whether storage may be reached without TLS.
+//
+// +kubebuilder:validation:Enum=Denied;Allowed
+type InsecureMode string
+
+const (
+	// InsecureDenied asks for https.
+	InsecureDenied InsecureMode = "Denied"
+	// InsecureAllowed accepts http too.
+	InsecureAllowed InsecureMode = "Allowed"
+)
+
+// StorageSpec is a prefix in a bucket of an S3-compatible object store.
+//
+// +kubebuilder:validation:XValidation:rule="self.endpoint.startsWith('https://') || (has(self.insecure) && self.insecure == 'Allowed')",message="endpoint uses http: use https, or set insecure: Allowed if the network between manager and store is trusted"
+// +kubebuilder:validation:XValidation:rule="self.bucket == oldSelf.bucket",message="bucket cannot be changed: devices hold its trust root; make a new Repository"
+// +kubebuilder:validation:XValidation:rule="has(self.prefix) == has(oldSelf.prefix) && (!has(self.prefix) || self.prefix == oldSelf.prefix)",message="prefix cannot be changed: devices hold its trust root; make a new Repository"
+type StorageSpec struct {
+	// endpoint of the object store, such as https://s3.example.com, without a path.
+	// +required
+	// +kubebuilder:validation:MinLength=8
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="self.matches('^https?://[^@#?/]+/?$')",message="must be a URL such as https://s3.example.com, without user name, path or query"
+	Endpoint string `json:"endpoint,omitempty"`
+
+	// insecure allows http. When unset, Denied.
+	// +optional
+	Insecure InsecureMode `json:"insecure,omitempty"`
+
+	// bucket must exist.
+	// +required
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9][a-z0-9.-]+[a-z0-9]$')",message="must be a bucket name: lower-case letters, digits, dots and dashes"
+	Bucket string `json:"bucket,omitempty"`
+
+	// prefix of all object names, without slashes at its ends. When unset, the whole bucket.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*(/[A-Za-z0-9_.-]*[A-Za-z0-9_-][A-Za-z0-9_.-]*)*$')",message="must be a path such as mobile or teams/mobile: letters, digits, dots, dashes and underscores between single slashes"
+	Prefix string `json:"prefix,omitempty"`
+
+	// region of the bucket. When unset, us-east-1, which most S3-compatible servers ignore.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	Region string `json:"region,omitempty"`
+
+	// credentialsSecretRef names a Secret with accessKeyID, secretAccessKey and optionally sessionToken.
+	// When unset, the manager's own cloud identity is used.
+	// +optional
+	CredentialsSecretRef *LocalReference `json:"credentialsSecretRef,omitempty"`
+
+	// caBundleConfigMapRef names PEM certificates to trust for the endpoint, beside those of the system.
+	// +optional
+	CABundleConfigMapRef *KeyReference `json:"caBundleConfigMapRef,omitempty"`
+}
+
+// DeliverySpec says how devices reach artifacts.
+type DeliverySpec struct {
+	// publicURL is where devices find the Repository's prefix, for example a CDN. The gateway redirects downloads there.
+	// +required
+	PublicURL URL `json:"publicURL,omitempty"`
+}
+
+// TrustSpec lists who may author updates.
+type TrustSpec struct {
+	// authorities are the authors whose signatures count. An empty list trusts nobody.
+	// +required
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Authorities []Authority `json:"authorities,omitempty"`
+}
+
+// Authority is an author of updates, known by a public key or by a keyless identity.
+//
+// +kubebuilder:validation:ExactlyOneOf=publicKey;keyless
+type Authority struct {
+	// name of the authority, as Channel.spec.admission.requiredAuthorities uses it.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",message="must be lower-case letters, digits and dashes"
+	Name string `json:"name,omitempty"`
+
+	// publicKey verifies detached signatures: ECDSA P-256, P-384 or P-521, Ed25519, or RSA of 2048 bits and more.
+	// +optional
+	PublicKey *PublicKeySource `json:"publicKey,omitempty"`
+
+	// keyless verifies Sigstore bundles by the identity of the signer. Not supported yet: the Repository stalls.
+	// +optional
+	Keyless *KeylessIdentity `json:"keyless,omitempty"`
+
+	// notAfter is when this authority stops counting for new verifications.
+	// +optional
+	NotAfter *metav1.Time `json:"notAfter,omitempty"`
+}
+
+// PublicKeySource is a PEM public key, inline or in a ConfigMap.
+//
+// +kubebuilder:validation:ExactlyOneOf=inline;configMapRef
+type PublicKeySource struct {
+	// inline is the PEM text.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=8192
+	Inline string `json:"inline,omitempty"`
+
+	// configMapRef names the key of a ConfigMap that holds the PEM text.
+	// +optional
+	ConfigMapRef *KeyReference `json:"configMapRef,omitempty"`
+}
+
+// KeylessIdentity is the issuer and subject of a short-lived signing certificate.
+//
+// +kubebuilder:validation:ExactlyOneOf=subject;subjectRegExp
+type KeylessIdentity struct {
+	// issuer of the identity, compared exactly.
+	// +required
+	Issuer URL `json:"issuer,omitempty"`
+
+	// subject of the certificate, compared exactly.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	Subject string `json:"subject,omitempty"`
+
+	// subjectRegExp matches the subject. It must be anchored at both ends.
+	// +optional
+	// +kubebuilder:validation:MinLength=3
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.startsWith('^') && self.endsWith('$')",message="must be anchored: start with ^ and end with $"
+	SubjectRegExp string `json:"subjectRegExp,omitempty"`
+
+	// trustedRootConfigMapRef names the Sigstore trusted root to verify against, offline.
+	// +required
+	TrustedRootConfigMapRef KeyReference `json:"trustedRootConfigMapRef,omitzero"`
+}
+
+// SigningSpec says who signs the metadata and for how long it holds.
+type SigningSpec struct {
+	// keysSecretRef names the Secret with the signing keys. When the Secret is absent, the manager makes all keys on
+	// first use and says so in status. When unset, a Secret named after the Repository with the suffix -signing.
+	// +optional
+	KeysSecretRef *LocalReference `json:"keysSecretRef,omitempty"`
+
+	// rootExpiry is how long a root version holds. When unset, 8760h.
+	// +optional
+	RootExpiry Duration `json:"rootExpiry,omitempty"`
+
+	// timestampExpiry is how long devices trust the last state when nobody re-signs. When unset, 168h.
+	// +optional
+	TimestampExpiry Duration `json:"timestampExpiry,omitempty"`
+}
+
+// RetentionSpec says when artifacts that nothing refers to are deleted.
+type RetentionSpec struct {
+	// unreferencedAfter is the grace time after which an object that no metadata and no Bundle refers to is deleted. When unset, 720h.
+	// +optional
+	UnreferencedAfter Duration `json:"unreferencedAfter,omitempty"`
+}
+
+// RepositoryStatus is what the manager found and did.
+type RepositoryStatus struct {
+	// conditions: Ready, StorageReachable, SigningReady; Reconciling and Stalled only while True.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	// +kubebuilder:validation:MaxItems=16
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+
+	// observedGeneration is the generation that this status describes.
+	// +optional
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+
+	// storage is what the probe of the object store found.
+	// +optional
+	Storage *StorageStatus `json:"storage,omitempty"`
+
+	// metadata is the last committed TUF metadata.
+	// +optional
+	Metadata *MetadataStatus `json:"metadata,omitempty"`
+
+	// channels is the number of published channels.
+	// +optional
+	Channels *int32 `json:"channels,omitempty"`
+
+	// bundles is the number of bundles that published channels refer to.
+	// +optional
+	Bundles *int32 `json:"bundles,omitempty"`
+}
+
+// ConditionalWrites says how far the object store can be trusted with conditional writes.
+//
+// +kubebuilder:validation:Enum=Atomic;NotAtomic;Ignored
+type ConditionalWrites string
+
+const (
+	// ConditionalWritesAtomic means that of racing conditional writes exactly one wins.
+	ConditionalWritesAtomic ConditionalWrites = "Atomic"
+	// ConditionalWritesNotAtomic means that conditions are checked, but racing writes can both win.
+	ConditionalWritesNotAtomic ConditionalWrites = "NotAtomic"
+	// ConditionalWritesIgnored means that conditions are accepted and ignored.
+	ConditionalWritesIgnored ConditionalWrites = "Ignored"
+)
+
+// StorageStatus is what the probe of the object store found.
+type StorageStatus struct {
+	// conditionalWrites tells whether compare-and-swap works. Without Atomic the manager stays safe by single-writer leadership and read-back.
+	// +optional
+	ConditionalWrites ConditionalWrites `json:"conditionalWrites,omitempty"`
+
+	// versioning of the bucket: Enabled, Suspended, Off or Unknown.
+	// +optional
+	// +kubebuilder:validation:MaxLength=16
+	Versioning string `json:"versioning,omitempty"`
+
+	// checkedAt is when the probe ran.
+	// +optional
+	CheckedAt *metav1.Time `json:"checkedAt,omitempty"`
+}
+
+// MetadataStatus is the last committed TUF metadata.
+type MetadataStatus struct {
+	// version of the timestamp and snapshot metadata. It only grows.
+	// +optional
+	Version int64 `json:"version,omitempty"`
+
+	// committedAt is when this version became visible to devices.
+	// +optional
+	CommittedAt *metav1.Time `json:"committedAt,omitempty"`
+
+	// expiresAt is when devices stop to trust it unless it is signed again.
+	// +optional
+	ExpiresAt *metav1.Time `json:"expiresAt,omitempty"`
+
+	// rootVersion is the version of the root of trust.
+	// +optional
+	RootVersion int64 `json:"rootVersion,omitempty"`
+
+	// keys tells where the signing keys come from: Generated or Provided.
+	// +optional
+	// +kubebuilder:validation:Enum=Generated;Provided
+	Keys string `json:"keys,omitempty"`
+}

@@ -1,0 +1,147 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package release defines the release document: what a channel publishes to gateways and devices. It is the seam between
+// manager and gateway, stored as the TUF target channels/<app>/<channel>.json. Numbers are integers only, because
+// canonical JSON has no floats.
+package release
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+)
+
+// Schema is the version of the document's format.
+const Schema = 1
+
+// MaxDocumentSize is the largest release document in bytes that is written or read.
+const MaxDocumentSize = 1 << 20
+
+// FullWeight is 100 % in basis points.
+const FullWeight = 10_000
+
+// Document is the published state of one channel.
+type Document struct {
+	Schema   int    `json:"schema"`
+	App      string `json:"app"`
+	Channel  string `json:"channel"`
+	Revision int64  `json:"revision"` // grows by one with each change of content; renewing a lease is none
+	Serving  string `json:"serving"`  // Active or Halted
+
+	PublicURL string   `json:"publicURL,omitempty"` // where devices find the repository's prefix; empty: through the gateway
+	Audience  Audience `json:"audience,omitzero"`
+	Guards    Guards   `json:"guards,omitzero"`
+
+	Stable    *Bundle    `json:"stable,omitempty"`    // none: the app's embedded bundle
+	Candidate *Candidate `json:"candidate,omitempty"` // none: no rollout is active
+	Previous  *Bundle    `json:"previous,omitempty"`  // stable before stable: served when stable is revoked
+	Refused   []Refusal  `json:"refused,omitempty"`   // devices that run one of these are brought back
+}
+
+// Serving values.
+const (
+	Active = "Active"
+	Halted = "Halted"
+)
+
+// Audience restricts which devices are served; empty lists restrict nothing. Values as in the API.
+type Audience struct {
+	Platforms []string `json:"platforms,omitempty"`
+	Builds    []string `json:"builds,omitempty"`
+}
+
+// Guards are compared with the installed native build. Values as in the API; empty means the API's default.
+type Guards struct {
+	AutoUpdate  string  `json:"autoUpdate,omitempty"`  // None, Patch, Minor, Major
+	BelowNative string  `json:"belowNative,omitempty"` // Denied, Allowed
+	Floor       *Bundle `json:"floor,omitempty"`       // devices below its version get this bundle first
+}
+
+// Bundle is an update as devices need it.
+type Bundle struct {
+	Name           string      `json:"name"`    // of the Bundle object
+	Version        string      `json:"version"` // semantic version
+	Digest         string      `json:"digest"`  // sha256:<hex>
+	Size           int64       `json:"size"`    // bytes
+	Path           string      `json:"path"`    // TUF target: bundles/<app>/<version>.<ext>
+	MediaType      string      `json:"mediaType,omitempty"`
+	Platforms      []string    `json:"platforms,omitempty"`
+	NativeVersion  string      `json:"nativeVersion,omitempty"`
+	RuntimeVersion string      `json:"runtimeVersion,omitempty"`
+	Signatures     []Signature `json:"signatures,omitempty"`
+	Since          int64       `json:"since,omitempty"` // when it became what it is here; Unix seconds
+}
+
+// Signature is an author's signature over the artifact, for devices that check the author themselves.
+type Signature struct {
+	Authority string `json:"authority"`
+	KeyID     string `json:"keyID"`
+	Algorithm string `json:"algorithm"`
+	Signature string `json:"signature"` // base64
+}
+
+// Candidate is a bundle that a rollout lets out.
+type Candidate struct {
+	Bundle       Bundle `json:"bundle"`
+	Weight       int32  `json:"weight"` // basis points, 0 to 10 000
+	Salt         string `json:"salt"`
+	Rollout      string `json:"rollout"`
+	Release      int64  `json:"release"`
+	LeaseExpires int64  `json:"leaseExpires"` // Unix seconds
+	OnLoss       string `json:"onLoss"`       // StopOffering, Retract or Continue, once the lease has expired
+}
+
+// Refusal is a digest that is not offered again until a person allows it.
+type Refusal struct {
+	Digest  string `json:"digest"`
+	Version string `json:"version,omitempty"`
+	At      int64  `json:"at"` // Unix seconds
+}
+
+// Refuses tells whether the document refuses a digest.
+func (d *Document) Refuses(digest string) bool {
+	return slices.ContainsFunc(d.Refused, func(r Refusal) bool { return r.Digest == digest })
+}
+
+// Bundles gives every bundle that the document refers to, each once.
+func (d *Document) Bundles() []*Bundle {
+	all := []*Bundle{d.Stable, d.Previous, d.Guards.Floor}
+	if d.Candidate != nil {
+		all = append(all, &d.Candidate.Bundle)
+	}
+	var out []*Bundle
+	for _, b := range all {
+		if b != nil && !slices.ContainsFunc(out, func(o *Bundle) bool { return o.Digest == b.Digest && o.Path == b.Path }) {
+			out = append(out, b)
+		}
+	}
+	return out
+}
+
+// Encode gives the document's bytes. The same document always gives the same bytes.
+func (d *Document) Encode() ([]byte, error) {
+	raw, err := json.Marshal(d)
+	if err != nil {
+		return nil, fmt.Errorf("encode release document: %w", err)
+	}
+	if len(raw) > MaxDocumentSize {
+		return nil, fmt.Errorf("release document of %s/%s has %d bytes, at most %d are allowed", d.App, d.Channel, len(raw), MaxDocumentSize)
+	}
+	return raw, nil
+}
+
+// Decode reads a document that Encode wrote. It refuses another schema rather than to misread it.
+func Decode(raw []byte) (*Document, error) {
+	if len(raw) > MaxDocumentSize {
+		return nil, fmt.Errorf("release document has %d bytes, at most %d are allowed", len(raw), MaxDocumentSize)
+	}
+	var d Document
+	if err := json.Unmarshal(raw, &d); err != nil {
+		return nil, fmt.Errorf("decode release document: %w", err)
+	}
+	if d.Schema != Schema {
+		return nil, fmt.Errorf("release document has schema %d, this version reads %d", d.Schema, Schema)
+	}
+	return &d, nil
+}
