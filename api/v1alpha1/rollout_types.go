@@ -279,7 +279,7 @@ type ThresholdRange struct {
 type NoDataAction string
 
 const (
-	// NoDataPause pauses the rollout until a person promotes or data arrive.
+	// NoDataPause pauses the rollout until a person resumes it.
 	NoDataPause NoDataAction = "Pause"
 	// NoDataFail counts as a failure.
 	NoDataFail NoDataAction = "Fail"
@@ -379,7 +379,7 @@ type Window struct {
 
 // RolloutStatus is how far a release is, and why.
 type RolloutStatus struct {
-	// conditions: Ready, Progressing, Paused, AnalysisPassing, RolledBack; Reconciling and Stalled only while True.
+	// conditions are Ready, Progressing, Paused, AnalysisPassing, RolledBack; Reconciling and Stalled only while True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -440,7 +440,7 @@ type RolloutStatus struct {
 
 // ReleaseState is the state of a release.
 //
-// +kubebuilder:validation:Enum=Pending;Progressing;Paused;RollingBack;Completed;RolledBack;Aborted;BundleRefused;BundleNotAdmitted;Superseding
+// +kubebuilder:validation:Enum=Pending;Progressing;Paused;Promoting;RollingBack;Superseding;Completed;RolledBack;Aborted;BundleRefused;BundleNotAdmitted
 type ReleaseState string
 
 const (
@@ -450,6 +450,8 @@ const (
 	ReleaseProgressing ReleaseState = "Progressing"
 	// ReleasePaused waits for a person.
 	ReleasePaused ReleaseState = "Paused"
+	// ReleasePromoting waits for the commit that makes the bundle stable.
+	ReleasePromoting ReleaseState = "Promoting"
 	// ReleaseRollingBack waits for the commit of the withdrawal.
 	ReleaseRollingBack ReleaseState = "RollingBack"
 	// ReleaseCompleted has made its bundle stable.
@@ -470,6 +472,7 @@ const (
 type ReleaseStatus struct {
 	// revision counts releases of this Rollout, from 1.
 	// +required
+	// +kubebuilder:validation:Minimum=1
 	Revision int64 `json:"revision,omitempty"`
 
 	// bundle is the name of the Bundle.
@@ -497,6 +500,10 @@ type ReleaseStatus struct {
 	// endedAt is when the release ended.
 	// +optional
 	EndedAt *metav1.MicroTime `json:"endedAt,omitempty"`
+
+	// outcome is the state that RollingBack leads to.
+	// +optional
+	Outcome ReleaseState `json:"outcome,omitempty"`
 
 	// stepsHash of spec.steps, to notice that they changed.
 	// +optional
@@ -531,6 +538,7 @@ const (
 type Assignment struct {
 	// release is the revision of the release that this belongs to.
 	// +required
+	// +kubebuilder:validation:Minimum=1
 	Release int64 `json:"release,omitempty"`
 
 	// state is what to do with the bundle.

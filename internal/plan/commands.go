@@ -1,0 +1,133 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package plan
+
+import (
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/analysis"
+)
+
+// Commands that a Rollout knows.
+const (
+	Promote     = "promote"
+	PromoteFull = "promote-full"
+	Pause       = "pause"
+	Resume      = "resume"
+	Abort       = "abort"
+	Retry       = "retry"
+)
+
+// commands maps each command to what it does. It returns why the command cannot be carried out now.
+var commands = map[string]func(*Decision, Facts) string{
+	Promote: commandPromote, PromoteFull: commandPromoteFull, Pause: commandPause,
+	Resume: commandResume, Abort: commandAbort, Retry: commandRetry,
+}
+
+// obey carries out a command once and records what became of it.
+func obey(d *Decision, f Facts) {
+	if f.Command == nil {
+		return
+	}
+	d.Command = &CommandResult{Command: *f.Command}
+	do, ok := commands[f.Command.Name]
+	switch {
+	case !ok:
+		d.Command.Refused = "a Rollout knows promote, promote-full, pause, resume, abort and retry, not " + f.Command.Name
+	case d.Release.Revision == 0:
+		d.Command.Refused = "no release has started yet"
+	default:
+		d.Command.Refused = do(d, f)
+	}
+}
+
+// commandPromote ends the present pause. A rise still needs a passing verdict.
+func commandPromote(d *Decision, f Facts) string {
+	r := &d.Release
+	switch r.State {
+	case otav1alpha1.ReleaseProgressing, otav1alpha1.ReleasePaused:
+	default:
+		return notNow(*r, "is in progress or paused")
+	}
+	if r.Weight > 0 && r.CommittedAt.IsZero() {
+		return "the present weight is not published yet: try again in a moment"
+	}
+	r.State, r.Reason = otav1alpha1.ReleaseProgressing, ""
+	if r.Step < len(f.Spec.Steps) && f.Spec.Steps[r.Step].Pause && r.StepsHash == f.Spec.StepsHash {
+		next(r, f.Now)
+	}
+	return ""
+}
+
+// commandPromoteFull skips all steps. A person may overrule that the analysis cannot tell, but not that it fails.
+func commandPromoteFull(d *Decision, f Facts) string {
+	r := &d.Release
+	switch r.State {
+	case otav1alpha1.ReleaseProgressing, otav1alpha1.ReleasePaused:
+	default:
+		return notNow(*r, "is in progress or paused")
+	}
+	if verdict, worst := analysis.Overall(f.Analysis); verdict == otav1alpha1.VerdictFailing {
+		return "the analysis fails: " + worst.Name + ": " + worst.Message
+	}
+	if !mine(f, *r) {
+		return "no device has been offered this release yet: try again when its first weight is published"
+	}
+	r.State, r.Step, r.Reason = otav1alpha1.ReleasePromoting, len(f.Spec.Steps), "promoted in full by "+by(f.Command)
+	return ""
+}
+
+func commandPause(d *Decision, f Facts) string {
+	r := &d.Release
+	if r.State != otav1alpha1.ReleaseProgressing {
+		return notNow(*r, "is in progress")
+	}
+	r.State, r.Reason = otav1alpha1.ReleasePaused, "paused by "+by(f.Command)
+	return ""
+}
+
+func commandResume(d *Decision, _ Facts) string {
+	r := &d.Release
+	if r.State != otav1alpha1.ReleasePaused {
+		return notNow(*r, "is paused")
+	}
+	r.State, r.Reason = otav1alpha1.ReleaseProgressing, ""
+	return ""
+}
+
+func commandAbort(d *Decision, f Facts) string {
+	r := &d.Release
+	switch r.State {
+	case otav1alpha1.ReleasePending, otav1alpha1.ReleaseProgressing, otav1alpha1.ReleasePaused, otav1alpha1.ReleasePromoting:
+		rollBack(d, f, otav1alpha1.ReleaseAborted, "aborted by "+by(f.Command))
+		return ""
+	}
+	return notNow(*r, "is pending, in progress or paused")
+}
+
+// commandRetry starts the same bundle again from step 0. A person thereby lifts the refusal of its digest; a revocation
+// cannot be lifted.
+func commandRetry(d *Decision, f Facts) string {
+	r := &d.Release
+	switch {
+	case !r.Ended() || r.State == otav1alpha1.ReleaseCompleted:
+		return notNow(*r, "was rolled back, aborted or refused")
+	case f.Spec.Bundle != r.Bundle:
+		return "spec.bundleRef names another bundle, whose release starts by itself"
+	case f.Bundle.Revoked != "":
+		return "the Bundle is revoked, for ever: " + f.Bundle.Revoked
+	}
+	start(d, f, true)
+	return ""
+}
+
+func notNow(r Release, want string) string {
+	return "this needs a release that " + want + "; it is " + string(r.State)
+}
+
+func by(c *Command) string {
+	if c.By == "" {
+		return "command " + c.ID
+	}
+	return c.By
+}

@@ -1,0 +1,149 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package plan is the state machine of a rollout: one pure function from facts to a decision. It has no clock, no client
+// and no logging; the controller, the simulator and the property tests call the same function.
+package plan
+
+import (
+	"time"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/analysis"
+)
+
+// FullWeight is 100 % in basis points.
+const FullWeight = 10_000
+
+// Facts are all that a decision depends on.
+type Facts struct {
+	Now     time.Time
+	UID     string // of the Rollout: the cohorts of two rollouts are independent
+	Spec    Spec
+	Release Release // as status has it; Revision 0: none yet
+	Bundle  Bundle  // that Spec.Bundle names
+	Running Bundle  // that Release.Bundle names; as Bundle when both are the same
+	Channel Channel
+
+	Analysis []analysis.Result // of the running release; empty: not measured yet
+	Command  *Command          // not acted upon yet
+}
+
+// Spec is what a rollout is asked to do.
+type Spec struct {
+	Bundle     string
+	Steps      []Step
+	StepsHash  string
+	Metrics    int // number of metrics; 0: only people and time decide
+	FirstCheck int // index of the first step at which the analysis counts
+	OnFailure  otav1alpha1.OnFailure
+	Paused     string
+}
+
+// Step is one step: a weight or a pause.
+type Step struct {
+	Pause      bool
+	Weight     int32         // basis points
+	Duration   time.Duration // of a pause
+	MinSamples int64         // of a pause
+}
+
+// Indefinite pauses end only when a person promotes.
+func (s Step) Indefinite() bool { return s.Pause && s.Duration == 0 && s.MinSamples == 0 }
+
+// Bundle is what is known of a Bundle object, and what the Channel makes of it.
+type Bundle struct {
+	Found   bool
+	Ready   bool // verified and stored
+	Message string
+	Version string
+	Digest  string
+
+	Revoked string // why; empty: it is not
+	Denied  string // why the Channel does not admit it; empty: it does
+	Wait    string // why it is not admitted yet, but will be; empty: it is
+}
+
+// Channel is what devices can see, and whether it can change.
+type Channel struct {
+	Ready   bool // exists, can be published
+	Message string
+	Halted  bool
+	Busy    string // another Rollout that is active
+
+	Refused      map[string]string // digest -> why
+	StableDigest string
+	Candidate    *Candidate // committed
+	At           time.Time  // when the present state was committed
+}
+
+// Candidate is a committed candidate of a channel.
+type Candidate struct {
+	Mine    bool // belongs to this Rollout object
+	Release int64
+	Digest  string
+	Weight  int32
+}
+
+// Command is what a person asks for.
+type Command struct{ ID, Name, By string }
+
+// Release is the state of a release, as status keeps it.
+type Release struct {
+	Revision  int64
+	Bundle    string
+	Version   string
+	Digest    string
+	State     otav1alpha1.ReleaseState
+	Outcome   otav1alpha1.ReleaseState // that RollingBack leads to
+	Reason    string                   // why it ended or is paused
+	StepsHash string
+	Lift      bool // a person asked to try a refused digest again
+
+	Step        int
+	Weight      int32     // wanted
+	CommittedAt time.Time // when the wanted weight became visible to devices; zero: not yet
+	EnteredAt   time.Time // when the step's clock started; zero: not yet
+
+	StartedAt time.Time
+	EndedAt   time.Time
+}
+
+// Decision is what to do. It is complete: the same facts give the same decision, and carrying it out twice changes nothing.
+type Decision struct {
+	Release Release
+	Ended   *Release // a release that this decision put an end to, for the history
+	Command *CommandResult
+
+	Reason       string // of the Ready condition
+	Message      string // one sentence for people
+	RequeueAfter time.Duration
+	Measure      bool // the analysis has to go on
+	Waiting      bool // a commit is under way
+}
+
+// CommandResult is what became of a command.
+type CommandResult struct {
+	Command Command
+	Refused string // why; empty: it was carried out
+}
+
+// Active tells whether a release has, or may have, a candidate that devices can see.
+func (r Release) Active() bool {
+	switch r.State {
+	case otav1alpha1.ReleaseProgressing, otav1alpha1.ReleasePaused, otav1alpha1.ReleasePromoting,
+		otav1alpha1.ReleaseRollingBack, otav1alpha1.ReleaseSuperseding:
+		return true
+	}
+	return false
+}
+
+// Ended tells whether nothing happens any more until somebody asks for it.
+func (r Release) Ended() bool {
+	switch r.State {
+	case otav1alpha1.ReleaseCompleted, otav1alpha1.ReleaseRolledBack, otav1alpha1.ReleaseAborted,
+		otav1alpha1.ReleaseBundleRefused, otav1alpha1.ReleaseBundleNotAdmitted:
+		return true
+	}
+	return false
+}
