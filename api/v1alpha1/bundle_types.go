@@ -250,7 +250,7 @@ type EncryptionSpec struct {
 
 // BundleStatus is what the manager found out about an update.
 type BundleStatus struct {
-	// conditions: Ready, Fetched, Verified, Inspected, Stored, Revoked; Reconciling and Stalled only while True.
+	// conditions are Ready, Fetched, Verified, Inspected, Stored, Revoked; Reconciling and Stalled only while True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -288,6 +288,7 @@ type ArtifactStatus struct {
 
 	// size in bytes.
 	// +required
+	// +kubebuilder:validation:Minimum=1
 	Size int64 `json:"size,omitempty"`
 
 	// mediaType by content.

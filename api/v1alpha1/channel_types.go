@@ -282,7 +282,7 @@ type PromotedFrom struct {
 
 // ChannelStatus is what devices are served, and why.
 type ChannelStatus struct {
-	// conditions: Ready, Published, Serving; Reconciling and Stalled only while True.
+	// conditions are Ready, Published, Serving; Reconciling and Stalled only while True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -386,6 +386,7 @@ type CandidateBundle struct {
 type PublishedStatus struct {
 	// revision grows by one with each change of content.
 	// +required
+	// +kubebuilder:validation:Minimum=1
 	Revision int64 `json:"revision,omitempty"`
 
 	// metadataVersion is the version of the Repository's metadata that published it.

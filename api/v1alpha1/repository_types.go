@@ -235,7 +235,7 @@ type RetentionSpec struct {
 
 // RepositoryStatus is what the manager found and did.
 type RepositoryStatus struct {
-	// conditions: Ready, StorageReachable, SigningReady; Reconciling and Stalled only while True.
+	// conditions are Ready, StorageReachable, SigningReady; Reconciling and Stalled only while True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

@@ -751,6 +751,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: endedAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: outcome
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.ReleaseState
     - name: reason
       type:
         scalar: string

@@ -14,7 +14,7 @@ import (
 //
 // BundleStatus is what the manager found out about an update.
 type BundleStatusApplyConfiguration struct {
-	// conditions: Ready, Fetched, Verified, Inspected, Stored, Revoked; Reconciling and Stalled only while True.
+	// conditions are Ready, Fetched, Verified, Inspected, Stored, Revoked; Reconciling and Stalled only while True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation that this status describes.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`

@@ -14,7 +14,7 @@ import (
 //
 // ChannelStatus is what devices are served, and why.
 type ChannelStatusApplyConfiguration struct {
-	// conditions: Ready, Published, Serving; Reconciling and Stalled only while True.
+	// conditions are Ready, Published, Serving; Reconciling and Stalled only while True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation that this status describes.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`

@@ -29,6 +29,8 @@ type ReleaseStatusApplyConfiguration struct {
 	StartedAt *v1.MicroTime `json:"startedAt,omitempty"`
 	// endedAt is when the release ended.
 	EndedAt *v1.MicroTime `json:"endedAt,omitempty"`
+	// outcome is the state that RollingBack leads to.
+	Outcome *apiv1alpha1.ReleaseState `json:"outcome,omitempty"`
 	// stepsHash of spec.steps, to notice that they changed.
 	StepsHash *string `json:"stepsHash,omitempty"`
 	// reason why the release ended or is paused, in a sentence.
@@ -96,6 +98,14 @@ func (b *ReleaseStatusApplyConfiguration) WithStartedAt(value v1.MicroTime) *Rel
 // If called multiple times, the EndedAt field is set to the value of the last call.
 func (b *ReleaseStatusApplyConfiguration) WithEndedAt(value v1.MicroTime) *ReleaseStatusApplyConfiguration {
 	b.EndedAt = &value
+	return b
+}
+
+// WithOutcome sets the Outcome field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Outcome field is set to the value of the last call.
+func (b *ReleaseStatusApplyConfiguration) WithOutcome(value apiv1alpha1.ReleaseState) *ReleaseStatusApplyConfiguration {
+	b.Outcome = &value
 	return b
 }
 

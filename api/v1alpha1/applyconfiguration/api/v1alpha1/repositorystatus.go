@@ -14,7 +14,7 @@ import (
 //
 // RepositoryStatus is what the manager found and did.
 type RepositoryStatusApplyConfiguration struct {
-	// conditions: Ready, StorageReachable, SigningReady; Reconciling and Stalled only while True.
+	// conditions are Ready, StorageReachable, SigningReady; Reconciling and Stalled only while True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation that this status describes.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`

@@ -16,7 +16,7 @@ import (
 //
 // RolloutStatus is how far a release is, and why.
 type RolloutStatusApplyConfiguration struct {
-	// conditions: Ready, Progressing, Paused, AnalysisPassing, RolledBack; Reconciling and Stalled only while True.
+	// conditions are Ready, Progressing, Paused, AnalysisPassing, RolledBack; Reconciling and Stalled only while True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation that this status describes.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
