@@ -1,0 +1,99 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package compat says whether an update can run on a device: its platform, the version of the installed app build, and the
+// runtime version. Ranges are compiled once and matched many times.
+package compat
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/Masterminds/semver/v3"
+)
+
+// ParseVersion reads a semantic version as devices report it: 4.2 means 4.2.0, and a leading v is ignored.
+func ParseVersion(s string) (*semver.Version, error) {
+	if v, err := semver.StrictNewVersion(s); err == nil {
+		return v, nil
+	}
+	v, err := semver.NewVersion(s)
+	if err != nil {
+		return nil, fmt.Errorf("expected a semantic version such as 4.2.0, got %q", s)
+	}
+	return v, nil
+}
+
+// Range is a compiled range of versions. The zero value contains every version.
+type Range struct {
+	constraints *semver.Constraints
+}
+
+// ParseRange compiles a range such as ">=4.2.0 <5.0.0"; conditions are separated by spaces or commas, alternatives by ||.
+// An empty text is the range of all versions. A pre-release such as 5.0.0-beta.1 is only in a range that names a
+// pre-release itself: "<5.0.0" does not let it in, though it comes before 5.0.0.
+func ParseRange(text string) (Range, error) {
+	if text == "" {
+		return Range{}, nil
+	}
+	c, err := semver.NewConstraint(text)
+	if err != nil {
+		return Range{}, fmt.Errorf("expected a version range such as %q, got %q: %w", ">=4.2.0 <5.0.0", text, err)
+	}
+	return Range{constraints: c}, nil
+}
+
+// Contains tells whether a version is in the range.
+func (r Range) Contains(v *semver.Version) bool { return r.constraints == nil || r.constraints.Check(v) }
+
+// Device is what compatibility asks of a device.
+type Device struct {
+	Platform       string
+	NativeVersion  *semver.Version // of the installed app build
+	RuntimeVersion string
+}
+
+// Mismatch is the first requirement that a device does not meet.
+type Mismatch int
+
+// The mismatches.
+const (
+	None Mismatch = iota
+	Platform
+	NativeVersion
+	RuntimeVersion
+)
+
+// Requirements of an update. The zero value runs everywhere.
+type Requirements struct {
+	platforms []string
+	native    Range
+	runtime   string
+}
+
+// Compile makes Requirements; empty values ask for nothing.
+func Compile(platforms []string, nativeVersion, runtimeVersion string) (Requirements, error) {
+	r, err := ParseRange(nativeVersion)
+	if err != nil {
+		return Requirements{}, fmt.Errorf("native version: %w", err)
+	}
+	return Requirements{platforms: platforms, native: r, runtime: runtimeVersion}, nil
+}
+
+// Check gives the first requirement that the device does not meet, or None.
+func (r *Requirements) Check(d *Device) Mismatch {
+	switch {
+	case !MatchesPlatform(r.platforms, d.Platform):
+		return Platform
+	case !r.native.Contains(d.NativeVersion):
+		return NativeVersion
+	case r.runtime != "" && r.runtime != d.RuntimeVersion:
+		return RuntimeVersion
+	}
+	return None
+}
+
+// MatchesPlatform tells whether a platform is in a list; an empty list has all.
+func MatchesPlatform(list []string, platform string) bool {
+	return len(list) == 0 || slices.Contains(list, platform)
+}
