@@ -1,0 +1,73 @@
+# Everything that is needed is built from source by hack/bin.sh: Go, make and git are enough.
+SHELL := /usr/bin/env bash -o pipefail
+.DEFAULT_GOAL := help
+
+BIN := hack/bin.sh
+LDFLAGS := -s -w
+# The tests start API servers: a test that hangs should fail before CI gives up.
+TEST_TIMEOUT ?= 10m
+PKG ?= ./...
+# What is generated into the tree; make verify fails when it differs from the sources.
+GENERATED := api config/crd config/rbac docs/api
+
+##@ Use
+
+.PHONY: help
+help: ## List the targets.
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Run three releases against simulated devices, without a cluster. PROMETHEUS=1 adds a real Prometheus, KEEP=1 keeps it running.
+	go run ./hack/demo $(if $(filter 1,$(PROMETHEUS)),-prometheus) $(if $(filter 1,$(KEEP)),-keep)
+
+.PHONY: build
+build: ## Build the manager, the gateway and the device fleet into bin/.
+	CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/manager ./cmd/manager
+	CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/gateway ./cmd/gateway
+	CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/fleet ./hack/fleet
+
+##@ Check
+
+.PHONY: test
+test: servers ## Run all tests with the race detector, against a real API server, object store and Prometheus. PKG=./... selects.
+	KUBEBUILDER_ASSETS="$$($(BIN) assets)" go test -race -timeout $(TEST_TIMEOUT) $(PKG)
+
+.PHONY: servers
+servers: ## Build the servers that the tests start, unless the cache has them.
+	@for name in assets versitygw prometheus; do $(BIN) $$name >/dev/null || exit; done
+
+.PHONY: bench
+bench: servers ## Measure ingest, commit, rollback and gateway.
+	KUBEBUILDER_ASSETS="$$($(BIN) assets)" go run ./test/bench
+
+.PHONY: lint
+lint: ## Run the linters.
+	$$($(BIN) golangci-lint) run -c .golangci-kal.yml ./api/...
+	$$($(BIN) golangci-lint) run
+
+.PHONY: verify
+verify: ## Generate, lint, and fail if that leaves a trace in the tree.
+	hack/verify
+
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities. Needs the Go vulnerability database, so it is not part of verify.
+	hack/vulncheck
+
+##@ Change
+
+.PHONY: fmt
+fmt: ## Format the Go code.
+	$$($(BIN) golangci-lint) fmt
+
+.PHONY: generate
+generate: ## Generate deep copies and apply configurations.
+	$$($(BIN) controller-gen) object:headerFile=hack/boilerplate.go.txt applyconfiguration:headerFile=hack/boilerplate.go.txt paths=./api/v1alpha1
+
+.PHONY: manifests
+manifests: ## Generate the CRDs from the types and the manager's role from the markers of the controllers.
+	$$($(BIN) controller-gen) crd paths=./api/v1alpha1 output:crd:dir=config/crd/bases
+	$$($(BIN) controller-gen) rbac:roleName=manager paths='./controllers/...' output:rbac:dir=config/rbac
+
+.PHONY: api-docs
+api-docs: ## Generate docs/api/v1alpha1.md from the types.
+	$$($(BIN) crd-ref-docs) --source-path=api/v1alpha1 --config=hack/api-docs/config.yaml --renderer=markdown --output-path=docs/api/v1alpha1.md
