@@ -1,0 +1,110 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package source
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+)
+
+// newTransport is the one place where connections to sources are made: rules for addresses belong into its dialer.
+func newTransport(opts Options) *http.Transport {
+	dialer := &net.Dialer{Timeout: opts.Connect}
+	return &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{RootCAs: opts.RootCAs, MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    opts.Connect,
+		ResponseHeaderTimeout:  opts.Answer,
+		IdleConnTimeout:        time.Minute,
+		MaxIdleConnsPerHost:    2,
+		MaxResponseHeaderBytes: 64 << 10,
+		ReadBufferSize:         64 << 10,
+		DisableCompression:     true, // the digest is that of the bytes as they are kept
+		ForceAttemptHTTP2:      true,
+	}
+}
+
+// Why a transfer was cut by us.
+var (
+	errTooSlow = errors.New("it took longer than the time that an artifact is given")
+	errIdle    = errors.New("no data came for too long")
+)
+
+// describe says in stable words what went wrong: texts of package net have addresses and ports in them that change with
+// every try, and those of package url the query.
+func describe(ctx context.Context, err error) string {
+	if cause := context.Cause(ctx); cause != nil {
+		switch {
+		case errors.Is(cause, errTooSlow), errors.Is(cause, errIdle):
+			return cause.Error()
+		default:
+			return "the transfer was cancelled"
+		}
+	}
+	for _, known := range []error{errRedirects, errDowngrade} {
+		if errors.Is(err, known) {
+			return known.Error()
+		}
+	}
+	if text := describeTLS(err); text != "" {
+		return text
+	}
+	return describeNet(err)
+}
+
+func describeTLS(err error) string {
+	if e, ok := errors.AsType[x509.HostnameError](err); ok && e.Certificate != nil {
+		return "its TLS certificate is for another host"
+	}
+	if _, ok := errors.AsType[x509.UnknownAuthorityError](err); ok {
+		return "its TLS certificate is signed by an unknown authority"
+	}
+	if e, ok := errors.AsType[x509.CertificateInvalidError](err); ok {
+		if e.Reason == x509.Expired {
+			return "its TLS certificate has expired or is not valid yet"
+		}
+		return "its TLS certificate is not valid"
+	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "its TLS certificate cannot be verified"
+	}
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+		return "it does not speak TLS"
+	}
+	if _, ok := errors.AsType[tls.AlertError](err); ok {
+		return "the TLS handshake was refused"
+	}
+	return ""
+}
+
+func describeNet(err error) string {
+	if e, ok := errors.AsType[*net.DNSError](err); ok {
+		if e.IsNotFound {
+			return "its host name is not known"
+		}
+		return "its host name could not be looked up"
+	}
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return "the server did not answer in time"
+	}
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "the connection was refused"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "the connection was reset"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "the server cannot be reached"
+	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
+		return "the connection ended too early"
+	}
+	return "the connection failed"
+}
