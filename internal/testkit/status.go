@@ -1,0 +1,169 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package testkit
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"testing"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+)
+
+// status is the part of every status that kstatus and people read first.
+type status struct {
+	Status struct {
+		Conditions         []metav1.Condition `json:"conditions"`
+		ObservedGeneration int64              `json:"observedGeneration"`
+	} `json:"status"`
+}
+
+func statusOf(obj client.Object) ([]metav1.Condition, int64, error) {
+	raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
+	if err != nil {
+		return nil, 0, fmt.Errorf("read the status of %T: %w", obj, err)
+	}
+	var s status
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(raw, &s); err != nil {
+		return nil, 0, fmt.Errorf("read the status of %T: %w", obj, err)
+	}
+	return s.Status.Conditions, s.Status.ObservedGeneration, nil
+}
+
+// CheckStatus fails the test when the object's status, as it is in memory, breaks a rule that holds for every status at every
+// time (see StatusProblems). Read the object first.
+func CheckStatus(t testing.TB, obj client.Object) {
+	t.Helper()
+	for _, p := range StatusProblems(obj) {
+		t.Errorf("status of %T %s: %s", obj, obj.GetName(), p)
+	}
+}
+
+// StatusProblems lists how a status breaks the rules that tools which wait for it rely on (kstatus, as kubectl, Flux and
+// Argo CD use it) and our own ones on messages. Empty: none.
+func StatusProblems(obj client.Object) []string {
+	conds, observed, err := statusOf(obj)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	out := generationProblems(conds, observed, obj.GetGeneration())
+	out = append(out, summaryProblems(conds)...)
+	seen := map[string]bool{}
+	for _, c := range conds {
+		if seen[c.Type] {
+			out = append(out, fmt.Sprintf("%s is there twice", c.Type))
+		}
+		seen[c.Type] = true
+		out = append(out, conditionProblems(c)...)
+	}
+	return out
+}
+
+// generationProblems: a status describes no generation that does not exist yet, and a final condition about this generation
+// comes with the observedGeneration that lets kstatus believe it.
+func generationProblems(conds []metav1.Condition, observed, generation int64) []string {
+	var out []string
+	if observed > generation {
+		out = append(out, fmt.Sprintf("observedGeneration is %d, ahead of generation %d", observed, generation))
+	}
+	for _, c := range conds {
+		switch {
+		case c.ObservedGeneration == 0:
+			out = append(out, c.Type+" has no observedGeneration")
+		case c.ObservedGeneration > generation:
+			out = append(out, fmt.Sprintf("%s has observedGeneration %d, ahead of generation %d", c.Type, c.ObservedGeneration, generation))
+		case c.ObservedGeneration > observed && isFinal(c):
+			out = append(out, fmt.Sprintf("%s=%s is about generation %d, but observedGeneration is %d: kstatus would wait for ever", c.Type, c.Status, c.ObservedGeneration, observed))
+		}
+	}
+	return out
+}
+
+func isFinal(c metav1.Condition) bool {
+	return c.Status == metav1.ConditionTrue && (c.Type == otav1alpha1.ReadyCondition || c.Type == otav1alpha1.StalledCondition)
+}
+
+// summaryProblems: Ready is there, Reconciling and Stalled exclude each other, and nothing is both stalled and ready.
+func summaryProblems(conds []metav1.Condition) []string {
+	var out []string
+	ready := apimeta.FindStatusCondition(conds, otav1alpha1.ReadyCondition)
+	stalled := apimeta.FindStatusCondition(conds, otav1alpha1.StalledCondition)
+	reconciling := apimeta.FindStatusCondition(conds, otav1alpha1.ReconcilingCondition)
+	if ready == nil {
+		out = append(out, "Ready is missing")
+	}
+	if stalled != nil && reconciling != nil {
+		out = append(out, "Reconciling and Stalled are there together")
+	}
+	if stalled != nil && ready != nil && ready.Status != metav1.ConditionFalse {
+		out = append(out, fmt.Sprintf("Ready is %s while Stalled is there, want False", ready.Status))
+	}
+	if reconciling == nil && stalled == nil && ready != nil && ready.Status != metav1.ConditionTrue {
+		out = append(out, fmt.Sprintf("Ready is %s with neither Reconciling nor Stalled: nobody can tell whether to wait", ready.Status))
+	}
+	for _, c := range []*metav1.Condition{reconciling, stalled} {
+		if c != nil && c.Status != metav1.ConditionTrue {
+			out = append(out, fmt.Sprintf("%s is %s, but may be there only while True", c.Type, c.Status))
+		}
+	}
+	return out
+}
+
+const maxMessage = 1024
+
+var (
+	reasonPattern = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*$`)
+	clockPattern  = regexp.MustCompile(`\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}`)
+	signedPattern = regexp.MustCompile(`(?i)x-amz-(signature|credential)|[?&](sig|signature|token)=`)
+)
+
+func conditionProblems(c metav1.Condition) []string {
+	var out []string
+	if !reasonPattern.MatchString(c.Reason) {
+		out = append(out, fmt.Sprintf("%s has reason %q, want a word in UpperCamelCase", c.Type, c.Reason))
+	}
+	if c.LastTransitionTime.IsZero() {
+		out = append(out, c.Type+" has no lastTransitionTime")
+	}
+	if len(c.Message) > maxMessage {
+		out = append(out, fmt.Sprintf("%s has a message of %d bytes, at most %d are readable", c.Type, len(c.Message), maxMessage))
+	}
+	if clockPattern.MatchString(c.Message) {
+		out = append(out, fmt.Sprintf("%s has a time in its message, which rewrites the status of an unchanged state: %s", c.Type, c.Message))
+	}
+	if signedPattern.MatchString(c.Message) {
+		out = append(out, c.Type+" has a signed URL or token in its message")
+	}
+	if strings.ContainsAny(c.Message, "\n\r") {
+		out = append(out, fmt.Sprintf("%s has a message of several lines, which breaks tables: %q", c.Type, c.Message))
+	}
+	return out
+}
+
+// What kstatus says of an object (sigs.k8s.io/cli-utils, pkg/kstatus).
+const (
+	Current    = "Current"
+	InProgress = "InProgress"
+	Failed     = "Failed"
+)
+
+// KStatus is what tools that wait for an object see, by kstatus' rules for resources that follow the conventions.
+func KStatus(obj client.Object) string {
+	conds, observed, err := statusOf(obj)
+	switch {
+	case err != nil, observed != obj.GetGeneration(), apimeta.IsStatusConditionTrue(conds, otav1alpha1.ReconcilingCondition):
+		return InProgress
+	case apimeta.IsStatusConditionTrue(conds, otav1alpha1.StalledCondition):
+		return Failed
+	case apimeta.IsStatusConditionTrue(conds, otav1alpha1.ReadyCondition):
+		return Current
+	}
+	return InProgress
+}
