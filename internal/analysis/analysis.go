@@ -70,7 +70,6 @@ func Judge(l Limits, prev Result, m Measurement) Result {
 	case err != "":
 		r.Verdict, r.Message = otav1alpha1.VerdictProviderError, err
 		r.Errors = prev.Errors + 1
-		r.Pause = r.Errors > l.ErrorLimit
 	case noData != "":
 		r.Verdict, r.Message = otav1alpha1.VerdictNoData, noData
 	case l.MaxRate != nil:
@@ -82,10 +81,19 @@ func Judge(l Limits, prev Result, m Measurement) Result {
 	if prev.Verdict == r.Verdict && !prev.Since.IsZero() {
 		r.Since = prev.Since
 	}
-	if r.Verdict == otav1alpha1.VerdictNoData {
+	r.Budget(l)
+	return r
+}
+
+// Budget tells whether errors, or the lack of data, have used up what is tolerated. Judge calls it; a result that was stored
+// without it needs it again.
+func (r *Result) Budget(l Limits) {
+	switch r.Verdict {
+	case otav1alpha1.VerdictProviderError:
+		r.Pause = r.Errors > l.ErrorLimit
+	case otav1alpha1.VerdictNoData:
 		r.spendNoData(l)
 	}
-	return r
 }
 
 // unusable tells apart what is no measurement: an error of the provider, or nothing to measure.

@@ -34,6 +34,8 @@ func obey(d *Decision, f Facts) {
 	switch {
 	case !ok:
 		d.Command.Refused = "a Rollout knows promote, promote-full, pause, resume, abort and retry, not " + f.Command.Name
+	case f.Command.Args != "":
+		d.Command.Refused = "commands of a Rollout take no arguments: remove the annotation " + otav1alpha1.CommandArgsAnnotation
 	case d.Release.Revision == 0:
 		d.Command.Refused = "no release has started yet"
 	default:

@@ -86,7 +86,7 @@ type Candidate struct {
 }
 
 // Command is what a person asks for.
-type Command struct{ ID, Name, By string }
+type Command struct{ ID, Name, Args, By string }
 
 // Release is the state of a release, as status keeps it.
 type Release struct {

@@ -137,6 +137,8 @@ func release(d *Decision, f Facts) {
 		adoptSteps(d, f)
 	}
 	switch {
+	case r.Weight > 0 && r.CommittedAt.IsZero() && f.Channel.Busy != "" && !mine(f, *r):
+		hold(d, otav1alpha1.ChannelBusyReason, "Rollout "+f.Channel.Busy+" is active on the channel")
 	case r.Weight > 0 && r.CommittedAt.IsZero():
 		wait(d, otav1alpha1.ProgressingReason, fmt.Sprintf("publishing %s %%", FormatWeight(r.Weight)))
 	case r.State == otav1alpha1.ReleasePaused:

@@ -1,0 +1,130 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package rollout carries out Rollouts: observe what is, let plan.Plan decide, act on the decision. One status write a pass.
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/plan"
+)
+
+const (
+	fieldOwner = client.FieldOwner("windlass-rollout")
+
+	// statusPace is how often a status that differs in measured values only is written.
+	statusPace = 10 * time.Second
+	// nextPass is when to look again after a transition: at once, but through the queue.
+	nextPass = time.Millisecond
+	// writeTimeout bounds a status write that outlives the reconcile's own deadline.
+	writeTimeout = 10 * time.Second
+)
+
+// Reconciler carries out Rollouts.
+type Reconciler struct {
+	Client   client.Client
+	Recorder events.EventRecorder
+	Measurer Measurer
+	Now      func() time.Time // of step timers: must not jump (see clock.Steady)
+
+	memory memory
+}
+
+// scope is what one reconcile knows. Nothing outlives the call.
+type scope struct {
+	rollout  *otav1alpha1.Rollout // working copy: only its status changes
+	channel  *otav1alpha1.Channel // nil: it does not exist
+	policy   policy
+	facts    plan.Facts
+	decision plan.Decision
+}
+
+// Reconcile observes, plans and acts, and writes the status once.
+func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, error) {
+	obj := &otav1alpha1.Rollout{}
+	if err := r.Client.Get(ctx, req.NamespacedName, obj); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.memory.forget(req.NamespacedName)
+		}
+		return kit.Settle(ctrl.Result{}, err)
+	}
+	if !obj.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil // the Channel withdraws what belongs to nobody
+	}
+	s := &scope{rollout: obj.DeepCopy()}
+	res, err := r.run(ctx, s)
+	res, err = s.finish(res, err)
+	res, werr := r.writeStatus(ctx, obj, s, res)
+	if werr != nil {
+		return kit.Settle(ctrl.Result{}, fmt.Errorf("write status (outcome: %v): %w", err, werr))
+	}
+	return res, err
+}
+
+// run goes through the phases and gives the soonest time to look again.
+func (r *Reconciler) run(ctx context.Context, s *scope) (ctrl.Result, error) {
+	return kit.Run(ctx, s, r.validate, r.observe, r.measure, r.decide)
+}
+
+// validate reads the spec and refuses what cannot be carried out.
+func (r *Reconciler) validate(_ context.Context, s *scope) (time.Duration, error) {
+	var err error
+	s.policy, err = parsePolicy(s.rollout)
+	return 0, err
+}
+
+// decide plans and puts the decision into the working copy's status.
+func (r *Reconciler) decide(_ context.Context, s *scope) (time.Duration, error) {
+	s.decision = plan.Plan(s.facts)
+	s.record()
+	if s.decision.Release != s.facts.Release {
+		return nextPass, nil
+	}
+	after := s.decision.RequeueAfter
+	if s.decision.Measure {
+		after = kit.Soonest(after, s.policy.untilDue(s.facts.Analysis, s.facts.Now))
+	}
+	return after, nil
+}
+
+// writeStatus persists the status with the resourceVersion that the decision was made on: a decision made from a stale status
+// cannot land. Values that only moved wait for statusPace, so that an idle rollout writes little.
+func (r *Reconciler) writeStatus(ctx context.Context, old *otav1alpha1.Rollout, s *scope, res ctrl.Result) (ctrl.Result, error) {
+	key := client.ObjectKeyFromObject(old)
+	if apiequality.Semantic.DeepEqual(old.Status, s.rollout.Status) {
+		return res, nil
+	}
+	if !significant(&old.Status, &s.rollout.Status) {
+		if wait := r.memory.pace(key, r.Now()); wait > 0 {
+			res.RequeueAfter = kit.Soonest(res.RequeueAfter, wait)
+			return res, nil
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	status, err := kit.ApplyStatus(s.rollout.Status, otav1alpha1ac.RolloutStatus())
+	if err != nil {
+		return res, err
+	}
+	ac := otav1alpha1ac.Rollout(old.Name, old.Namespace).WithUID(old.UID).WithResourceVersion(old.ResourceVersion).WithStatus(status)
+	if err := r.Client.Status().Apply(ctx, ac, fieldOwner, client.ForceOwnership); err != nil {
+		return res, err
+	}
+	r.memory.wrote(key, r.Now())
+	for _, e := range transitions(s) {
+		r.Recorder.Eventf(old, nil, e.kind, e.reason, e.action, "%s", e.note)
+	}
+	return res, nil
+}

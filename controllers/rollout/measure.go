@@ -1,0 +1,214 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/types"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/analysis"
+)
+
+// parallelQueries bounds how many metrics of one Rollout are measured at a time.
+const parallelQueries = 4
+
+// Subject is what is measured.
+type Subject struct {
+	App, Channel            string
+	Bundle, Version, Digest string
+	Since                   time.Time // of the release
+	Now                     time.Time
+	Metric                  string
+	Prometheus              *otav1alpha1.PrometheusMetric // nil: telemetry
+}
+
+// Measurer measures. It never fails: that it could not measure is a measurement too.
+type Measurer interface {
+	Measure(ctx context.Context, s Subject) analysis.Measurement
+}
+
+// measure renews the results of metrics that are due, while a release is visible to devices.
+func (r *Reconciler) measure(ctx context.Context, s *scope) (time.Duration, error) {
+	f := &s.facts
+	rel := f.Release
+	if !rel.Active() || rel.CommittedAt.IsZero() || rel.Step < f.Spec.FirstCheck || len(s.policy.metrics) == 0 {
+		f.Analysis = results(s.rollout.Status, s.policy)
+		return 0, nil
+	}
+	key := types.NamespacedName{Namespace: s.rollout.Namespace, Name: s.rollout.Name}
+	last := r.memory.results(key, s.rollout.UID, rel.Revision)
+	if last == nil {
+		last = results(s.rollout.Status, s.policy)
+	}
+	f.Analysis = r.renew(ctx, s, last)
+	r.memory.remember(key, s.rollout.UID, rel.Revision, f.Analysis)
+	return 0, nil
+}
+
+// renew measures what is due, side by side, and judges it.
+func (r *Reconciler) renew(ctx context.Context, s *scope, last []analysis.Result) []analysis.Result {
+	rel := s.facts.Release
+	out := make([]analysis.Result, len(s.policy.metrics))
+	group := errgroup.Group{}
+	group.SetLimit(parallelQueries)
+	for i, m := range s.policy.metrics {
+		prev := find(last, m.name)
+		out[i] = prev
+		due := prev.MeasuredAt.Add(m.interval)
+		if !prev.MeasuredAt.After(rel.CommittedAt) {
+			due = rel.CommittedAt // a new weight is measured at once
+		}
+		if r.Now().Before(due) {
+			continue
+		}
+		group.Go(func() error {
+			subject := Subject{
+				App: s.app(), Channel: s.rollout.Spec.ChannelRef.Name, Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest,
+				Since: rel.StartedAt, Now: s.facts.Now, Metric: m.name, Prometheus: m.prometheus,
+			}
+			measured := r.Measurer.Measure(ctx, subject)
+			measured.At = r.Now()
+			out[i] = analysis.Judge(m.limits, prev, measured)
+			return nil
+		})
+	}
+	_ = group.Wait() // nothing in the group returns an error
+	s.facts.Now = r.Now()
+	return out
+}
+
+// find gives the last result of a metric, or an empty one with its name.
+func find(last []analysis.Result, name string) analysis.Result {
+	for _, r := range last {
+		if r.Name == name {
+			return r
+		}
+	}
+	return analysis.Result{Name: name}
+}
+
+// results reads the results out of a status, in the order of the policy; metrics that were never measured are left out when
+// nothing was measured yet.
+func results(st otav1alpha1.RolloutStatus, p policy) []analysis.Result {
+	if len(st.Analysis) == 0 {
+		return nil
+	}
+	out := make([]analysis.Result, 0, len(p.metrics))
+	for _, m := range p.metrics {
+		out = append(out, find(parseStatuses(st.Analysis, p), m.name))
+	}
+	return out
+}
+
+func parseStatuses(in []otav1alpha1.MetricStatus, p policy) []analysis.Result {
+	out := make([]analysis.Result, 0, len(in))
+	for _, m := range in {
+		r := analysis.Result{
+			Name: m.Name, Verdict: m.Verdict, Message: m.Message, Value: m.Value, Limit: m.Limit,
+			Candidate: counts(m.Candidate), Control: counts(m.Control), Failures: m.Failures, Errors: m.Errors,
+			Since: instant(m.Since), MeasuredAt: instant(m.MeasuredAt),
+		}
+		for _, want := range p.metrics {
+			if want.name == m.Name {
+				r.Budget(want.limits)
+			}
+		}
+		out = append(out, r)
+	}
+	return out
+}
+
+func counts(c *otav1alpha1.ArmCounts) *analysis.Counts {
+	if c == nil {
+		return nil
+	}
+	return &analysis.Counts{Devices: c.Devices, Failures: c.Failures}
+}
+
+func armCounts(c *analysis.Counts) *otav1alpha1.ArmCounts {
+	if c == nil {
+		return nil
+	}
+	return &otav1alpha1.ArmCounts{Devices: c.Devices, Failures: c.Failures}
+}
+
+func metricStatuses(results []analysis.Result) []otav1alpha1.MetricStatus {
+	var out []otav1alpha1.MetricStatus
+	for _, r := range results {
+		if r.Verdict == "" {
+			continue
+		}
+		out = append(out, otav1alpha1.MetricStatus{
+			Name: r.Name, Verdict: r.Verdict, Value: clip(r.Value, 32), Limit: clip(r.Limit, 64), Message: clip(r.Message, 512),
+			Candidate: armCounts(r.Candidate), Control: armCounts(r.Control), Failures: r.Failures, Errors: r.Errors,
+			MeasuredAt: micro(r.MeasuredAt), Since: micro(r.Since),
+		})
+	}
+	return out
+}
+
+// memory keeps what need not be in status: results between two status writes, and when the last write was. Losing it costs one
+// measurement.
+type memory struct {
+	mu      sync.Mutex
+	entries map[types.NamespacedName]*remembered
+}
+
+type remembered struct {
+	uid      types.UID
+	revision int64
+	results  []analysis.Result
+	written  time.Time
+}
+
+func (m *memory) entry(key types.NamespacedName) *remembered {
+	if m.entries == nil {
+		m.entries = map[types.NamespacedName]*remembered{}
+	}
+	if m.entries[key] == nil {
+		m.entries[key] = &remembered{}
+	}
+	return m.entries[key]
+}
+
+// results gives what was remembered of a release; nil when that is another one.
+func (m *memory) results(key types.NamespacedName, uid types.UID, revision int64) []analysis.Result {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if e := m.entries[key]; e != nil && e.uid == uid && e.revision == revision {
+		return e.results
+	}
+	return nil
+}
+
+func (m *memory) remember(key types.NamespacedName, uid types.UID, revision int64, results []analysis.Result) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.entry(key)
+	e.uid, e.revision, e.results = uid, revision, results
+}
+
+// pace is how long to wait before values alone are written again.
+func (m *memory) pace(key types.NamespacedName, now time.Time) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return max(statusPace-now.Sub(m.entry(key).written), 0)
+}
+
+func (m *memory) wrote(key types.NamespacedName, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.entry(key).written = now
+}
+
+func (m *memory) forget(key types.NamespacedName) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.entries, key)
+}

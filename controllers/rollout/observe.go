@@ -1,0 +1,167 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/index"
+	"github.com/windlass-dev/windlass/internal/plan"
+	"github.com/windlass-dev/windlass/internal/serve"
+)
+
+// observe gathers the facts of a decision. Everything comes from the cache.
+func (r *Reconciler) observe(ctx context.Context, s *scope) (time.Duration, error) {
+	channel, err := get(ctx, r.Client, s.rollout.Namespace, s.rollout.Spec.ChannelRef.Name, &otav1alpha1.Channel{})
+	if err != nil {
+		return 0, err
+	}
+	s.channel = channel
+	f := plan.Facts{
+		Now: r.Now(), UID: string(s.rollout.UID), Spec: s.policy.spec, Release: release(s.rollout.Status), Command: command(s.rollout),
+	}
+	if f.Channel, err = r.channel(ctx, s.rollout, channel); err != nil {
+		return 0, err
+	}
+	if f.Bundle, err = r.bundle(ctx, s.rollout.Spec.BundleRef.Name, channel, s); err != nil {
+		return 0, err
+	}
+	f.Running = f.Bundle
+	if f.Release.Bundle != "" && f.Release.Bundle != s.rollout.Spec.BundleRef.Name {
+		if f.Running, err = r.bundle(ctx, f.Release.Bundle, channel, s); err != nil {
+			return 0, err
+		}
+	}
+	s.facts = f
+	return 0, nil
+}
+
+// get reads an object; nil when it does not exist.
+func get[T client.Object](ctx context.Context, c client.Reader, namespace, name string, into T) (T, error) {
+	var none T
+	switch err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, into); {
+	case apierrors.IsNotFound(err):
+		return none, nil
+	case err != nil:
+		return none, fmt.Errorf("read %T %s: %w", into, name, err)
+	}
+	return into, nil
+}
+
+// channel tells what devices can see of a Channel, and who else releases on it.
+func (r *Reconciler) channel(ctx context.Context, self *otav1alpha1.Rollout, ch *otav1alpha1.Channel) (plan.Channel, error) {
+	if ch == nil {
+		return plan.Channel{Message: "Channel " + self.Spec.ChannelRef.Name + " does not exist yet"}, nil
+	}
+	out := plan.Channel{Ready: true, Halted: ch.Spec.Serving == otav1alpha1.ServingHalted, Refused: map[string]string{}}
+	if stalled := apimeta.FindStatusCondition(ch.Status.Conditions, otav1alpha1.StalledCondition); stalled != nil {
+		out.Ready, out.Message = false, "Channel "+ch.Name+" is stalled: "+stalled.Reason
+	}
+	if ch.Status.Published == nil {
+		out.Ready, out.Message = false, "Channel "+ch.Name+" is not published yet"
+		return out, nil
+	}
+	if at := ch.Status.Published.At; at != nil {
+		out.At = at.Time
+	}
+	for _, x := range ch.Status.Refused {
+		out.Refused[string(x.Digest)] = x.Reason + " (" + x.By + ")"
+	}
+	if ch.Status.Stable != nil {
+		out.StableDigest = string(ch.Status.Stable.Digest)
+	}
+	out.Candidate = candidate(self, ch.Status.Candidate)
+	var err error
+	out.Busy, err = r.busy(ctx, self)
+	return out, err
+}
+
+// candidate reads a committed candidate. The salt tells a release from one of a namesake.
+func candidate(self *otav1alpha1.Rollout, c *otav1alpha1.CandidateBundle) *plan.Candidate {
+	if c == nil {
+		return nil
+	}
+	weight, err := plan.ParseWeight(string(c.Weight))
+	if err != nil {
+		weight = -1 // equals no weight that was asked for
+	}
+	return &plan.Candidate{
+		Mine:    c.RolloutRef != nil && c.RolloutRef.Name == self.Name && c.Salt == plan.Salt(string(self.UID), c.Release),
+		Release: c.Release, Digest: string(c.Digest), Weight: weight,
+	}
+}
+
+// busy names another Rollout that is active on the channel.
+func (r *Reconciler) busy(ctx context.Context, self *otav1alpha1.Rollout) (string, error) {
+	var others otav1alpha1.RolloutList
+	if err := r.Client.List(ctx, &others, client.InNamespace(self.Namespace),
+		client.MatchingFields{index.RolloutChannel: self.Spec.ChannelRef.Name}); err != nil {
+		return "", fmt.Errorf("list Rollouts of Channel %s: %w", self.Spec.ChannelRef.Name, err)
+	}
+	for i := range others.Items {
+		o := &others.Items[i]
+		if o.UID != self.UID && o.DeletionTimestamp.IsZero() && release(o.Status).Active() {
+			return o.Name, nil
+		}
+	}
+	return "", nil
+}
+
+// bundle tells what is known of a Bundle, and what the Channel makes of it.
+func (r *Reconciler) bundle(ctx context.Context, name string, ch *otav1alpha1.Channel, s *scope) (plan.Bundle, error) {
+	b, err := get(ctx, r.Client, s.rollout.Namespace, name, &otav1alpha1.Bundle{})
+	if err != nil || b == nil {
+		return plan.Bundle{}, err
+	}
+	out := plan.Bundle{Found: true, Version: string(b.Spec.Version), Digest: string(b.Spec.Digest), Revoked: b.Spec.Revoked}
+	out.Ready, out.Message = serve.Trusted(b)
+	if ch == nil || !out.Ready {
+		return out, nil
+	}
+	f := serve.AdmitFacts{Channel: ch, Bundle: b, Now: r.Now()}
+	if a := ch.Spec.Admission; a != nil && a.PromotedFrom != nil {
+		if f.Upstream, err = get(ctx, r.Client, s.rollout.Namespace, a.PromotedFrom.Name, &otav1alpha1.Channel{}); err != nil {
+			return out, err
+		}
+	}
+	v := serve.Admit(f)
+	out.Denied, out.Wait = v.Denied, v.Wait
+	return out, nil
+}
+
+// command reads a command that was not acted upon yet.
+func command(r *otav1alpha1.Rollout) *plan.Command {
+	id, name := r.Annotations[otav1alpha1.CommandIDAnnotation], r.Annotations[otav1alpha1.CommandAnnotation]
+	if id == "" || name == "" || (r.Status.LastCommand != nil && r.Status.LastCommand.ID == clip(id, 128)) {
+		return nil
+	}
+	return &plan.Command{
+		ID: clip(id, 128), Name: clip(name, 32), Args: r.Annotations[otav1alpha1.CommandArgsAnnotation],
+		By: clip(r.Annotations[otav1alpha1.RequestedByAnnotation], 256),
+	}
+}
+
+// clip keeps a text within the bounds of status, n bytes.
+func clip(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n], "")
+	}
+	return s
+}
+
+// app that the Channel serves; empty when there is no Channel.
+func (s *scope) app() string {
+	if s.channel == nil {
+		return ""
+	}
+	return string(s.channel.Spec.App)
+}

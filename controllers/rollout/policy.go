@@ -1,0 +1,226 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/plan"
+	"github.com/windlass-dev/windlass/internal/serve"
+)
+
+// Defaults of what a metric does not say.
+const (
+	defaultTelemetryInterval  = 5 * time.Second
+	defaultPrometheusInterval = 30 * time.Second
+	minInterval               = time.Second
+	defaultErrorLimit         = 4
+	defaultNoDataHold         = 30 * time.Minute
+	minLease                  = time.Minute
+)
+
+// policy is a spec as the plan and the analysis need it.
+type policy struct {
+	spec    plan.Spec
+	metrics []metric
+}
+
+// metric is one measurement and what it is held against.
+type metric struct {
+	name       string
+	interval   time.Duration
+	limits     analysis.Limits
+	prometheus *otav1alpha1.PrometheusMetric // nil: telemetry
+}
+
+// parsePolicy reads a spec. What it cannot carry out is a stall with a clear message.
+func parsePolicy(r *otav1alpha1.Rollout) (policy, error) {
+	p := policy{spec: plan.Spec{
+		Bundle: r.Spec.BundleRef.Name, Paused: r.Spec.Paused, StepsHash: hashSteps(r.Spec.Steps), OnFailure: otav1alpha1.OnFailureRollback,
+	}}
+	if field := unsupported(&r.Spec); field != "" {
+		return p, kit.Stall(otav1alpha1.NotSupportedYetReason, "%s is not supported by this version: remove it", field)
+	}
+	if r.Spec.Rollback != nil && r.Spec.Rollback.OnFailure != "" {
+		p.spec.OnFailure = r.Spec.Rollback.OnFailure
+	}
+	lease, err := serve.Duration(r.Spec.LeaseDuration, serve.DefaultLease)
+	if err != nil || lease < minLease {
+		return p, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.leaseDuration is %q, expected at least %s", r.Spec.LeaseDuration, minLease)
+	}
+	if p.spec.Steps, err = parseSteps(r.Spec.Steps); err != nil {
+		return p, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.%w", err)
+	}
+	if r.Spec.Analysis == nil {
+		return p, nil
+	}
+	if r.Spec.Analysis.StartingStep != nil {
+		p.spec.FirstCheck = int(*r.Spec.Analysis.StartingStep)
+	}
+	for i := range r.Spec.Analysis.Metrics {
+		m, err := parseMetric(&r.Spec.Analysis.Metrics[i])
+		if err != nil {
+			return p, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.analysis.metrics[%s].%w", r.Spec.Analysis.Metrics[i].Name, err)
+		}
+		p.metrics = append(p.metrics, m)
+	}
+	p.spec.Metrics = len(p.metrics)
+	return p, nil
+}
+
+// unsupported names the first field whose behaviour this version does not have.
+func unsupported(s *otav1alpha1.RolloutSpec) string {
+	switch {
+	case len(s.Windows) > 0:
+		return "spec.windows"
+	case s.Rollback != nil && s.Rollback.To != "" && s.Rollback.To != otav1alpha1.RollbackToStable:
+		return "spec.rollback.to: " + string(s.Rollback.To)
+	case s.Analysis == nil:
+		return ""
+	case s.Analysis.Bake != "":
+		return "spec.analysis.bake"
+	case s.Analysis.Holdout != nil:
+		return "spec.analysis.holdout"
+	}
+	for _, m := range s.Analysis.Metrics {
+		switch {
+		case m.MaxIncrease != "":
+			return "spec.analysis.metrics[" + m.Name + "].maxIncrease"
+		case m.Confidence != "":
+			return "spec.analysis.metrics[" + m.Name + "].confidence"
+		}
+	}
+	return ""
+}
+
+func parseSteps(in []otav1alpha1.Step) ([]plan.Step, error) {
+	out := make([]plan.Step, 0, len(in))
+	for i, s := range in {
+		if s.SetWeight != nil {
+			weight, err := plan.ParseWeight(weightText(s.SetWeight))
+			if err != nil {
+				return nil, fmt.Errorf("steps[%d].setWeight: %w", i, err)
+			}
+			out = append(out, plan.Step{Weight: weight})
+			continue
+		}
+		d, err := serve.Duration(s.Pause.Duration, 0)
+		if err != nil {
+			return nil, fmt.Errorf("steps[%d].pause.duration: %w", i, err)
+		}
+		step := plan.Step{Pause: true, Duration: d}
+		if s.Pause.MinSamples != nil {
+			step.MinSamples = int64(*s.Pause.MinSamples)
+		}
+		out = append(out, step)
+	}
+	return out, plan.Validate(out)
+}
+
+func weightText(w *intstr.IntOrString) string {
+	if w.Type == intstr.Int {
+		return strconv.Itoa(int(w.IntVal))
+	}
+	return w.StrVal
+}
+
+// hashSteps notices a changed list of steps.
+func hashSteps(steps []otav1alpha1.Step) string {
+	raw, err := json.Marshal(steps)
+	if err != nil {
+		return "" // cannot happen: steps came from JSON
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:8])
+}
+
+func parseMetric(m *otav1alpha1.Metric) (metric, error) {
+	out := metric{name: m.Name, prometheus: m.Prometheus, interval: defaultTelemetryInterval}
+	if m.Prometheus != nil {
+		out.interval = defaultPrometheusInterval
+	}
+	var err error
+	if out.interval, err = serve.Duration(m.Interval, out.interval); err != nil {
+		return out, fmt.Errorf("interval: %w", err)
+	}
+	if out.interval < minInterval {
+		return out, fmt.Errorf("interval is %s, expected at least %s", out.interval, minInterval)
+	}
+	out.limits, err = parseLimits(m)
+	return out, err
+}
+
+func parseLimits(m *otav1alpha1.Metric) (analysis.Limits, error) {
+	l := analysis.Limits{MinSamples: 1, ErrorLimit: defaultErrorLimit, NoDataHold: defaultNoDataHold, NoDataThen: otav1alpha1.NoDataPause}
+	var err error
+	if l.MaxRate, err = number(m.MaxRate); err != nil {
+		return l, fmt.Errorf("maxRate: %w", err)
+	}
+	if l.MaxRate != nil && *l.MaxRate > 1 {
+		return l, fmt.Errorf("maxRate is %s, expected a share from 0 to 1", m.MaxRate)
+	}
+	if t := m.ThresholdRange; t != nil {
+		if l.Min, err = number(t.Min); err != nil {
+			return l, fmt.Errorf("thresholdRange.min: %w", err)
+		}
+		if l.Max, err = number(t.Max); err != nil {
+			return l, fmt.Errorf("thresholdRange.max: %w", err)
+		}
+		if l.Min != nil && l.Max != nil && *l.Min > *l.Max {
+			return l, fmt.Errorf("thresholdRange: min %s is above max %s", t.Min, t.Max)
+		}
+	}
+	if m.MinSamples != nil {
+		l.MinSamples = int64(*m.MinSamples)
+	}
+	if m.FailureLimit != nil {
+		l.FailureLimit = *m.FailureLimit
+	}
+	if m.ConsecutiveErrorLimit != nil {
+		l.ErrorLimit = *m.ConsecutiveErrorLimit
+	}
+	if n := m.NoData; n != nil {
+		if l.NoDataHold, err = serve.Duration(n.Hold, l.NoDataHold); err != nil {
+			return l, fmt.Errorf("noData.hold: %w", err)
+		}
+		if n.Then != "" {
+			l.NoDataThen = n.Then
+		}
+	}
+	return l, nil
+}
+
+func number(d otav1alpha1.Decimal) (*float64, error) {
+	if d == "" {
+		return nil, nil
+	}
+	v, err := strconv.ParseFloat(string(d), 64)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a decimal number", d)
+	}
+	return &v, nil
+}
+
+// untilDue is the time until the next measurement.
+func (p policy) untilDue(results []analysis.Result, now time.Time) time.Duration {
+	var soonest time.Duration
+	for i, m := range p.metrics {
+		left := minInterval
+		if i < len(results) && !results[i].MeasuredAt.IsZero() {
+			left = max(m.interval-now.Sub(results[i].MeasuredAt), nextPass)
+		}
+		soonest = kit.Soonest(soonest, left)
+	}
+	return soonest
+}

@@ -1,0 +1,75 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/index"
+)
+
+// +kubebuilder:rbac:groups=ota.windlass.dev,resources=rollouts,verbs=get;list;watch
+// +kubebuilder:rbac:groups=ota.windlass.dev,resources=rollouts/status,verbs=get;patch;update
+// +kubebuilder:rbac:groups=ota.windlass.dev,resources=channels;bundles,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// SetupWithManager registers the controller, its indexes and its watches.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opts controller.Options) error {
+	if r.Client == nil || r.Recorder == nil || r.Measurer == nil || r.Now == nil {
+		return errors.New("rollout: Client, Recorder, Measurer and Now must be set")
+	}
+	for name, extract := range map[string]client.IndexerFunc{
+		index.RolloutChannel: index.RolloutByChannel, index.RolloutBundles: index.RolloutByBundles,
+	} {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, &otav1alpha1.Rollout{}, name, extract); err != nil {
+			return fmt.Errorf("index Rollouts by %s: %w", name, err)
+		}
+	}
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("rollout").
+		For(&otav1alpha1.Rollout{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
+		Watches(&otav1alpha1.Channel{}, handler.EnqueueRequestsFromMapFunc(r.by(index.RolloutChannel))).
+		Watches(&otav1alpha1.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.by(index.RolloutBundles))).
+		Watches(&otav1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(r.siblings)).
+		WithOptions(opts).
+		Complete(r)
+}
+
+// by wakes the Rollouts that refer to an object by name.
+func (r *Reconciler) by(field string) handler.MapFunc {
+	return func(ctx context.Context, o client.Object) []reconcile.Request {
+		return r.find(ctx, o.GetNamespace(), field, o.GetName(), "")
+	}
+}
+
+// siblings wakes the other Rollouts of the same Channel: one of them may be waiting.
+func (r *Reconciler) siblings(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.find(ctx, o.GetNamespace(), index.RolloutChannel, o.(*otav1alpha1.Rollout).Spec.ChannelRef.Name, o.GetName())
+}
+
+func (r *Reconciler) find(ctx context.Context, namespace, field, value, except string) []reconcile.Request {
+	var list otav1alpha1.RolloutList
+	if err := r.Client.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{field: value}); err != nil {
+		ctrl.LoggerFrom(ctx).Error(err, "Finding Rollouts to wake", "field", field)
+		return nil
+	}
+	var out []reconcile.Request
+	for i := range list.Items {
+		if list.Items[i].Name != except {
+			out = append(out, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+		}
+	}
+	return out
+}

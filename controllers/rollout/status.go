@@ -1,0 +1,224 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"fmt"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/plan"
+)
+
+const maxHistory = 10
+
+// record puts a decision into the status.
+func (s *scope) record() {
+	st, d := &s.rollout.Status, s.decision
+	st.Message = clip(d.Message, 1024)
+	if d.Ended != nil {
+		st.History = append([]otav1alpha1.RolloutHistoryEntry{historyEntry(*d.Ended)}, st.History...)
+		st.History = st.History[:min(len(st.History), maxHistory)]
+	}
+	if d.Command != nil {
+		st.LastCommand = commandStatus(d.Command, s.facts.Now)
+	}
+	rel := d.Release
+	rel.Reason = clip(rel.Reason, 512)
+	st.Release = releaseStatus(rel)
+	st.CurrentStepIndex = new(int32(rel.Step))
+	st.Step = fmt.Sprintf("%d/%d", min(rel.Step+1, len(s.policy.spec.Steps)), len(s.policy.spec.Steps))
+	st.StepEnteredAt = micro(rel.EnteredAt)
+	st.Weight = plan.FormatWeight(rel.Weight)
+	st.Assignment = plan.Assignment(s.facts.UID, rel)
+	st.Analysis = metricStatuses(s.facts.Analysis)
+	if rel.Revision != s.facts.Release.Revision {
+		st.Analysis = nil
+	}
+}
+
+// finish maps the outcome of a reconcile to conditions. A decision is no error: how it reads to GitOps tools is fixed by
+// readiness.
+func (s *scope) finish(res ctrl.Result, err error) (ctrl.Result, error) {
+	st, gen := &s.rollout.Status, s.rollout.Generation
+	if err != nil {
+		st.Message = clip(err.Error(), 1024)
+		return kit.Finish(gen, &st.Conditions, &st.ObservedGeneration, res, err)
+	}
+	d := s.decision
+	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
+		kit.SetCondition(&st.Conditions, gen, kind, status, reason, message)
+	}
+	ready, abnormal := readiness(d.Reason)
+	set(otav1alpha1.ReadyCondition, ready, d.Reason, d.Message)
+	for _, kind := range []string{otav1alpha1.ReconcilingCondition, otav1alpha1.StalledCondition} {
+		if kind == abnormal {
+			set(kind, metav1.ConditionTrue, d.Reason, d.Message)
+		} else {
+			apimeta.RemoveStatusCondition(&st.Conditions, kind)
+		}
+	}
+	s.setProgressing(set)
+	s.setPaused(set)
+	s.setAnalysis(set)
+	s.setRolledBack(set)
+	st.ObservedGeneration = gen
+	return res, nil
+}
+
+// readiness is the table of design/api.md: what a reason of Ready means to kstatus and Argo CD.
+func readiness(reason string) (ready metav1.ConditionStatus, abnormal string) {
+	switch reason {
+	case otav1alpha1.CompletedReason:
+		return metav1.ConditionTrue, ""
+	case otav1alpha1.RolledBackReason, otav1alpha1.AbortedReason, otav1alpha1.BundleRefusedReason, otav1alpha1.BundleNotAdmittedReason:
+		return metav1.ConditionFalse, otav1alpha1.StalledCondition
+	case otav1alpha1.RollingBackReason:
+		return metav1.ConditionFalse, otav1alpha1.ReconcilingCondition
+	}
+	return metav1.ConditionUnknown, otav1alpha1.ReconcilingCondition
+}
+
+type setter func(kind string, status metav1.ConditionStatus, reason, message string)
+
+func (s *scope) setProgressing(set setter) {
+	status := metav1.ConditionTrue
+	if rel := s.decision.Release; rel.Ended() && rel.State != otav1alpha1.ReleaseCompleted {
+		status = metav1.ConditionFalse
+	}
+	set(otav1alpha1.ProgressingCondition, status, s.decision.Reason, s.decision.Message)
+}
+
+func (s *scope) setPaused(set setter) {
+	status := metav1.ConditionFalse
+	if s.decision.Reason == otav1alpha1.PausedReason {
+		status = metav1.ConditionTrue
+	}
+	set(otav1alpha1.PausedCondition, status, s.decision.Reason, "")
+}
+
+func (s *scope) setAnalysis(set setter) {
+	conds := &s.rollout.Status.Conditions
+	if len(s.rollout.Status.Analysis) == 0 {
+		apimeta.RemoveStatusCondition(conds, otav1alpha1.AnalysisPassingCondition)
+		return
+	}
+	verdict, worst := analysis.Overall(s.facts.Analysis)
+	status := metav1.ConditionUnknown
+	switch verdict {
+	case otav1alpha1.VerdictPassing:
+		status = metav1.ConditionTrue
+	case otav1alpha1.VerdictFailing:
+		status = metav1.ConditionFalse
+	}
+	message := ""
+	if worst != nil {
+		message = worst.Name + ": " + worst.Message
+	}
+	set(otav1alpha1.AnalysisPassingCondition, status, string(verdict), message)
+}
+
+func (s *scope) setRolledBack(set setter) {
+	switch rel := s.decision.Release; rel.State {
+	case otav1alpha1.ReleaseRolledBack, otav1alpha1.ReleaseAborted:
+		set(otav1alpha1.RolledBackCondition, metav1.ConditionTrue, string(rel.State), rel.Reason)
+	case otav1alpha1.ReleaseRollingBack:
+		set(otav1alpha1.RolledBackCondition, metav1.ConditionUnknown, string(rel.State), rel.Reason)
+	default:
+		apimeta.RemoveStatusCondition(&s.rollout.Status.Conditions, otav1alpha1.RolledBackCondition)
+	}
+}
+
+// significant tells whether two statuses differ in more than measured values.
+func significant(a, b *otav1alpha1.RolloutStatus) bool {
+	return !apiequality.Semantic.DeepEqual(settled(a), settled(b))
+}
+
+// settled is a status without what moves with each measurement.
+func settled(st *otav1alpha1.RolloutStatus) *otav1alpha1.RolloutStatus {
+	c := st.DeepCopy()
+	c.Message = ""
+	for i := range c.Conditions {
+		c.Conditions[i].Message = ""
+	}
+	for i := range c.Analysis {
+		m := &c.Analysis[i]
+		m.Value, m.Message, m.Candidate, m.Control, m.MeasuredAt = "", "", nil, nil, nil
+	}
+	return c
+}
+
+// release reads the release out of a status; its inverse is releaseStatus.
+func release(st otav1alpha1.RolloutStatus) plan.Release {
+	rs := st.Release
+	if rs == nil {
+		return plan.Release{}
+	}
+	out := plan.Release{
+		Revision: rs.Revision, Bundle: rs.Bundle, Version: string(rs.Version), Digest: string(rs.Digest),
+		State: rs.State, Outcome: rs.Outcome, Reason: rs.Reason, StepsHash: rs.StepsHash,
+		CommittedAt: instant(rs.WeightCommittedAt), EnteredAt: instant(st.StepEnteredAt),
+		StartedAt: instant(rs.StartedAt), EndedAt: instant(rs.EndedAt),
+		Lift: st.Assignment != nil && st.Assignment.Lift != "",
+	}
+	if st.CurrentStepIndex != nil {
+		out.Step = int(*st.CurrentStepIndex)
+	}
+	if w, err := plan.ParseWeight(string(st.Weight)); err == nil {
+		out.Weight = w
+	}
+	return out
+}
+
+func releaseStatus(r plan.Release) *otav1alpha1.ReleaseStatus {
+	return &otav1alpha1.ReleaseStatus{
+		Revision: r.Revision, Bundle: r.Bundle, Version: otav1alpha1.Version(r.Version), Digest: otav1alpha1.Digest(r.Digest),
+		State: r.State, Outcome: r.Outcome, Reason: r.Reason, StepsHash: r.StepsHash,
+		WeightCommittedAt: micro(r.CommittedAt), StartedAt: micro(r.StartedAt), EndedAt: micro(r.EndedAt),
+	}
+}
+
+func historyEntry(r plan.Release) otav1alpha1.RolloutHistoryEntry {
+	ended := string(r.State)
+	if r.State == otav1alpha1.ReleaseSuperseding {
+		ended = "Superseded"
+	}
+	return otav1alpha1.RolloutHistoryEntry{
+		Revision: r.Revision, Bundle: r.Bundle, Digest: otav1alpha1.Digest(r.Digest),
+		StartedAt: micro(r.StartedAt), EndedAt: micro(r.EndedAt), Ended: ended, Reason: clip(r.Reason, 512),
+	}
+}
+
+func commandStatus(c *plan.CommandResult, now time.Time) *otav1alpha1.CommandStatus {
+	out := &otav1alpha1.CommandStatus{
+		ID: c.Command.ID, Name: c.Command.Name, By: c.Command.By, At: &metav1.Time{Time: now.Truncate(time.Second)},
+		Result: otav1alpha1.CommandAccepted,
+	}
+	if c.Refused != "" {
+		out.Result, out.Message = otav1alpha1.CommandRefused, clip(c.Refused, 512)
+	}
+	return out
+}
+
+// micro is a time as status keeps it: microseconds, or nothing.
+func micro(t time.Time) *metav1.MicroTime {
+	if t.IsZero() {
+		return nil
+	}
+	return &metav1.MicroTime{Time: t.UTC().Truncate(time.Microsecond)}
+}
+
+func instant(t *metav1.MicroTime) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.Time
+}
