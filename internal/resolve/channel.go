@@ -1,0 +1,191 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resolve
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/windlass-dev/windlass/internal/bucketing"
+	"github.com/windlass-dev/windlass/internal/compat"
+	"github.com/windlass-dev/windlass/internal/release"
+)
+
+// Channel is the compiled state of one channel. It is immutable.
+type Channel struct {
+	Revision  int64
+	PublicURL string // where the repository's prefix is public; empty: nowhere
+
+	expires    time.Time // when the channel's own metadata stop to hold; zero: with the view's
+	unreadable bool
+	halted     bool
+	audience   audience
+	guards     guards
+	stable     *Bundle // nil: the app's embedded bundle
+	trial      *Trial  // nil: no rollout is active
+	floor      *Bundle // nil: none, or it was refused; guards.floor still holds
+	bundles    []*Bundle
+	refused    []release.Refusal
+}
+
+// Bundle is a compiled bundle. It is immutable.
+type Bundle struct {
+	release.Bundle
+
+	version  *semver.Version
+	requires compat.Requirements
+}
+
+// Trial is a candidate that a rollout lets out.
+type Trial struct {
+	Bundle       *Bundle
+	Weight       int32 // basis points
+	Salt         string
+	Rollout      string
+	Release      int64
+	LeaseExpires time.Time
+	OnLoss       OnLoss
+}
+
+// OnLoss says what happens to a candidate whose lease nobody renewed.
+type OnLoss string
+
+// The values, as in the release document.
+const (
+	StopOffering OnLoss = "StopOffering" // devices that have the candidate keep it, no other gets it
+	Retract      OnLoss = "Retract"      // all devices get stable
+	Continue     OnLoss = "Continue"     // as if the lease held
+)
+
+// Unreadable is a channel that offers nothing, because its release document cannot be understood. To serve the last one that
+// could be would ignore a rollback that it may hold.
+func Unreadable() *Channel { return &Channel{unreadable: true} }
+
+// Compile makes a Channel of a release document. Everything in the document that this version does not understand is an
+// error: a guard that is skipped would offer what nobody allowed.
+func Compile(doc *release.Document) (*Channel, error) {
+	c := &Channel{Revision: doc.Revision, PublicURL: doc.PublicURL, audience: compileAudience(doc.Audience), refused: doc.Refused}
+	switch doc.Serving {
+	case release.Active:
+	case release.Halted:
+		c.halted = true
+	default:
+		return nil, fmt.Errorf("serving: expected Active or Halted, got %q", doc.Serving)
+	}
+	if err := c.compileBundles(doc); err != nil {
+		return nil, err
+	}
+	var err error
+	if c.guards, err = compileGuards(doc.Guards); err != nil {
+		return nil, err
+	}
+	return c, c.compileTrial(doc.Candidate)
+}
+
+// compileBundles compiles what the document refers to and leaves out what it refuses: a refused stable is replaced by the
+// previous one, if there is one.
+func (c *Channel) compileBundles(doc *release.Document) error {
+	for _, src := range doc.Bundles() {
+		b, err := compileBundle(src)
+		if err != nil {
+			return err
+		}
+		if !doc.Refuses(b.Digest) {
+			c.bundles = append(c.bundles, b)
+		}
+	}
+	c.floor = c.compiled(doc.Guards.Floor)
+	c.stable = c.compiled(doc.Stable)
+	if doc.Stable != nil && c.stable == nil {
+		c.stable = c.compiled(doc.Previous)
+	}
+	return nil
+}
+
+// compiled finds a bundle of the document among those that are not refused.
+func (c *Channel) compiled(src *release.Bundle) *Bundle {
+	if src == nil {
+		return nil
+	}
+	i := slices.IndexFunc(c.bundles, func(b *Bundle) bool { return b.Digest == src.Digest && b.Path == src.Path })
+	if i < 0 {
+		return nil
+	}
+	return c.bundles[i]
+}
+
+func (c *Channel) compileTrial(src *release.Candidate) error {
+	if src == nil {
+		return nil
+	}
+	if src.Weight < 0 || src.Weight > bucketing.Slots {
+		return fmt.Errorf("candidate weight: expected 0 to %d basis points, got %d", bucketing.Slots, src.Weight)
+	}
+	loss := OnLoss(src.OnLoss)
+	switch loss {
+	case "":
+		loss = StopOffering
+	case StopOffering, Retract, Continue:
+	default:
+		return fmt.Errorf("candidate onLoss: expected StopOffering, Retract or Continue, got %q", src.OnLoss)
+	}
+	b := c.compiled(&src.Bundle)
+	if b == nil { // refused
+		return nil
+	}
+	c.trial = &Trial{
+		Bundle: b, Weight: src.Weight, Salt: src.Salt, Rollout: src.Rollout, Release: src.Release,
+		LeaseExpires: time.Unix(src.LeaseExpires, 0), OnLoss: loss,
+	}
+	return nil
+}
+
+var digestPattern = regexp.MustCompile(`^sha256:[a-f0-9]{64}$`)
+
+func compileBundle(src *release.Bundle) (*Bundle, error) {
+	version, err := semver.StrictNewVersion(src.Version)
+	if err != nil {
+		return nil, fmt.Errorf("bundle %s: version: expected a semantic version, got %q", src.Name, src.Version)
+	}
+	if !digestPattern.MatchString(src.Digest) {
+		return nil, fmt.Errorf("bundle %s: digest: expected sha256: and 64 hexadecimal digits, got %q", src.Name, src.Digest)
+	}
+	if src.Path == "" || src.Size < 0 {
+		return nil, fmt.Errorf("bundle %s: expected a path and a size, got %q and %d", src.Name, src.Path, src.Size)
+	}
+	requires, err := compat.Compile(src.Platforms, src.NativeVersion, src.RuntimeVersion)
+	if err != nil {
+		return nil, fmt.Errorf("bundle %s: %w", src.Name, err)
+	}
+	return &Bundle{Bundle: *src, version: version, requires: requires}, nil
+}
+
+// Stable is what devices get that are not in the candidate's cohort; nil: the app's embedded bundle.
+func (c *Channel) Stable() *Bundle { return c.stable }
+
+// Trial is the active candidate, or nil.
+func (c *Channel) Trial() *Trial { return c.trial }
+
+// Bundles are all bundles that the channel may hand out, each once, and no refused one. They stay available while the
+// channel is halted: a device in the middle of a download is not a device that is offered something.
+func (c *Channel) Bundles() []*Bundle { return c.bundles }
+
+// Until gives the channel with the time at which its own metadata stop to hold.
+func (c *Channel) Until(expires time.Time) *Channel {
+	out := *c
+	out.expires = expires
+	return &out
+}
+
+// Readable tells whether the channel's release document could be understood.
+func (c *Channel) Readable() bool { return !c.unreadable }
+
+// leaseLost tells whether the lease has run out in a way that changes what devices get.
+func (t *Trial) leaseLost(now time.Time) bool {
+	return t.OnLoss != Continue && !now.Before(t.LeaseExpires)
+}

@@ -1,0 +1,195 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resolve_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/resolve"
+)
+
+var pool = []release.Bundle{stable, candidate, previous, floor, bundle("3.0.0", "f"), bundle("2.5.0-rc.1", "9")}
+
+func anyBundle(t *rapid.T, label string) *release.Bundle {
+	i := rapid.IntRange(-1, len(pool)-1).Draw(t, label)
+	if i < 0 {
+		return nil
+	}
+	b := pool[i]
+	b.Platforms = rapid.SampledFrom([][]string{nil, {"ios"}, {"android"}}).Draw(t, label+" platforms")
+	b.NativeVersion = rapid.SampledFrom([]string{"", ">=2.0.0", "<2.4.0", ">=9.0.0"}).Draw(t, label+" native")
+	b.RuntimeVersion = rapid.SampledFrom([]string{"", "52", "53"}).Draw(t, label+" runtime")
+	return &b
+}
+
+func anyDocument(t *rapid.T) *release.Document {
+	d := &release.Document{
+		Schema: release.Schema, App: "shop", Channel: "production",
+		Serving:  rapid.SampledFrom([]string{release.Active, release.Active, release.Halted}).Draw(t, "serving"),
+		Stable:   anyBundle(t, "stable"),
+		Previous: anyBundle(t, "previous"),
+	}
+	d.Guards.AutoUpdate = rapid.SampledFrom([]string{"", "None", "Patch", "Minor", "Major"}).Draw(t, "autoUpdate")
+	d.Guards.BelowNative = rapid.SampledFrom([]string{"", "Denied", "Allowed"}).Draw(t, "belowNative")
+	d.Guards.Floor = anyBundle(t, "floor")
+	d.Audience.Builds = rapid.SampledFrom([][]string{nil, {"Production"}, {"Emulator"}, {"Development", "Device"}}).Draw(t, "builds")
+	if c := anyBundle(t, "candidate"); c != nil {
+		d.Candidate = &release.Candidate{
+			Bundle: *c, Weight: rapid.Int32Range(0, release.FullWeight).Draw(t, "weight"), Salt: rapid.String().Draw(t, "salt"),
+			LeaseExpires: now.Unix() + rapid.Int64Range(-5, 5).Draw(t, "lease"),
+			OnLoss:       rapid.SampledFrom([]string{"", "StopOffering", "Retract", "Continue"}).Draw(t, "onLoss"),
+		}
+	}
+	for i, b := range pool {
+		if rapid.IntRange(0, 3).Draw(t, fmt.Sprintf("refuse %d", i)) == 0 {
+			d.Refused = append(d.Refused, release.Refusal{Digest: b.Digest, Version: b.Version})
+		}
+	}
+	return d
+}
+
+func anyDevice(t *rapid.T) resolve.Device {
+	d := device(
+		platform(rapid.SampledFrom([]string{"ios", "android"}).Draw(t, "platform")),
+		native(rapid.SampledFrom([]string{"1.0.0", "2.0.0", "2.4.0", "2.4.9", "3.1.0"}).Draw(t, "native")),
+	)
+	d.ID = rapid.String().Draw(t, "device")
+	d.Distribution = rapid.SampledFrom([]string{resolve.Production, resolve.Development}).Draw(t, "distribution")
+	d.Hardware = rapid.SampledFrom([]string{resolve.Physical, resolve.Emulator}).Draw(t, "hardware")
+	b := rapid.SampledFrom(append(pool, bundle("1.0.0", "e"))).Draw(t, "runs")
+	switch rapid.IntRange(0, 3).Draw(t, "tells") {
+	case 1:
+		d.Digest = b.Digest
+	case 2:
+		d.Version = semver.MustParse(b.Version)
+	case 3:
+		running(b)(&d)
+	}
+	return d
+}
+
+func compiled(t *rapid.T, d *release.Document) *resolve.Channel {
+	c, err := resolve.Compile(d)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return c
+}
+
+// What may never be offered, whatever else holds: refused digests, bundles below the floor or that cannot run, the candidate
+// outside its cohort or after its lease, and anything at all while halted.
+func TestNothingForbiddenIsOffered(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		doc, dev := anyDocument(t), anyDevice(t)
+		got := compiled(t, doc).Decide(&dev, now)
+		allowed := false
+		for _, a := range resolve.Reasons[got.Reason] {
+			allowed = allowed || a == got.Action
+		}
+		if !allowed {
+			t.Fatalf("%s with reason %q", got.Action, got.Reason)
+		}
+		if doc.Serving == release.Halted && got.Action != resolve.None {
+			t.Fatalf("halted, but told to %s", got.Action)
+		}
+		if got.Action == resolve.Update {
+			checkOffer(t, doc, &dev, got)
+		}
+	})
+}
+
+func checkOffer(t *rapid.T, doc *release.Document, dev *resolve.Device, got resolve.Decision) {
+	b := got.Bundle
+	if doc.Refuses(b.Digest) {
+		t.Fatalf("offered %s, which is refused", b.Version)
+	}
+	if f := doc.Guards.Floor; f != nil && semver.MustParse(b.Version).LessThan(semver.MustParse(f.Version)) {
+		t.Fatalf("offered %s below the floor %s", b.Version, f.Version)
+	}
+	if len(b.Platforms) > 0 && b.Platforms[0] != dev.Platform || b.RuntimeVersion != "" && b.RuntimeVersion != dev.RuntimeVersion {
+		t.Fatalf("offered %s, which cannot run on the device", b.Version)
+	}
+	if dev.Digest == b.Digest {
+		t.Fatalf("offered %s, which the device runs", b.Version)
+	}
+	if got.Arm != resolve.Candidate {
+		return
+	}
+	c := doc.Candidate
+	if got.Slot >= c.Weight {
+		t.Fatalf("offered the candidate to slot %d at weight %d", got.Slot, c.Weight)
+	}
+	if c.LeaseExpires <= now.Unix() && c.OnLoss != "Continue" {
+		t.Fatal("offered the candidate after its lease")
+	}
+}
+
+// A device that gets the candidate at a weight gets it at every higher one.
+func TestLowerWeightIsASubset(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		doc, dev := anyDocument(t), anyDevice(t)
+		if doc.Candidate == nil {
+			t.Skip("no candidate")
+		}
+		low := compiled(t, doc).Decide(&dev, now)
+		doc.Candidate.Weight = rapid.Int32Range(doc.Candidate.Weight, release.FullWeight).Draw(t, "higher")
+		high := compiled(t, doc).Decide(&dev, now)
+		if low.Arm == resolve.Candidate && high.Arm != resolve.Candidate {
+			t.Fatalf("candidate at the lower weight, %q at the higher", high.Arm)
+		}
+	})
+}
+
+// No device runs a refused bundle for longer than one check, unless the channel serves it nothing.
+func TestRefusedIsBroughtBack(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		doc, dev := anyDocument(t), anyDevice(t)
+		doc.Serving, doc.Audience = release.Active, release.Audience{}
+		if dev.Digest == "" || !doc.Refuses(dev.Digest) {
+			t.Skip("does not run a refused bundle")
+		}
+		if got := compiled(t, doc).Decide(&dev, now); got.Action == resolve.None {
+			t.Fatalf("left on a refused bundle: %s", got.Reason)
+		}
+	})
+}
+
+// The decision depends on nothing but its inputs, and changes none of them.
+func TestDecideIsPure(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		doc, dev, other := anyDocument(t), anyDevice(t), anyDevice(t)
+		c := compiled(t, doc)
+		first := seen(c.Decide(&dev, now))
+		c.Decide(&other, now.Add(time.Hour))
+		if again := seen(c.Decide(&dev, now)); again != first {
+			t.Fatalf("first %+v, then %+v", first, again)
+		}
+		if fresh := seen(compiled(t, doc).Decide(&dev, now)); !cmp.Equal(fresh, first, cmp.AllowUnexported(want{})) {
+			t.Fatalf("first %+v, compiled again %+v", first, fresh)
+		}
+	})
+}
+
+func BenchmarkDecide(b *testing.B) {
+	c, err := resolve.Compile(document(withFloor, func(d *release.Document) { d.Candidate.Bundle.NativeVersion = ">=2.0.0 <3.0.0" }))
+	if err != nil {
+		b.Fatal(err)
+	}
+	d := device(running(stable))
+	b.ReportAllocs()
+	for b.Loop() {
+		c.Decide(&d, now)
+	}
+}

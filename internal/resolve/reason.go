@@ -1,0 +1,95 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resolve
+
+// Action is what a device is told to do.
+type Action string
+
+// The actions.
+const (
+	None   Action = "none"   // stay as you are
+	Update Action = "update" // install the decision's bundle
+	Reset  Action = "reset"  // go back to the bundle that the app was installed with
+)
+
+// Arm is the side of a rollout's comparison that a device is on.
+type Arm string
+
+// The arms. A device is in no arm when no rollout is active, or when it could not run the candidate anyway.
+const (
+	NoArm     Arm = ""
+	Candidate Arm = "candidate"
+	Control   Arm = "control"
+)
+
+// Reason says why a device is told what it is told. Protocols map it to their own words.
+type Reason string
+
+// The reasons. Reasons lists them all.
+const (
+	// With Update.
+	ReasonCandidate Reason = "Candidate" // the device is in the candidate's cohort
+	ReasonStable    Reason = "Stable"    // the channel's stable bundle
+	ReasonFloor     Reason = "Floor"     // the device has to pass through the channel's floor first
+
+	// With Update or Reset.
+	ReasonRefused Reason = "Refused" // the device runs a bundle that was taken back
+
+	// With Reset.
+	ReasonNoStable Reason = "NoStable" // the channel serves no bundle, and the device runs one
+
+	// With None: all is well.
+	ReasonUpToDate        Reason = "UpToDate"
+	ReasonNothingReleased Reason = "NothingReleased" // the channel serves no bundle, and the device runs none
+	ReasonLeaseExpired    Reason = "LeaseExpired"    // the device has the candidate, and keeps it while nobody watches the rollout
+
+	// With None: the channel does not serve this device.
+	ReasonHalted            Reason = "Halted"
+	ReasonPlatformNotServed Reason = "PlatformNotServed"
+	ReasonBuildNotServed    Reason = "BuildNotServed"
+
+	// With None: the bundle does not fit this device.
+	ReasonPlatformIncompatible       Reason = "PlatformIncompatible"
+	ReasonNativeVersionIncompatible  Reason = "NativeVersionIncompatible"
+	ReasonRuntimeVersionIncompatible Reason = "RuntimeVersionIncompatible"
+	ReasonAutoUpdateDenied           Reason = "AutoUpdateDenied" // a larger jump from the native build than the channel allows
+	ReasonBelowNative                Reason = "BelowNative"      // older than the native build
+	ReasonBelowFloor                 Reason = "BelowFloor"       // older than the channel's floor
+
+	// With None: the gateway cannot tell.
+	ReasonUnknownApp        Reason = "UnknownApp"
+	ReasonUnknownChannel    Reason = "UnknownChannel"
+	ReasonReleaseUnreadable Reason = "ReleaseUnreadable" // the channel's release document is not one that this version reads
+	ReasonMetadataExpired   Reason = "MetadataExpired"   // nobody signed the metadata again in time
+	ReasonNoMetadata        Reason = "NoMetadata"        // nothing was read since the start
+)
+
+// Reasons lists every reason that Decide can give, and with which actions.
+var Reasons = map[Reason][]Action{
+	ReasonCandidate:                  {Update},
+	ReasonStable:                     {Update},
+	ReasonFloor:                      {Update},
+	ReasonRefused:                    {Update, Reset},
+	ReasonNoStable:                   {Reset},
+	ReasonUpToDate:                   {None},
+	ReasonNothingReleased:            {None},
+	ReasonLeaseExpired:               {None},
+	ReasonHalted:                     {None},
+	ReasonPlatformNotServed:          {None},
+	ReasonBuildNotServed:             {None},
+	ReasonPlatformIncompatible:       {None},
+	ReasonNativeVersionIncompatible:  {None},
+	ReasonRuntimeVersionIncompatible: {None},
+	ReasonAutoUpdateDenied:           {None},
+	ReasonBelowNative:                {None},
+	ReasonBelowFloor:                 {None},
+	ReasonUnknownApp:                 {None},
+	ReasonUnknownChannel:             {None},
+	ReasonReleaseUnreadable:          {None},
+	ReasonMetadataExpired:            {None},
+	ReasonNoMetadata:                 {None},
+}
+
+// noReason lets check functions say that nothing speaks against a bundle.
+const noReason Reason = ""

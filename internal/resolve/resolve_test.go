@@ -1,0 +1,302 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package resolve_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/windlass-dev/windlass/internal/bucketing"
+	"github.com/windlass-dev/windlass/internal/compat"
+	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/resolve"
+)
+
+var now = time.Unix(1_800_000_000, 0)
+
+// digestOf makes a digest of one repeated hexadecimal digit.
+func digestOf(c string) string { return release.DigestPrefix + strings.Repeat(c, 64) }
+
+func bundle(version, hex string) release.Bundle {
+	return release.Bundle{
+		Name: "shop-" + version, Version: version, Digest: digestOf(hex), Size: 10,
+		Path: release.BundleTarget("shop", version, "zip"),
+	}
+}
+
+var (
+	stable    = bundle("2.4.0", "a")
+	candidate = bundle("2.4.1", "b")
+	previous  = bundle("2.3.0", "c")
+	floor     = bundle("2.1.0", "d")
+	foreign   = digestOf("e")
+)
+
+// document is a channel in the middle of a rollout to everybody, with a lease that holds.
+func document(edit ...func(*release.Document)) *release.Document {
+	s, p := stable, previous
+	d := &release.Document{
+		Schema: release.Schema, App: "shop", Channel: "production", Revision: 3, Serving: release.Active,
+		Stable: &s, Previous: &p,
+		Candidate: &release.Candidate{
+			Bundle: candidate, Weight: release.FullWeight, Salt: "salt", Rollout: "shop", Release: 1,
+			LeaseExpires: now.Add(time.Hour).Unix(), OnLoss: "StopOffering",
+		},
+	}
+	for _, e := range edit {
+		e(d)
+	}
+	return d
+}
+
+// device is a production device on the embedded bundle of native build 2.0.0.
+func device(edit ...func(*resolve.Device)) resolve.Device {
+	d := resolve.Device{
+		Device: compat.Device{Platform: "ios", NativeVersion: semver.MustParse("2.0.0"), RuntimeVersion: "52"},
+		ID:     "device-1", Distribution: resolve.Production, Hardware: resolve.Physical,
+	}
+	for _, e := range edit {
+		e(&d)
+	}
+	return d
+}
+
+func running(b release.Bundle) func(*resolve.Device) {
+	return func(d *resolve.Device) { d.Version, d.Digest = semver.MustParse(b.Version), b.Digest }
+}
+
+func digest(hex string) func(*resolve.Device) { return func(d *resolve.Device) { d.Digest = hex } }
+func version(v string) func(*resolve.Device) {
+	return func(d *resolve.Device) { d.Version = semver.MustParse(v) }
+}
+func native(v string) func(*resolve.Device) {
+	return func(d *resolve.Device) { d.NativeVersion = semver.MustParse(v) }
+}
+func platform(p string) func(*resolve.Device) { return func(d *resolve.Device) { d.Platform = p } }
+func weight(w int32) func(*release.Document) {
+	return func(d *release.Document) { d.Candidate.Weight = w }
+}
+func noCandidate(d *release.Document) { d.Candidate = nil }
+func noStable(d *release.Document)    { d.Stable, d.Previous = nil, nil }
+func halted(d *release.Document)      { d.Serving = release.Halted }
+func emulator(d *resolve.Device)      { d.Hardware = resolve.Emulator }
+func development(d *resolve.Device)   { d.Distribution = resolve.Development }
+func refuse(b release.Bundle) func(*release.Document) {
+	return func(d *release.Document) {
+		d.Refused = append(d.Refused, release.Refusal{Digest: b.Digest, Version: b.Version, At: 1})
+	}
+}
+
+func builds(names ...string) func(*release.Document) {
+	return func(d *release.Document) { d.Audience.Builds = names }
+}
+
+func lease(onLoss string, left time.Duration) func(*release.Document) {
+	return func(d *release.Document) {
+		d.Candidate.OnLoss, d.Candidate.LeaseExpires = onLoss, now.Add(left).Unix()
+	}
+}
+
+func guards(autoUpdate, belowNative string) func(*release.Document) {
+	return func(d *release.Document) { d.Guards.AutoUpdate, d.Guards.BelowNative = autoUpdate, belowNative }
+}
+
+func withFloor(d *release.Document) { f := floor; d.Guards.Floor = &f }
+
+// want is what a decision is compared by: what a device sees.
+type want struct {
+	action  resolve.Action
+	reason  resolve.Reason
+	version string // of the decision's bundle
+	arm     resolve.Arm
+}
+
+func seen(d resolve.Decision) want {
+	w := want{action: d.Action, reason: d.Reason, arm: d.Arm}
+	if d.Bundle != nil {
+		w.version = d.Bundle.Version
+	}
+	return w
+}
+
+type docEdits = []func(*release.Document)
+type devEdits = []func(*resolve.Device)
+
+var cases = []struct {
+	name   string
+	doc    docEdits
+	device devEdits
+	want   want
+}{
+	{"candidate cohort", nil, nil, want{"update", "Candidate", "2.4.1", "candidate"}},
+	{"control", docEdits{weight(0)}, nil, want{"update", "Stable", "2.4.0", "control"}},
+	{"no rollout", docEdits{noCandidate}, nil, want{"update", "Stable", "2.4.0", ""}},
+	{"candidate is up to date", nil, devEdits{running(candidate)}, want{"none", "UpToDate", "2.4.1", "candidate"}},
+	{"stable is up to date", docEdits{weight(0)}, devEdits{running(stable)}, want{"none", "UpToDate", "2.4.0", "control"}},
+	{"version alone is up to date", docEdits{weight(0)}, devEdits{version("2.4.0")}, want{"none", "UpToDate", "2.4.0", "control"}},
+	{"digest counts before version", docEdits{weight(0)}, devEdits{version("2.4.0"), digest(foreign)}, want{"update", "Stable", "2.4.0", "control"}},
+	{"native build has that version", docEdits{noCandidate}, devEdits{native("2.4.0")}, want{"none", "UpToDate", "2.4.0", ""}},
+
+	{"halted offers nothing", docEdits{halted}, nil, want{"none", "Halted", "", ""}},
+	{"halted leaves refused bundles alone", docEdits{halted, refuse(candidate)}, devEdits{running(candidate)}, want{"none", "Halted", "", ""}},
+	{"platform not served", docEdits{func(d *release.Document) { d.Audience.Platforms = []string{"android"} }}, nil, want{"none", "PlatformNotServed", "", ""}},
+	{"development not served", docEdits{builds("Production")}, devEdits{development}, want{"none", "BuildNotServed", "", ""}},
+	{"production serves emulators too", docEdits{builds("Production"), weight(0)}, devEdits{emulator}, want{"update", "Stable", "2.4.0", "control"}},
+	{"production on a device only", docEdits{builds("Production", "Device")}, devEdits{emulator}, want{"none", "BuildNotServed", "", ""}},
+	{"both distributions, devices only", docEdits{builds("Production", "Development", "Device"), weight(0)}, devEdits{development}, want{"update", "Stable", "2.4.0", "control"}},
+
+	{"refused candidate is not offered", docEdits{refuse(candidate)}, nil, want{"update", "Stable", "2.4.0", ""}},
+	{"refused candidate is brought back", docEdits{refuse(candidate)}, devEdits{running(candidate)}, want{"update", "Refused", "2.4.0", ""}},
+	{"refused version is brought back", docEdits{refuse(candidate)}, devEdits{version("2.4.1")}, want{"update", "Refused", "2.4.0", ""}},
+	{"refused without stable", docEdits{refuse(candidate), noStable}, devEdits{running(candidate)}, want{"reset", "Refused", "", ""}},
+	{"refused and stable does not fit", docEdits{refuse(candidate)}, devEdits{running(candidate), native("2.4.1-rc.1")}, want{"reset", "Refused", "", ""}},
+	{"refused stable gives way to previous", docEdits{refuse(stable), noCandidate}, devEdits{running(stable)}, want{"update", "Refused", "2.3.0", ""}},
+	{"all refused", docEdits{refuse(stable), refuse(previous), noCandidate}, devEdits{running(stable)}, want{"reset", "Refused", "", ""}},
+	{"foreign digest", docEdits{noCandidate}, devEdits{version("9.9.9"), digest(foreign)}, want{"update", "Stable", "2.4.0", ""}},
+	{"foreign digest without stable", docEdits{noStable, noCandidate}, devEdits{digest(foreign)}, want{"reset", "NoStable", "", ""}},
+	{"nothing released", docEdits{noStable, noCandidate}, nil, want{"none", "NothingReleased", "", ""}},
+	{"control without stable", docEdits{noStable, weight(0)}, nil, want{"none", "NothingReleased", "", "control"}},
+	{"first release", docEdits{noStable}, nil, want{"update", "Candidate", "2.4.1", "candidate"}},
+	{"out of the cohort again", docEdits{weight(0)}, devEdits{running(candidate)}, want{"update", "Stable", "2.4.0", "control"}},
+
+	{"lease lost, stop offering", docEdits{lease("StopOffering", -time.Second)}, nil, want{"update", "Stable", "2.4.0", ""}},
+	{"lease lost, stop offering, has it", docEdits{lease("StopOffering", -time.Second)}, devEdits{running(candidate)}, want{"none", "LeaseExpired", "2.4.1", "candidate"}},
+	{"lease lost, default", docEdits{lease("", 0)}, devEdits{running(candidate)}, want{"none", "LeaseExpired", "2.4.1", "candidate"}},
+	{"lease lost, retract", docEdits{lease("Retract", -time.Second)}, devEdits{running(candidate)}, want{"update", "Stable", "2.4.0", ""}},
+	{"lease lost, continue", docEdits{lease("Continue", -time.Second)}, nil, want{"update", "Candidate", "2.4.1", "candidate"}},
+	{"lease holds", docEdits{lease("Retract", time.Second)}, nil, want{"update", "Candidate", "2.4.1", "candidate"}},
+
+	{"floor first", docEdits{withFloor}, nil, want{"update", "Floor", "2.1.0", ""}},
+	{"floor first, by native build", docEdits{withFloor}, devEdits{native("2.1.0")}, want{"update", "Candidate", "2.4.1", "candidate"}},
+	{"floor passed", docEdits{withFloor}, devEdits{running(floor)}, want{"update", "Candidate", "2.4.1", "candidate"}},
+	{"floor passed, digest alone", docEdits{withFloor}, devEdits{digest(floor.Digest)}, want{"update", "Candidate", "2.4.1", "candidate"}},
+	{"below floor is not offered", docEdits{withFloor, noCandidate, func(d *release.Document) { d.Guards.Floor.Version = "2.9.0" }}, devEdits{version("3.0.0")}, want{"none", "BelowFloor", "2.4.0", ""}},
+	{"refused floor still bounds", docEdits{withFloor, refuse(floor), noCandidate}, nil, want{"update", "Stable", "2.4.0", ""}},
+
+	{"auto update none", docEdits{guards("None", ""), noCandidate}, nil, want{"none", "AutoUpdateDenied", "2.4.0", ""}},
+	{"auto update patch", docEdits{guards("Patch", ""), noCandidate}, nil, want{"none", "AutoUpdateDenied", "2.4.0", ""}},
+	{"auto update patch, same minor", docEdits{guards("Patch", "Allowed"), noCandidate}, devEdits{native("2.4.7")}, want{"update", "Stable", "2.4.0", ""}},
+	{"auto update minor", docEdits{guards("Minor", ""), noCandidate}, nil, want{"update", "Stable", "2.4.0", ""}},
+	{"auto update minor, other major", docEdits{guards("Minor", "Allowed"), noCandidate}, devEdits{native("3.0.0")}, want{"none", "AutoUpdateDenied", "2.4.0", ""}},
+	{"below native is denied by default", docEdits{noCandidate}, devEdits{native("2.5.0")}, want{"none", "BelowNative", "2.4.0", ""}},
+	{"below native allowed", docEdits{guards("", "Allowed"), noCandidate}, devEdits{native("2.5.0")}, want{"update", "Stable", "2.4.0", ""}},
+	{"guarded candidate falls back to stable", docEdits{guards("Minor", ""), func(d *release.Document) { d.Candidate.Bundle.Version = "3.0.0" }}, nil, want{"update", "Stable", "2.4.0", ""}},
+
+	{"platform of the bundle", docEdits{noCandidate, func(d *release.Document) { d.Stable.Platforms = []string{"android"} }}, nil, want{"none", "PlatformIncompatible", "2.4.0", ""}},
+	{"native range", docEdits{noCandidate, func(d *release.Document) { d.Stable.NativeVersion = ">=2.1.0 <3.0.0" }}, nil, want{"none", "NativeVersionIncompatible", "2.4.0", ""}},
+	{"runtime version", docEdits{noCandidate, func(d *release.Document) { d.Stable.RuntimeVersion = "53" }}, nil, want{"none", "RuntimeVersionIncompatible", "2.4.0", ""}},
+	{"candidate does not fit", docEdits{func(d *release.Document) { d.Candidate.Bundle.Platforms = []string{"android"} }}, nil, want{"update", "Stable", "2.4.0", ""}},
+	{"candidate fits the other platform", docEdits{func(d *release.Document) { d.Candidate.Bundle.Platforms = []string{"android"} }}, devEdits{platform("android")}, want{"update", "Candidate", "2.4.1", "candidate"}},
+}
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	for _, tc := range cases {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			c, err := resolve.Compile(document(tc.doc...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := device(tc.device...)
+			if got := seen(c.Decide(&d, now)); got != tc.want {
+				t.Errorf("got %+v, want %+v", got, tc.want)
+			}
+		})
+	}
+}
+
+// Every reason is shown by a case, and comes with no other action than the table says.
+func TestCasesShowEveryReason(t *testing.T) {
+	t.Parallel()
+	shown := map[resolve.Reason]bool{
+		// shown by TestView and TestUnreadable
+		resolve.ReasonUnknownApp: true, resolve.ReasonUnknownChannel: true, resolve.ReasonMetadataExpired: true,
+		resolve.ReasonNoMetadata: true, resolve.ReasonReleaseUnreadable: true,
+	}
+	for _, tc := range cases {
+		shown[tc.want.reason] = true
+		if !slices.Contains(resolve.Reasons[tc.want.reason], tc.want.action) {
+			t.Errorf("%s: %s does not come with %s", tc.name, tc.want.reason, tc.want.action)
+		}
+	}
+	for reason := range resolve.Reasons {
+		if !shown[reason] {
+			t.Errorf("no case shows %s", reason)
+		}
+	}
+}
+
+func TestView(t *testing.T) {
+	t.Parallel()
+	c, err := resolve.Compile(document())
+	if err != nil {
+		t.Fatal(err)
+	}
+	view := &resolve.View{Apps: map[string]map[string]*resolve.Channel{
+		"shop": {"production": c, "old": c.Until(now), "new": c.Until(now.Add(time.Second))},
+	}, Expires: now.Add(time.Minute)}
+	for _, tc := range []struct {
+		view         *resolve.View
+		app, channel string
+		at           time.Time
+		want         resolve.Reason
+	}{
+		{view, "shop", "production", now, "Candidate"},
+		{view, "shop", "beta", now, "UnknownChannel"},
+		{view, "shop", "old", now, "MetadataExpired"},
+		{view, "shop", "new", now, "Candidate"},
+		{view, "bank", "production", now, "UnknownApp"},
+		{view, "shop", "production", now.Add(time.Minute), "MetadataExpired"},
+		{nil, "shop", "production", now, "NoMetadata"},
+	} {
+		d := device()
+		if got := tc.view.Decide(tc.app, tc.channel, &d, tc.at).Reason; got != tc.want {
+			t.Errorf("%s/%s at %v: %s, want %s", tc.app, tc.channel, tc.at, got, tc.want)
+		}
+	}
+}
+
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	d := device(running(candidate))
+	if got := seen(resolve.Unreadable().Decide(&d, now)); got != (want{"none", "ReleaseUnreadable", "", ""}) {
+		t.Errorf("got %+v", got)
+	}
+}
+
+func TestCompileRefusesWhatItDoesNotUnderstand(t *testing.T) {
+	t.Parallel()
+	for text, edit := range map[string]func(*release.Document){
+		`serving: expected Active or Halted, got "Paused"`:   func(d *release.Document) { d.Serving = "Paused" },
+		`autoUpdate: expected None, Patch, Minor or Major`:   guards("Huge", ""),
+		`belowNative: expected Denied or Allowed`:            guards("", "Perhaps"),
+		`version: expected a semantic version, got "2.4"`:    func(d *release.Document) { d.Stable.Version = "2.4" },
+		`digest: expected sha256: and 64 hexadecimal digits`: func(d *release.Document) { d.Stable.Digest = "md5:1" },
+		`expected a path and a size`:                         func(d *release.Document) { d.Stable.Path = "" },
+		`bundle shop-2.4.1: native version`:                  func(d *release.Document) { d.Candidate.Bundle.NativeVersion = "x y" },
+		`candidate weight: expected 0 to 10000 basis points`: weight(10_001),
+		`onLoss: expected StopOffering, Retract or Continue`: lease("Panic", 0),
+	} {
+		if _, err := resolve.Compile(document(edit)); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("got %v, want an error with %q", err, text)
+		}
+	}
+}
+
+func TestSlotIsThatOfTheSalt(t *testing.T) {
+	t.Parallel()
+	c, err := resolve.Compile(document())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := device()
+	if got, want := c.Decide(&d, now).Slot, bucketing.Slot("salt", d.ID); got != want {
+		t.Errorf("slot %d, want %d", got, want)
+	}
+}
