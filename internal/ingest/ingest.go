@@ -1,0 +1,101 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ingest takes an artifact from its source to the bucket: one streaming pass to a scratch file in which it is
+// digested and its signatures are checked, then a look into the archive, and only then the upload. Nothing of an artifact
+// that is refused reaches the bucket.
+package ingest
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/windlass-dev/windlass/internal/artifact"
+	"github.com/windlass-dev/windlass/internal/source"
+	"github.com/windlass-dev/windlass/internal/verify"
+)
+
+// Bucket is where artifacts are kept. Errors of the object store are of package kit.
+type Bucket interface {
+	// PutFile stores size bytes of r whose digest is known, under a name that is never used for other bytes. Bytes that
+	// are there already are kept when they have the digest, and replaced when they were damaged.
+	PutFile(ctx context.Context, name string, r io.ReaderAt, size int64, digest string) error
+	// HasFile tells whether an object is there with this size and digest.
+	HasFile(ctx context.Context, name string, size int64, digest string) (bool, error)
+	// OpenFile reads an object.
+	OpenFile(ctx context.Context, name string) (io.ReadCloser, error)
+	// ListFiles gives the names of the objects in a folder; folder ends with a slash.
+	ListFiles(ctx context.Context, folder string) ([]string, error)
+}
+
+// Signature is one that the author named, inline or at a source.
+type Signature struct {
+	Inline string
+	Source source.Source
+}
+
+// Job is one artifact to take in.
+type Job struct {
+	App         string
+	Version     string
+	Digest      string // sha256:<hex>, as the author says
+	Source      source.Source
+	Signatures  []Signature
+	Authorities []verify.Authority
+	Bucket      Bucket
+}
+
+// Stage is a part of the work, in order.
+type Stage int
+
+// The stages. A Result of stage Stored is complete.
+const (
+	Started   Stage = iota
+	Decoded         // the signatures are readable
+	Fetched         // all bytes are there and have the digest
+	Verified        // an authority's signature matches
+	Inspected       // the archive is sound
+	Stored          // the bucket has it
+)
+
+// String names the stage for metrics.
+func (s Stage) String() string {
+	return [...]string{"start", "signatures", "fetch", "verify", "inspect", "store"}[s]
+}
+
+// Result is what was found out, up to the stage that was reached.
+type Result struct {
+	Reached Stage
+	Size    int64 // bytes
+	Facts   artifact.Facts
+	Path    string // of the TUF target
+	Matches []verify.Match
+}
+
+// Worker carries out jobs. It is safe for concurrent use.
+type Worker struct {
+	Client  *source.Client
+	Scratch *Scratch
+	Now     func() time.Time
+	// Observe is told how long each stage took and how it ended.
+	Observe func(stage Stage, took time.Duration, err error)
+}
+
+// Run carries out a job. Its error is of package kit; the result tells how far it came.
+func (w *Worker) Run(ctx context.Context, job Job) (Result, error) {
+	r := &run{Worker: w, job: job}
+	defer r.close()
+	steps := []func(context.Context) error{r.decode, r.fetch, r.verify, r.inspect, r.store}
+	for i, step := range steps {
+		stage := Stage(i + 1)
+		start := w.Now()
+		err := step(ctx)
+		w.Observe(stage, w.Now().Sub(start), err)
+		if err != nil {
+			return r.result, err
+		}
+		r.result.Reached = stage
+	}
+	return r.result, nil
+}

@@ -1,0 +1,206 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+	"syscall"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/artifact"
+	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/verify"
+)
+
+// run is one attempt at a job. Another attempt starts with a fresh file: bytes of two answers are never mixed.
+type run struct {
+	*Worker
+	job        Job
+	result     Result
+	signatures []verify.Signature
+	file       *os.File
+	verifier   *verify.Verifier
+}
+
+func (r *run) close() {
+	if r.file != nil {
+		r.file.Close() //nolint:errcheck // it has no name: closing takes its space back
+	}
+}
+
+// decode gets all signatures before the artifact: Ed25519 needs them first, and what cannot be read is known sooner.
+func (r *run) decode(ctx context.Context) error {
+	for i, s := range r.job.Signatures {
+		file := []byte(s.Inline)
+		if s.Source != nil {
+			var err error
+			if file, err = r.Client.ReadSmall(ctx, s.Source, verify.MaxSignatureFile); err != nil {
+				return rephrase(err, "signature %d of %d", i+1, len(r.job.Signatures))
+			}
+		}
+		signature, err := verify.DecodeSignature(file)
+		if err != nil {
+			return kit.Stall(signatureReason(err), "signature %d of %d: %w", i+1, len(r.job.Signatures), err)
+		}
+		r.signatures = append(r.signatures, signature)
+	}
+	return nil
+}
+
+func signatureReason(err error) string {
+	if errors.Is(err, verify.ErrNotSupportedYet) {
+		return otav1alpha1.NotSupportedYetReason
+	}
+	return otav1alpha1.SignatureUnreadableReason
+}
+
+// rephrase says what an error is about and keeps its class and reason.
+func rephrase(err error, format string, args ...any) error {
+	e := kit.Classify(err)
+	return &kit.Error{Class: e.Class, Reason: e.Reason, After: e.After, Err: fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), e.Err)}
+}
+
+// fetch reads the artifact. What the bucket has already under this version is read there, unless it turns out damaged:
+// sources of old releases vanish.
+func (r *run) fetch(ctx context.Context) error {
+	stored, err := r.findStored(ctx)
+	if err != nil {
+		return err
+	}
+	if stored != "" {
+		body, err := r.job.Bucket.OpenFile(ctx, stored)
+		if err != nil {
+			return err
+		}
+		if err := r.receive(body); err == nil && r.verifier.Digest() == r.job.Digest {
+			return nil
+		}
+	}
+	body, err := r.Client.Open(ctx, r.job.Source)
+	if err != nil {
+		return err
+	}
+	if err := r.receive(body); err != nil {
+		return err
+	}
+	if actual := r.verifier.Digest(); actual != r.job.Digest {
+		return kit.Stall(otav1alpha1.DigestMismatchReason, "%s is not what the author signed: expected %s, got %s; make a new Bundle with the right digest",
+			r.job.Source, r.job.Digest, actual)
+	}
+	return nil
+}
+
+// findStored looks for the version in the bucket. A version means one digest for ever: devices take it for an identity.
+func (r *run) findStored(ctx context.Context) (string, error) {
+	folder := path.Dir(release.TargetObject(release.BundleTarget(r.job.App, r.job.Version, "x"), r.job.Digest)) + "/"
+	names, err := r.job.Bucket.ListFiles(ctx, folder)
+	if err != nil {
+		return "", err
+	}
+	stored := ""
+	for _, name := range names {
+		hex, file, _ := strings.Cut(path.Base(name), ".")
+		version, ok := artifact.VersionOf(file)
+		switch {
+		case !ok || version != r.job.Version:
+		case hex == release.Hex(r.job.Digest):
+			stored = name
+		default:
+			return "", kit.Stall(otav1alpha1.VersionConflictReason,
+				"version %s of %s is stored already with digest %s%s, and a version means one digest for ever: use another version than for %s",
+				r.job.Version, r.job.App, release.DigestPrefix, hex, r.job.Digest)
+		}
+	}
+	return stored, nil
+}
+
+// receive reads all of body into a fresh scratch file, through a fresh verifier.
+func (r *run) receive(body io.ReadCloser) error {
+	defer body.Close() //nolint:errcheck // nothing was written
+	r.close()
+	var err error
+	if r.file, err = r.Scratch.file(); err != nil {
+		return scratchError(err)
+	}
+	if r.verifier, err = verify.New(r.Now(), r.job.Authorities, r.signatures); err != nil {
+		return kit.Stall(otav1alpha1.SignatureInvalidReason, "%w", err)
+	}
+	r.result.Size, err = pump(body, r.verifier, r.file)
+	if sink, ok := errors.AsType[*sinkError](err); ok {
+		return scratchError(sink)
+	}
+	return err
+}
+
+// scratchError drops the path of the scratch file, which changes with every try.
+func scratchError(err error) error {
+	if e, ok := errors.AsType[*os.PathError](err); ok {
+		err = e.Err
+	}
+	if errors.Is(err, syscall.ENOSPC) {
+		return kit.Retry(otav1alpha1.FetchFailedReason, "the manager's scratch folder is full: give it more space than the largest artifacts that are fetched at once")
+	}
+	return kit.Retry(otav1alpha1.FetchFailedReason, "the manager's scratch folder cannot be written: %w", err)
+}
+
+// verify asks for at least one signature by an authority.
+func (r *run) verify(context.Context) error {
+	r.result.Matches = r.verifier.Matches()
+	if len(r.result.Matches) > 0 {
+		return nil
+	}
+	tried, expired := r.verifier.Tried()
+	return kit.Stall(otav1alpha1.SignatureInvalidReason, "none of %d signatures matches an authority of the Repository: tried %s%s",
+		len(r.signatures), orNone(tried), expiredNote(expired))
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+func expiredNote(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return "; no longer valid: " + strings.Join(names, ", ")
+}
+
+func (r *run) inspect(context.Context) error {
+	facts, err := artifact.Inspect(r.file, r.result.Size)
+	switch {
+	case errors.Is(err, artifact.ErrInvalid):
+		return kit.Stall(otav1alpha1.ArchiveInvalidReason, "%w", err)
+	case err != nil:
+		return scratchError(err)
+	}
+	r.result.Facts = facts
+	r.result.Path = release.BundleTarget(r.job.App, r.job.Version, facts.Ext)
+	return nil
+}
+
+// store uploads and reads back what the object store says of it.
+func (r *run) store(ctx context.Context) error {
+	name := release.TargetObject(r.result.Path, r.job.Digest)
+	if err := r.job.Bucket.PutFile(ctx, name, r.file, r.result.Size, r.job.Digest); err != nil {
+		return err
+	}
+	there, err := r.job.Bucket.HasFile(ctx, name, r.result.Size, r.job.Digest)
+	if err != nil {
+		return err
+	}
+	if !there {
+		return kit.Retry(otav1alpha1.StorageFailedReason, "the bucket took %s, but does not have it with the right size and digest when asked again", name)
+	}
+	return nil
+}
