@@ -14,6 +14,7 @@ type Duration string
 //
 // +kubebuilder:validation:MinLength=1
 // +kubebuilder:validation:MaxLength=6
+// +kubebuilder:validation:XValidation:rule="self.matches('^(100([.]0{1,2})?|[0-9]{1,2}([.][0-9]{1,2})?)$')",message="must be a percentage from 0 to 100 with at most two decimals, such as \"5\" or \"0.25\""
 type Percent string
 
 // Decimal is a non-negative decimal number as a string, such as "0.02".

@@ -1,105 +1,136 @@
 // Copyright The Windlass Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package api holds the schema of the resources against a real API server: what is accepted, what is refused and with which
-// words, how the objects print and how they are found.
+// Package api holds the schema of the resources against a real API server: what is accepted, what is refused and in which
+// words, how objects print and how they are found.
 package api
 
 import (
 	"bytes"
-	"context"
-	"fmt"
+	"encoding/json"
+	"errors"
+	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
-	"time"
 
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/client-go/rest"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
 
-	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/testkit"
 )
-
-// startTimeout is generous: the first start after a build reads two large binaries from disk.
-const startTimeout = 2 * time.Minute
 
 const root = "../.."
 
-var (
-	config *rest.Config
-	// strict refuses unknown fields, as kubectl and GitOps tools ask the server to.
-	strict client.Client
-)
-
-func TestMain(m *testing.M) {
-	code, err := run(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "test/api:", err)
-		code = 1
-	}
-	os.Exit(code)
+// kinds maps the kinds to their plural names, which name files in testdata and in config/crd.
+var kinds = map[string]string{
+	"Repository": "repositories",
+	"Bundle":     "bundles",
+	"Channel":    "channels",
+	"Rollout":    "rollouts",
 }
 
-func run(m *testing.M) (code int, err error) {
-	assets, err := assetsFolder()
-	if err != nil {
-		return 1, err
-	}
-	env := &envtest.Environment{
-		BinaryAssetsDirectory:    assets,
-		CRDDirectoryPaths:        []string{crdFolder()},
-		ErrorIfCRDPathMissing:    true,
-		ControlPlaneStartTimeout: startTimeout,
-		ControlPlaneStopTimeout:  startTimeout,
-	}
-	if config, err = env.Start(); err != nil {
-		return 1, fmt.Errorf("start the API server: %w", err)
-	}
-	defer func() { err = stop(env, err) }()
-	if err := connect(); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// strict is a client that has the server refuse unknown fields, as kubectl and GitOps tools do.
+func strict(env *testkit.Env) client.Client {
+	return client.WithFieldValidation(env.Client, metav1.FieldValidationStrict)
 }
 
-func stop(env *envtest.Environment, err error) error {
-	if stopErr := env.Stop(); stopErr != nil && err == nil {
-		return fmt.Errorf("stop the API server: %w", stopErr)
-	}
-	return err
+// create asks the server whether it would create an object.
+func create(t *testing.T, env *testkit.Env, obj *unstructured.Unstructured) error {
+	t.Helper()
+	obj.SetNamespace(env.Namespace)
+	return strict(env).Create(t.Context(), obj, client.DryRunAll)
 }
 
-// connect makes the client of the tests and a Namespace's worth of nothing else: all cases are dry runs or use names of
-// their own.
-func connect() error {
-	scheme := runtime.NewScheme()
-	if err := otav1alpha1.AddToScheme(scheme); err != nil {
-		return err
-	}
-	c, err := client.New(config, client.Options{Scheme: scheme})
-	if err != nil {
-		return fmt.Errorf("make a client: %w", err)
-	}
-	strict = client.WithFieldValidation(c, metav1.FieldValidationStrict)
-	return nil
+// valid reads the valid objects of a kind from testdata. The first is the base of cases.
+func valid(t *testing.T, kind string) []*unstructured.Unstructured {
+	t.Helper()
+	return load(t, filepath.Join("testdata", strings.ToLower(kind)+".yaml"))
 }
 
-func crdFolder() string { return filepath.Join(root, "config", "crd", "bases") }
-
-// assetsFolder is where kube-apiserver and etcd are: KUBEBUILDER_ASSETS, else what hack/bin.sh built.
-func assetsFolder() (string, error) {
-	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
-		return dir, nil
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute) // a cold build takes about four
-	defer cancel()
-	out, err := exec.CommandContext(ctx, filepath.Join(root, "hack", "bin.sh"), "assets").Output()
+// load reads all objects of a YAML file.
+func load(t *testing.T, path string) []*unstructured.Unstructured {
+	t.Helper()
+	data, err := os.ReadFile(path)
 	if err != nil {
-		return "", fmt.Errorf("hack/bin.sh assets: %w (set KUBEBUILDER_ASSETS to a folder with kube-apiserver and etcd to skip the build)", err)
+		t.Fatal(err)
 	}
-	return string(bytes.TrimSpace(out)), nil
+	var out []*unstructured.Unstructured
+	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096)
+	for {
+		obj := &unstructured.Unstructured{}
+		err := decoder.Decode(&obj.Object)
+		if errors.Is(err, io.EOF) {
+			return out
+		}
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		if len(obj.Object) > 0 {
+			out = append(out, obj)
+		}
+	}
+}
+
+// merge applies a JSON merge patch (RFC 7386), written in YAML, to a copy of an object: null removes, lists are replaced.
+func merge(t *testing.T, obj *unstructured.Unstructured, patch string) *unstructured.Unstructured {
+	t.Helper()
+	before, err := json.Marshal(obj.Object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change, err := yaml.YAMLToJSONStrict([]byte(patch))
+	if err != nil {
+		t.Fatalf("patch is no YAML: %v\n%s", err, patch)
+	}
+	after, err := jsonpatch.MergePatch(before, change)
+	if err != nil {
+		t.Fatalf("apply %s: %v", patch, err)
+	}
+	out := &unstructured.Unstructured{}
+	if err := out.UnmarshalJSON(after); err != nil {
+		t.Fatalf("read the patched object: %v", err)
+	}
+	return out
+}
+
+// crd reads the resource definition of a kind.
+func crd(t *testing.T, kind string) *apiextensionsv1.CustomResourceDefinition {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(root, "config", "crd", "bases", "ota.windlass.dev_"+kinds[kind]+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &apiextensionsv1.CustomResourceDefinition{}
+	if err := yaml.UnmarshalStrict(data, out); err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// schema is that of the only version of a kind.
+func schema(t *testing.T, kind string) *apiextensionsv1.JSONSchemaProps {
+	t.Helper()
+	return crd(t, kind).Spec.Versions[0].Schema.OpenAPIV3Schema
+}
+
+// check holds an answer of the server against what was wanted: no error for "", else one that contains want.
+func check(t *testing.T, err error, want string) {
+	t.Helper()
+	switch {
+	case want == "" && err != nil:
+		t.Errorf("refused, want accepted: %v", err)
+	case want != "" && err == nil:
+		t.Errorf("accepted, want refused with %q", want)
+	case want != "" && !strings.Contains(err.Error(), want):
+		t.Errorf("refused with %q, want %q", err, want)
+	}
 }

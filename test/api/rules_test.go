@@ -1,0 +1,330 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package api
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+
+	"github.com/windlass-dev/windlass/internal/testkit"
+)
+
+// a ruleCase changes the base object of a kind. An empty want means accepted.
+type ruleCase struct {
+	patch string // JSON merge patch, in YAML
+	want  string // part of the server's message
+}
+
+const (
+	wrongDuration  = "must be a duration such as 30s, 10m or 1h30m"
+	wrongDecimal   = `must be a decimal number such as "0.02", without sign or exponent`
+	wrongDigest    = "must be sha256: followed by 64 lower-case hexadecimal digits (sha256sum prints them)"
+	wrongAppID     = "must be an app id such as com.example.shop: letters, digits and single . _ - between them"
+	wrongVersion   = "must be a semantic version such as 2.4.1 or 2.5.0-rc.1, without a leading v and without +build metadata"
+	wrongURL       = "must be an absolute http or https URL without user name and without a fragment"
+	wrongEndpoint  = "must be a URL such as https://s3.example.com, without user name, path or query"
+	wrongName      = "must be lower-case letters, digits and dashes"
+	wrongWeight    = `must be a percentage from 0 to 100 with at most two decimals, such as 5 or "0.25"`
+	wrongPercent   = `must be a percentage from 0 to 100 with at most two decimals, such as "5" or "0.25"`
+	wrongSize      = "must be a size such as 50Mi or 2000000"
+	wrongTag       = "keys must be language tags such as en or de-CH, and notes have at most 4000 characters"
+	wrongChannel   = "the name of a Channel must be at most 63 lower-case letters, digits and dashes"
+	needsLimit     = "a telemetry metric needs a limit: set maxRate or maxIncrease"
+	needsThreshold = "a prometheus metric needs a limit: set thresholdRange with min, max or both"
+)
+
+var rules = map[string]map[string]ruleCase{
+	"Repository": repositoryRules,
+	"Bundle":     bundleRules,
+	"Channel":    channelRules,
+	"Rollout":    rolloutRules,
+}
+
+var repositoryRules = map[string]ruleCase{
+	"endpoint with a port":          {patch: storage(`endpoint: "https://s3.example.com:9000/"`)},
+	"endpoint with a path":          {patch: storage(`endpoint: https://s3.example.com/updates`), want: wrongEndpoint},
+	"endpoint with a query":         {patch: storage(`endpoint: "https://s3.example.com?x=1"`), want: wrongEndpoint},
+	"endpoint with a user":          {patch: storage(`endpoint: https://me:secret@s3.example.com`), want: wrongEndpoint},
+	"endpoint of another scheme":    {patch: storage(`endpoint: s3://updates`), want: wrongEndpoint},
+	"endpoint without a scheme":     {patch: storage(`endpoint: s3.example.com`), want: wrongEndpoint},
+	"http":                          {patch: storage(`endpoint: http://s3.example.com`), want: "endpoint uses http: use https, or set insecure: Allowed if the network between manager and store is trusted"},
+	"http denied":                   {patch: storage(`endpoint: http://s3.example.com, insecure: Denied`), want: "endpoint uses http"},
+	"http allowed":                  {patch: storage(`endpoint: http://s3.example.com, insecure: Allowed`)},
+	"https with http allowed":       {patch: storage(`insecure: Allowed`)},
+	"bucket with dots":              {patch: storage(`bucket: my.updates-1`)},
+	"bucket in upper case":          {patch: storage(`bucket: Updates`), want: "must be a bucket name: lower-case letters, digits, dots and dashes"},
+	"bucket that ends in a dash":    {patch: storage(`bucket: updates-`), want: "must be a bucket name"},
+	"prefix of folders":             {patch: storage(`prefix: teams/mobile_1.x`)},
+	"prefix with leading slash":     {patch: storage(`prefix: /teams`), want: "must be a path such as mobile or teams/mobile: letters, digits, dots, dashes and underscores between single slashes"},
+	"prefix with trailing slash":    {patch: storage(`prefix: teams/`), want: "must be a path such as mobile"},
+	"prefix that climbs":            {patch: storage(`prefix: teams/../other`), want: "must be a path such as mobile"},
+	"prefix that stands still":      {patch: storage(`prefix: ./teams`), want: "must be a path such as mobile"},
+	"prefix with a double slash":    {patch: storage(`prefix: a//b`), want: "must be a path such as mobile"},
+	"public URL":                    {patch: `spec: {delivery: {publicURL: "http://cdn.example.com"}}`},
+	"public URL with a fragment":    {patch: `spec: {delivery: {publicURL: "https://cdn.example.com/#a"}}`, want: wrongURL},
+	"public URL with a user":        {patch: `spec: {delivery: {publicURL: "https://me@cdn.example.com"}}`, want: wrongURL},
+	"public URL that is relative":   {patch: `spec: {delivery: {publicURL: /downloads}}`, want: wrongURL},
+	"public URL of another scheme":  {patch: `spec: {delivery: {publicURL: "ftp://example.com/x"}}`, want: wrongURL},
+	"authority without a key":       {patch: authority(`{name: ci}`), want: "exactly one of the fields in [publicKey keyless] must be set"},
+	"authority of both sorts":       {patch: authority(`{name: ci, publicKey: {inline: x}, ` + keyless("subject: me") + `}`), want: "exactly one of the fields in [publicKey keyless] must be set"},
+	"authority by a ConfigMap":      {patch: authority(`{name: ci, publicKey: {configMapRef: {name: keys, key: ci.pub}}}`)},
+	"authority in upper case":       {patch: authority(`{name: CI, publicKey: {inline: x}}`), want: wrongName},
+	"authority that ends in a dash": {patch: authority(`{name: ci-, publicKey: {inline: x}}`), want: wrongName},
+	"authority twice":               {patch: authority(`{name: ci, publicKey: {inline: x}}`, `{name: ci, publicKey: {inline: y}}`), want: "Duplicate value"},
+	"key from nowhere":              {patch: authority(`{name: ci, publicKey: {}}`), want: "exactly one of the fields in [inline configMapRef] must be set"},
+	"key from two places":           {patch: authority(`{name: ci, publicKey: {inline: x, configMapRef: {name: a, key: b}}}`), want: "exactly one of the fields in [inline configMapRef] must be set"},
+	"subject":                       {patch: authority(`{name: ci, ` + keyless("subject: me") + `}`)},
+	"anchored expression":           {patch: authority(`{name: ci, ` + keyless("subjectRegExp: ^https://example.com/.*$") + `}`)},
+	"expression without start":      {patch: authority(`{name: ci, ` + keyless("subjectRegExp: https://example.com/.*$") + `}`), want: "must be anchored: start with ^ and end with $"},
+	"expression without end":        {patch: authority(`{name: ci, ` + keyless("subjectRegExp: ^https://example.com/.*") + `}`), want: "must be anchored: start with ^ and end with $"},
+	"no subject":                    {patch: authority(`{name: ci, ` + keyless("") + `}`), want: "exactly one of the fields in [subject subjectRegExp] must be set"},
+	"two subjects":                  {patch: authority(`{name: ci, ` + keyless("subject: me, subjectRegExp: ^me$") + `}`), want: "exactly one of the fields in [subject subjectRegExp] must be set"},
+	"expiry of a day":               {patch: `spec: {signing: {timestampExpiry: 24h}}`},
+	"expiry in days":                {patch: `spec: {signing: {timestampExpiry: 7d}}`, want: wrongDuration},
+	"retention that is composed":    {patch: `spec: {retention: {unreferencedAfter: 1h30m10s500ms}}`},
+	"retention without a unit":      {patch: `spec: {retention: {unreferencedAfter: "720"}}`, want: wrongDuration},
+	"no storage":                    {patch: `spec: {storage: null}`, want: "spec.storage: Required value"},
+	"no trust":                      {patch: `spec: {trust: null}`, want: "spec.trust: Required value"},
+	"trust in nobody":               {patch: `spec: {trust: {authorities: []}}`, want: "spec.trust.authorities in body should have at least 1 items"},
+}
+
+var bundleRules = map[string]ruleCase{
+	"app with one word":           {patch: `spec: {app: shop}`},
+	"app with all signs":          {patch: `spec: {app: com.Example_1.shop-x}`},
+	"app that ends in a dot":      {patch: `spec: {app: com.example.}`, want: wrongAppID},
+	"app with a slash":            {patch: `spec: {app: com/example}`, want: wrongAppID},
+	"app with two dots":           {patch: `spec: {app: com..example}`, want: wrongAppID},
+	"version before release":      {patch: `spec: {version: 2.5.0-rc.1}`},
+	"version of zeros":            {patch: `spec: {version: 0.0.0}`},
+	"version with a v":            {patch: `spec: {version: v2.4.1}`, want: wrongVersion},
+	"version with build":          {patch: `spec: {version: 2.4.1+7}`, want: wrongVersion},
+	"version of two parts":        {patch: `spec: {version: "12.44"}`, want: wrongVersion},
+	"version with a leading zero": {patch: `spec: {version: 2.04.1}`, want: wrongVersion},
+	"version with an empty part":  {patch: `spec: {version: 2.4.1-rc..1}`, want: wrongVersion},
+	"digest in upper case":        {patch: `spec: {digest: "sha256:9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"}`, want: wrongDigest},
+	"digest of another kind":      {patch: `spec: {digest: "sha512:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}`, want: wrongDigest},
+	"digest without a kind":       {patch: `spec: {digest: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a080000000"}`, want: wrongDigest},
+	"source of none":              {patch: `spec: {source: {http: null}}`, want: "exactly one of the fields in [http s3 oci] must be set"},
+	"source of two":               {patch: `spec: {source: {s3: {endpoint: "https://s3.example.com", bucket: abc, key: k}}}`, want: "exactly one of the fields in [http s3 oci] must be set"},
+	"source over http":            {patch: `spec: {source: {http: {url: "http://ci.example.com/a.zip?x=1&y=2"}}}`},
+	"source with a fragment":      {patch: `spec: {source: {http: {url: "https://ci.example.com/a.zip#b"}}}`, want: wrongURL},
+	"source with a password":      {patch: `spec: {source: {http: {url: "https://me:secret@ci.example.com/a.zip"}}}`, want: wrongURL},
+	"source of a file":            {patch: `spec: {source: {http: {url: "file:///etc/passwd"}}}`, want: wrongURL},
+	"s3":                          {patch: `spec: {source: {http: null, s3: {endpoint: "https://s3.example.com", bucket: abc, key: a/b c.zip}}}`},
+	"s3 with a path":              {patch: `spec: {source: {http: null, s3: {endpoint: "https://s3.example.com/abc", bucket: abc, key: k}}}`, want: wrongEndpoint},
+	"image by digest":             {patch: `spec: {source: {http: null, oci: {image: "registry.example.com/a/b@` + aDigest + `"}}}`},
+	"image by tag":                {patch: `spec: {source: {http: null, oci: {image: "registry.example.com/a/b:1.0"}}}`, want: "must name the image by digest: registry/repository@sha256:..."},
+	"signature of nothing":        {patch: `spec: {signatures: [{}]}`, want: "exactly one of the fields in [inline url] must be set"},
+	"signature twice":             {patch: `spec: {signatures: [{inline: MEUCIQDKZokqnCjrRtw5YXE=, url: "https://ci.example.com/a.sig"}]}`, want: "exactly one of the fields in [inline url] must be set"},
+	"signature by URL":            {patch: `spec: {signatures: [{url: "https://ci.example.com/a.sig"}]}`},
+	"signature in lines":          {patch: `spec: {signatures: [{inline: "MEUCIQDKZokqnCjr\nRtw5YXE=\n"}]}`},
+	"signature that is hex":       {patch: `spec: {signatures: [{inline: "30:45:02:21:00:ca:66"}]}`, want: "must be base64"},
+	"no signature":                {patch: `spec: {signatures: []}`, want: "spec.signatures in body should have at least 1 items"},
+	"no signatures field":         {patch: `spec: {signatures: null}`, want: "spec.signatures: Required value"},
+	"platforms":                   {patch: `spec: {compatibility: {platforms: [ios, android, electron, linux, windows, macos, web]}}`},
+	"platform of another time":    {patch: `spec: {compatibility: {platforms: [symbian]}}`, want: "Unsupported value"},
+	"platform twice":              {patch: `spec: {compatibility: {platforms: [ios, ios]}}`, want: "Duplicate value"},
+	"notes":                       {patch: `spec: {releaseNotes: {en: a, de-CH: b, zh-Hans-CN: c}}`},
+	"notes in no language":        {patch: `spec: {releaseNotes: {English: a}}`, want: wrongTag},
+	"notes of no language":        {patch: `spec: {releaseNotes: {}}`, want: "should have at least 1 properties"},
+	"encryption by CI":            {patch: `spec: {encryption: {mode: Opaque}}`},
+	"encryption of recipients":    {patch: `spec: {encryption: {mode: Recipients}}`},
+	"encryption of another kind":  {patch: `spec: {encryption: {mode: rot13}}`, want: "Unsupported value"},
+	"revoked from the start":      {patch: `spec: {revoked: leaked}`},
+}
+
+const aDigest = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+
+var channelRules = map[string]ruleCase{
+	"name with dashes":           {patch: `metadata: {name: beta-2}`},
+	"name of 63":                 {patch: `metadata: {name: ` + strings.Repeat("a", 63) + `}`},
+	"name of 64":                 {patch: `metadata: {name: ` + strings.Repeat("a", 64) + `}`, want: wrongChannel + ": it names the channel to devices"},
+	"name with a dot":            {patch: `metadata: {name: beta.2}`, want: wrongChannel},
+	"app with a space":           {patch: `spec: {app: "com example"}`, want: wrongAppID},
+	"no app":                     {patch: `spec: {app: null}`, want: "spec.app: Required value"},
+	"private":                    {patch: `spec: {visibility: Private}`},
+	"secret":                     {patch: `spec: {visibility: Secret}`, want: `Unsupported value: "Secret": supported values: "Public", "Private"`},
+	"self-assignment":            {patch: `spec: {selfAssignment: Allowed}`},
+	"halted":                     {patch: `spec: {serving: Halted}`},
+	"serving as a boolean":       {patch: `spec: {serving: true}`, want: "spec.serving in body must be of type string"},
+	"builds":                     {patch: `spec: {audience: {builds: [Production, Development, Emulator, Device]}}`},
+	"builds of another kind":     {patch: `spec: {audience: {builds: [Nightly]}}`, want: "Unsupported value"},
+	"builds of none":             {patch: `spec: {audience: {builds: []}}`, want: "should have at least 1 items"},
+	"jump of none":               {patch: `spec: {guards: {autoUpdate: None}}`},
+	"jump of all":                {patch: `spec: {guards: {autoUpdate: Major}}`},
+	"jump in lower case":         {patch: `spec: {guards: {autoUpdate: minor}}`, want: "Unsupported value"},
+	"below native":               {patch: `spec: {guards: {belowNative: Allowed}}`},
+	"floor":                      {patch: `spec: {guards: {floor: 2.1.0-beta}}`},
+	"floor that is a range":      {patch: `spec: {guards: {floor: ">=2.1.0"}}`, want: wrongVersion},
+	"size in bytes":              {patch: `spec: {admission: {content: {maxSize: "52428800"}}}`},
+	"size in Mi":                 {patch: `spec: {admission: {content: {maxSize: 50Mi}}}`},
+	"size as a number":           {patch: `spec: {admission: {content: {maxSize: 52428800}}}`, want: "must be of type string"},
+	"size of zero":               {patch: `spec: {admission: {content: {maxSize: 0Mi}}}`, want: wrongSize},
+	"size in MB":                 {patch: `spec: {admission: {content: {maxSize: 50MB}}}`, want: wrongSize},
+	"content without a rule":     {patch: `spec: {admission: {content: {}}}`, want: "should have at least 1 properties"},
+	"soak time":                  {patch: `spec: {admission: {promotedFrom: {name: beta, requiredSoakTime: 24h}}}`},
+	"soak time in words":         {patch: `spec: {admission: {promotedFrom: {name: beta, requiredSoakTime: a day}}}`, want: wrongDuration},
+	"soak from nowhere":          {patch: `spec: {admission: {promotedFrom: {requiredSoakTime: 24h}}}`, want: "spec.admission.promotedFrom.name: Required value"},
+	"authorities twice":          {patch: `spec: {admission: {requiredAuthorities: [ci, ci]}}`, want: "Duplicate value"},
+	"limit of weight":            {patch: `spec: {maxWeightPerHour: "12.5"}`},
+	"limit of weight, unlimited": {patch: `spec: {maxWeightPerHour: fast}`, want: wrongPercent},
+}
+
+var rolloutRules = map[string]ruleCase{
+	"weight 0":                          {patch: weight(`0`)},
+	"weight 1":                          {patch: weight(`1`)},
+	"weight 100":                        {patch: weight(`100`)},
+	"weight 0.25":                       {patch: weight(`"0.25"`)},
+	"weight 100 as text":                {patch: weight(`"100"`)},
+	"weight 100.00":                     {patch: weight(`"100.00"`)},
+	"weight 7 as text":                  {patch: weight(`"7"`)},
+	"weight 101":                        {patch: weight(`101`), want: wrongWeight},
+	"weight -1":                         {patch: weight(`-1`), want: wrongWeight},
+	"weight -1 as text":                 {patch: weight(`"-1"`), want: wrongWeight},
+	"weight 101 as text":                {patch: weight(`"101"`), want: wrongWeight},
+	"weight 100.01":                     {patch: weight(`"100.01"`), want: "spec.steps[0].setWeight"},
+	"weight 100.1":                      {patch: weight(`"100.1"`), want: wrongWeight},
+	"weight of three decimals":          {patch: weight(`"0.255"`), want: wrongWeight},
+	"weight of a word":                  {patch: weight(`abc`), want: wrongWeight},
+	"weight with an exponent":           {patch: weight(`"1e2"`), want: wrongWeight},
+	"weight with a percent sign":        {patch: weight(`"5%"`), want: wrongWeight},
+	"weight of nothing":                 {patch: weight(`""`), want: wrongWeight},
+	"weight that is a float":            {patch: weight(`2.5`), want: "spec.steps[0].setWeight in body must be of type integer,string"},
+	"weight that is true":               {patch: weight(`true`), want: "spec.steps[0].setWeight in body must be of type integer,string"},
+	"step of nothing":                   {patch: `spec: {steps: [{}]}`, want: "exactly one of the fields in [setWeight pause] must be set"},
+	"step of both":                      {patch: `spec: {steps: [{setWeight: 1, pause: {}}]}`, want: "exactly one of the fields in [setWeight pause] must be set"},
+	"pause until promoted":              {patch: `spec: {steps: [{pause: {}}]}`},
+	"pause for samples":                 {patch: `spec: {steps: [{pause: {minSamples: 1}}]}`},
+	"pause for no samples":              {patch: `spec: {steps: [{pause: {minSamples: 0}}]}`, want: "should be greater than or equal to 1"},
+	"pause of milliseconds":             {patch: `spec: {steps: [{pause: {duration: 500ms}}]}`},
+	"pause of a number":                 {patch: `spec: {steps: [{pause: {duration: 30}}]}`, want: "must be of type string"},
+	"pause with a fraction":             {patch: `spec: {steps: [{pause: {duration: 1.5h}}]}`, want: wrongDuration},
+	"pause below zero":                  {patch: `spec: {steps: [{pause: {duration: -30s}}]}`, want: wrongDuration},
+	"pause with a space":                {patch: `spec: {steps: [{pause: {duration: 1h 30m}}]}`, want: wrongDuration},
+	"steps of none":                     {patch: `spec: {steps: []}`},
+	"paused":                            {patch: `spec: {paused: stock-taking}`},
+	"paused by nothing":                 {patch: `spec: {paused: ""}`},
+	"paused as a boolean":               {patch: `spec: {paused: true}`, want: "spec.paused in body must be of type string"},
+	"telemetry by rate":                 {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02"}`)},
+	"telemetry by increase":             {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxIncrease: "2"}`)},
+	"telemetry without a limit":         {patch: metric(`{name: a, telemetry: {outcome: Failed}}`), want: needsLimit},
+	"telemetry with a threshold":        {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", thresholdRange: {max: "1"}}`), want: "thresholdRange is for prometheus metrics: a telemetry metric takes maxRate"},
+	"telemetry of another outcome":      {patch: metric(`{name: a, telemetry: {outcome: Bored}, maxRate: "0.02"}`), want: "Unsupported value"},
+	"rate as a number":                  {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: 0.02}`), want: "must be of type string"},
+	"rate in percent":                   {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: 2%}`), want: wrongDecimal},
+	"rate with a sign":                  {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "-0.02"}`), want: wrongDecimal},
+	"rate with an exponent":             {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "2e-2"}`), want: wrongDecimal},
+	"rate that is no number":            {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: NaN}`), want: wrongDecimal},
+	"query with a minimum":              {patch: metric(`{name: a, ` + query + `, thresholdRange: {min: "0.995"}}`)},
+	"query with a range":                {patch: metric(`{name: a, ` + query + `, thresholdRange: {min: "0.1", max: "0.9"}}`)},
+	"query without a limit":             {patch: metric(`{name: a, ` + query + `}`), want: needsThreshold},
+	"query with an empty limit":         {patch: metric(`{name: a, ` + query + `, thresholdRange: {}}`), want: "at least one of the fields in [min max] must be set"},
+	"query with a rate":                 {patch: metric(`{name: a, ` + query + `, thresholdRange: {max: "1"}, maxRate: "0.1"}`), want: "maxRate, maxIncrease, confidence and minSamples are for telemetry metrics: a prometheus metric takes thresholdRange"},
+	"query with an increase":            {patch: metric(`{name: a, ` + query + `, thresholdRange: {max: "1"}, maxIncrease: "2"}`), want: "a prometheus metric takes thresholdRange"},
+	"query with a confidence":           {patch: metric(`{name: a, ` + query + `, thresholdRange: {max: "1"}, confidence: "0.95"}`), want: "a prometheus metric takes thresholdRange"},
+	"query with samples":                {patch: metric(`{name: a, ` + query + `, thresholdRange: {max: "1"}, minSamples: 5}`), want: "a prometheus metric takes thresholdRange"},
+	"query to a server with a password": {patch: metric(`{name: a, prometheus: {address: "http://me:secret@prometheus:9090", query: up}, thresholdRange: {max: "1"}}`), want: wrongURL},
+	"metric of nothing":                 {patch: metric(`{name: a, maxRate: "0.1"}`), want: "exactly one of the fields in [telemetry prometheus] must be set"},
+	"metric of both":                    {patch: metric(`{name: a, telemetry: {outcome: Failed}, ` + query + `, maxRate: "0.1"}`), want: "exactly one of the fields in [telemetry prometheus] must be set"},
+	"metric in upper case":              {patch: metric(`{name: Failures, telemetry: {outcome: Failed}, maxRate: "0.02"}`), want: wrongName},
+	"metric twice":                      {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02"}`, `{name: a, telemetry: {outcome: Failed}, maxRate: "0.02"}`), want: "Duplicate value"},
+	"analysis of nothing":               {patch: `spec: {analysis: {metrics: []}}`, want: "should have at least 1 items"},
+	"no data, fail":                     {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", noData: {hold: 5m, then: Fail}}`)},
+	"no data, ignore":                   {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", noData: {then: Ignore}}`)},
+	"no data, guess":                    {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", noData: {then: Guess}}`), want: "Unsupported value"},
+	"rollback to stable":                {patch: `spec: {rollback: {onFailure: Pause, to: Stable}}`},
+	"rollback to embedded":              {patch: `spec: {rollback: {to: Embedded}}`},
+	"rollback to a bundle":              {patch: `spec: {rollback: {to: Bundle, bundleRef: {name: shop-2.3.0}}}`},
+	"rollback to no bundle":             {patch: `spec: {rollback: {to: Bundle}}`, want: "bundleRef goes with to: Bundle, and only with it"},
+	"rollback to stable and a bundle":   {patch: `spec: {rollback: {to: Stable, bundleRef: {name: shop-2.3.0}}}`, want: "bundleRef goes with to: Bundle, and only with it"},
+	"rollback to a bundle without word": {patch: `spec: {rollback: {bundleRef: {name: shop-2.3.0}}}`, want: "bundleRef goes with to: Bundle, and only with it"},
+	"rollback by the design's union":    {patch: `spec: {rollback: {to: {bundleRef: {name: shop-2.3.0}}}}`, want: `unknown field "spec.rollback.to.bundleRef"`},
+	"loss, retract":                     {patch: `spec: {onControlPlaneLoss: Retract}`},
+	"loss, continue":                    {patch: `spec: {onControlPlaneLoss: Continue}`},
+	"loss, panic":                       {patch: `spec: {onControlPlaneLoss: Panic}`, want: "Unsupported value"},
+	"lease in seconds":                  {patch: `spec: {leaseDuration: 90s}`},
+	"lease in days":                     {patch: `spec: {leaseDuration: 1d}`, want: wrongDuration},
+	"window that denies":                {patch: `spec: {windows: [{kind: Deny, schedule: "0 9 * * 1-4", duration: 8h}]}`},
+	"window of a sort":                  {patch: `spec: {windows: [{kind: Open, schedule: "0 9 * * 1-4", duration: 8h}]}`, want: "Unsupported value"},
+	"no channel":                        {patch: `spec: {channelRef: null}`, want: "spec.channelRef: Required value"},
+	"no bundle":                         {patch: `spec: {bundleRef: null}`, want: "spec.bundleRef: Required value"},
+	"bundle by its name alone":          {patch: `spec: {bundleRef: shop-2.4.1}`, want: "spec.bundleRef in body must be of type object"},
+	"bundle of another namespace":       {patch: `spec: {bundleRef: {namespace: other}}`, want: `unknown field "spec.bundleRef.namespace"`},
+}
+
+const query = `prometheus: {address: "http://prometheus:9090", query: "sum(up)"}`
+
+func storage(fields string) string { return "spec: {storage: {" + fields + "}}" }
+
+func authority(list ...string) string {
+	return "spec: {trust: {authorities: [" + strings.Join(list, ", ") + "]}}"
+}
+
+func keyless(subject string) string {
+	if subject != "" {
+		subject += ", "
+	}
+	return "keyless: {" + subject + `issuer: "https://issuer.example.com", trustedRootConfigMapRef: {name: root, key: root.json}}`
+}
+
+func weight(value string) string { return "spec: {steps: [{setWeight: " + value + "}]}" }
+
+func metric(list ...string) string {
+	return "spec: {analysis: {metrics: [" + strings.Join(list, ", ") + "]}}"
+}
+
+func TestRules(t *testing.T) {
+	env := testkit.Start(t)
+	for kind, cases := range rules {
+		base := valid(t, kind)[0]
+		for name, tc := range cases {
+			t.Run(kind+"/"+name, func(t *testing.T) {
+				check(t, create(t, env, merge(t, base, tc.patch)), tc.want)
+			})
+		}
+	}
+}
+
+// TestRules_haveCases fails when a rule is added to a type without a case that shows it refusing.
+func TestRules_haveCases(t *testing.T) {
+	for kind := range kinds {
+		var wants []string
+		for _, tc := range rules[kind] {
+			wants = append(wants, tc.want)
+		}
+		for _, tc := range updates[kind] {
+			wants = append(wants, tc.want)
+		}
+		wants = slices.DeleteFunc(wants, func(s string) bool { return s == "" })
+		for _, message := range slices.Sorted(maps.Keys(messages(schema(t, kind)))) {
+			if !slices.ContainsFunc(wants, func(want string) bool { return strings.Contains(message, want) }) {
+				t.Errorf("%s: no case is refused with %q", kind, message)
+			}
+		}
+	}
+}
+
+// messages are those of all rules that a user can break: status is the manager's.
+func messages(s *apiextensionsv1.JSONSchemaProps) map[string]bool {
+	out := map[string]bool{}
+	for _, rule := range s.XValidations {
+		out[rule.Message] = true
+	}
+	for name, property := range s.Properties {
+		if name != "status" {
+			maps.Copy(out, messages(&property))
+		}
+	}
+	if s.Items != nil {
+		maps.Copy(out, messages(s.Items.Schema))
+	}
+	if s.AdditionalProperties != nil {
+		maps.Copy(out, messages(s.AdditionalProperties.Schema))
+	}
+	return out
+}
