@@ -22,7 +22,7 @@ const parallelQueries = 4
 type Subject struct {
 	App, Channel            string
 	Bundle, Version, Digest string
-	Since                   time.Time // of the release
+	Since                   time.Time // the present weight was committed
 	Now                     time.Time
 	Metric                  string
 	Prometheus              *otav1alpha1.PrometheusMetric // nil: telemetry
@@ -70,7 +70,7 @@ func (r *Reconciler) renew(ctx context.Context, s *scope, last []analysis.Result
 		group.Go(func() error {
 			subject := Subject{
 				App: s.app(), Channel: s.rollout.Spec.ChannelRef.Name, Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest,
-				Since: rel.StartedAt, Now: s.facts.Now, Metric: m.name, Prometheus: m.prometheus,
+				Since: rel.CommittedAt, Now: s.facts.Now, Metric: m.name, Prometheus: m.prometheus,
 			}
 			measured := r.Measurer.Measure(ctx, subject)
 			measured.At = r.Now()

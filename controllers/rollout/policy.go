@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/analysis/prometheus"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/serve"
@@ -62,6 +64,9 @@ func parsePolicy(r *otav1alpha1.Rollout) (policy, error) {
 	if p.spec.Steps, err = parseSteps(r.Spec.Steps); err != nil {
 		return p, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.%w", err)
 	}
+	if err := checkSamples(p.spec.Steps, r.Spec.Analysis); err != nil {
+		return p, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.%w", err)
+	}
 	if r.Spec.Analysis == nil {
 		return p, nil
 	}
@@ -77,6 +82,17 @@ func parsePolicy(r *otav1alpha1.Rollout) (policy, error) {
 	}
 	p.spec.Metrics = len(p.metrics)
 	return p, nil
+}
+
+// checkSamples refuses a pause that would wait for samples that nothing counts.
+func checkSamples(steps []plan.Step, a *otav1alpha1.Analysis) error {
+	if a != nil && slices.ContainsFunc(a.Metrics, func(m otav1alpha1.Metric) bool { return m.Telemetry != nil }) {
+		return nil
+	}
+	if i := slices.IndexFunc(steps, func(s plan.Step) bool { return s.MinSamples > 0 }); i >= 0 {
+		return fmt.Errorf("steps[%d].pause.minSamples needs a telemetry metric in spec.analysis.metrics: nothing counts devices otherwise", i)
+	}
+	return nil
 }
 
 // unsupported names the first field whose behaviour this version does not have.
@@ -149,6 +165,9 @@ func parseMetric(m *otav1alpha1.Metric) (metric, error) {
 	out := metric{name: m.Name, prometheus: m.Prometheus, interval: defaultTelemetryInterval}
 	if m.Prometheus != nil {
 		out.interval = defaultPrometheusInterval
+		if _, err := prometheus.Parse(m.Prometheus.Query); err != nil {
+			return out, fmt.Errorf("prometheus.%w", err)
+		}
 	}
 	var err error
 	if out.interval, err = serve.Duration(m.Interval, out.interval); err != nil {

@@ -21,7 +21,7 @@ func Plan(f Facts) Decision {
 	if f.Release.Revision == 0 {
 		start(d, f, false)
 	}
-	if f.Spec.Bundle != d.Release.Bundle && !supersede(d, f) {
+	if superseded := f.Spec.Bundle != d.Release.Bundle || d.Release.State == otav1alpha1.ReleaseSuperseding; superseded && !supersede(d, f) {
 		return *d
 	}
 	switch d.Release.State {

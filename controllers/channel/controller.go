@@ -1,0 +1,161 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package channel publishes Channels: gather facts, let serve.Next compute the document, submit it, and describe in status
+// what is committed.
+package channel
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/publish"
+	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/serve"
+)
+
+const (
+	fieldOwner = client.FieldOwner("windlass-channel")
+	finalizer  = otav1alpha1.Group + "/channel"
+
+	// commitPatience is how soon to look again for a commit whose event got lost.
+	commitPatience = 15 * time.Second
+	// writeTimeout bounds a status write that outlives the reconcile's own deadline.
+	writeTimeout = 10 * time.Second
+)
+
+// Publisher is the part of a Repository's publisher that a Channel needs. It never blocks on a commit.
+type Publisher interface {
+	Submit(doc *release.Document)
+	Remove(app, channel string)
+	Committed(app, channel string) (publish.Committed, bool)
+	Problem(app, channel string) error
+}
+
+// Publishers finds the publisher of a Repository. False: it is not open.
+type Publishers interface {
+	For(repository client.ObjectKey) (Publisher, bool)
+}
+
+// Reconciler publishes Channels.
+type Reconciler struct {
+	Client     client.Client
+	Recorder   events.EventRecorder
+	Publishers Publishers
+	Now        func() time.Time
+}
+
+// scope is what one reconcile knows. Nothing outlives the call.
+type scope struct {
+	channel    *otav1alpha1.Channel // working copy: only its status changes
+	repository *otav1alpha1.Repository
+	publisher  Publisher
+	facts      serve.Facts
+	outcome    serve.Outcome
+	committed  *publish.Committed // nil: nothing is committed yet
+	inSync     bool               // what is wanted is committed
+}
+
+// Reconcile publishes what the Channel should serve and writes the status once.
+func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Channel) (res ctrl.Result, retErr error) {
+	if !obj.DeletionTimestamp.IsZero() {
+		return kit.Settle(r.finalize(ctx, obj))
+	}
+	if err := r.ensureFinalizer(ctx, obj); err != nil {
+		return kit.Settle(ctrl.Result{}, err)
+	}
+	s := &scope{channel: obj.DeepCopy()}
+	res, err := kit.Run(ctx, s, r.repository, r.gather, r.publish, r.describe)
+	res, err = s.finish(obj, res, err)
+	if werr := r.writeStatus(ctx, obj, s); werr != nil {
+		return kit.Settle(ctrl.Result{}, fmt.Errorf("write status (outcome: %v): %w", err, werr))
+	}
+	return res, err
+}
+
+// publish computes the next document and submits it when it differs from the committed one.
+func (r *Reconciler) publish(_ context.Context, s *scope) (time.Duration, error) {
+	s.outcome = serve.Next(s.facts)
+	if field := unsupported(&s.channel.Spec); field != "" && s.outcome.Document.Serving != release.Halted {
+		return 0, kit.Stall(otav1alpha1.NotSupportedYetReason, "%s is not supported by this version: remove it", field)
+	}
+	want, err := s.outcome.Document.Encode()
+	if err != nil {
+		return 0, kit.Stall(otav1alpha1.InvalidSpecReason, "%w", err)
+	}
+	if s.committed != nil {
+		have, err := s.committed.Document.Encode()
+		if err != nil {
+			return 0, err
+		}
+		s.inSync = string(have) == string(want)
+	}
+	if s.inSync {
+		return r.renewal(s), nil
+	}
+	s.publisher.Submit(s.outcome.Document)
+	return commitPatience, nil
+}
+
+// renewal is the time until the candidate's lease has to be renewed.
+func (r *Reconciler) renewal(s *scope) time.Duration {
+	at := serve.LeaseRenewal(s.outcome.Document, s.outcome.Active)
+	if at.IsZero() {
+		return 0
+	}
+	return max(at.Sub(r.Now()), time.Second)
+}
+
+// unsupported names the first field whose behaviour this version does not have.
+func unsupported(s *otav1alpha1.ChannelSpec) string {
+	switch {
+	case s.Visibility == otav1alpha1.VisibilityPrivate:
+		return "spec.visibility: Private"
+	case s.SelfAssignment == otav1alpha1.SelfAssignmentAllowed:
+		return "spec.selfAssignment: Allowed"
+	case s.MaxWeightPerHour != "":
+		return "spec.maxWeightPerHour"
+	case s.Admission != nil && s.Admission.Content != nil && s.Admission.Content.NativeCode == otav1alpha1.NativeCodeDenied:
+		return "spec.admission.content.nativeCode: Denied"
+	}
+	return ""
+}
+
+func (r *Reconciler) writeStatus(ctx context.Context, old *otav1alpha1.Channel, s *scope) error {
+	if apiequality.Semantic.DeepEqual(old.Status, s.channel.Status) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	status, err := kit.ApplyStatus(s.channel.Status, otav1alpha1ac.ChannelStatus())
+	if err != nil {
+		return err
+	}
+	ac := otav1alpha1ac.Channel(old.Name, old.Namespace).WithUID(old.UID).WithResourceVersion(old.ResourceVersion).WithStatus(status)
+	if err := r.Client.Status().Apply(ctx, ac, fieldOwner, client.ForceOwnership); err != nil {
+		return err
+	}
+	for _, e := range transitions(&old.Status, &s.channel.Status) {
+		r.Recorder.Eventf(old, nil, e.kind, e.reason, e.action, "%s", e.note)
+	}
+	return nil
+}
+
+// ensureFinalizer persists the finalizer before anything is published. The patch does not change the generation.
+func (r *Reconciler) ensureFinalizer(ctx context.Context, obj *otav1alpha1.Channel) error {
+	base := obj.DeepCopy()
+	if !controllerutil.AddFinalizer(obj, finalizer) {
+		return nil
+	}
+	return r.Client.Patch(ctx, obj, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))
+}

@@ -1,0 +1,210 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package channel
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/plan"
+	"github.com/windlass-dev/windlass/internal/publish"
+	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/serve"
+)
+
+const maxHistory = 20
+
+// describe puts what is committed into the status, and says what is still missing.
+func (r *Reconciler) describe(_ context.Context, s *scope) (time.Duration, error) {
+	if s.committed != nil {
+		s.channel.Status = project(s.channel.Status, *s.committed, s.outcome.Refusals)
+		s.channel.Status.Deviation = deviation(s)
+	}
+	app, name := string(s.channel.Spec.App), s.channel.Name
+	if err := s.publisher.Problem(app, name); err != nil && !s.inSync {
+		return 0, kit.Wait(otav1alpha1.PublishFailedReason, commitPatience, "the last commit failed and is tried again: %w", err)
+	}
+	if !s.inSync {
+		return 0, kit.Wait(otav1alpha1.PublishingReason, commitPatience, "a commit of the Repository is under way")
+	}
+	if g := s.channel.Spec.Guards; g != nil && g.Floor != "" && s.facts.Floor == nil {
+		return 0, kit.Stall(otav1alpha1.FloorNotFoundReason,
+			"guards.floor is %s, but no Bundle of app %s with this version is Ready: create it, or change the floor", g.Floor, app)
+	}
+	return 0, nil
+}
+
+// finish maps the outcome to conditions. While a routine commit is under way, the status stays as it is: what it describes is
+// still what devices see.
+func (s *scope) finish(old *otav1alpha1.Channel, res ctrl.Result, err error) (ctrl.Result, error) {
+	st, gen := &s.channel.Status, s.channel.Generation
+	if err != nil {
+		routine := kit.Classify(err).Reason == otav1alpha1.PublishingReason && old.Status.Published != nil &&
+			old.Status.ObservedGeneration == gen && apimeta.IsStatusConditionTrue(old.Status.Conditions, otav1alpha1.ReadyCondition)
+		if routine {
+			return ctrl.Result{RequeueAfter: commitPatience}, nil
+		}
+		if s.publisher != nil {
+			kit.SetCondition(&st.Conditions, gen, otav1alpha1.PublishedCondition, published(s), kit.Classify(err).Reason, err.Error())
+		}
+		return kit.Finish(gen, &st.Conditions, &st.ObservedGeneration, res, err)
+	}
+	reason, serving := otav1alpha1.ActiveReason, metav1.ConditionTrue
+	if s.committed.Document.Serving == release.Halted {
+		reason, serving = otav1alpha1.HaltedReason, metav1.ConditionFalse
+	}
+	kit.SetCondition(&st.Conditions, gen, otav1alpha1.PublishedCondition, metav1.ConditionTrue, otav1alpha1.PublishedReason, "")
+	kit.SetCondition(&st.Conditions, gen, otav1alpha1.ServingCondition, serving, reason, "")
+	ready, message := otav1alpha1.PublishedReason, s.outcome.Problem
+	if serving == metav1.ConditionFalse {
+		ready = otav1alpha1.HaltedReason
+	}
+	kit.SetCondition(&st.Conditions, gen, otav1alpha1.ReadyCondition, metav1.ConditionTrue, ready, message)
+	return kit.Finish(gen, &st.Conditions, &st.ObservedGeneration, res, nil)
+}
+
+func published(s *scope) metav1.ConditionStatus {
+	if s.inSync {
+		return metav1.ConditionTrue
+	}
+	return metav1.ConditionFalse
+}
+
+// project describes a committed document. What only people need (reasons, history) is carried over from the status before.
+func project(old otav1alpha1.ChannelStatus, c publish.Committed, why map[string]serve.Refusal) otav1alpha1.ChannelStatus {
+	d := c.Document
+	st := otav1alpha1.ChannelStatus{Conditions: old.Conditions, ObservedGeneration: old.ObservedGeneration, Deviation: old.Deviation}
+	st.Stable = served(d.Stable)
+	if k := d.Candidate; k != nil {
+		st.Candidate = &otav1alpha1.CandidateBundle{
+			Bundle: k.Bundle.Name, Version: otav1alpha1.Version(k.Bundle.Version), Digest: otav1alpha1.Digest(k.Bundle.Digest),
+			Weight: plan.FormatWeight(k.Weight), Salt: k.Salt, LeaseExpires: seconds(k.LeaseExpires),
+			RolloutRef: &otav1alpha1.LocalReference{Name: k.Rollout}, Release: k.Release,
+		}
+	}
+	st.Published = &otav1alpha1.PublishedStatus{Revision: d.Revision, MetadataVersion: c.MetadataVersion, At: &metav1.MicroTime{Time: c.At}}
+	if p := old.Published; p != nil && p.Revision == d.Revision {
+		st.Published = p // the same content: a renewed lease starts no clock anew
+	}
+	st.Refused = refused(old.Refused, d, why)
+	st.History = history(old, st)
+	return st
+}
+
+func served(b *release.Bundle) *otav1alpha1.ServedBundle {
+	if b == nil {
+		return nil
+	}
+	return &otav1alpha1.ServedBundle{
+		Bundle: b.Name, Version: otav1alpha1.Version(b.Version), Digest: otav1alpha1.Digest(b.Digest), Since: seconds(b.Since),
+	}
+}
+
+// refused lists the refused digests; reasons come from who refuses now, else from the status before.
+func refused(old []otav1alpha1.RefusedBundle, d *release.Document, why map[string]serve.Refusal) []otav1alpha1.RefusedBundle {
+	known := map[otav1alpha1.Digest]otav1alpha1.RefusedBundle{}
+	for _, r := range old {
+		known[r.Digest] = r
+	}
+	var out []otav1alpha1.RefusedBundle
+	for _, r := range d.Refused {
+		digest := otav1alpha1.Digest(r.Digest)
+		entry := otav1alpha1.RefusedBundle{Digest: digest, Version: otav1alpha1.Version(r.Version), At: seconds(r.At)}
+		now, was := why[r.Digest], known[digest]
+		entry.By = cmp.Or(now.By, was.By)
+		entry.Reason = cmp.Or(now.Reason, was.Reason, "refused before; the reason was not kept")
+		out = append(out, entry)
+	}
+	return out
+}
+
+// history adds what was served until now and is not any more; the newest first.
+func history(old, now otav1alpha1.ChannelStatus) []otav1alpha1.ChannelHistoryEntry {
+	var added []otav1alpha1.ChannelHistoryEntry
+	to := &metav1.Time{Time: now.Published.At.Truncate(time.Second)}
+	if c := old.Candidate; c != nil && !offers(now, c.Digest) {
+		added = append(added, otav1alpha1.ChannelHistoryEntry{
+			Bundle: c.Bundle, Version: c.Version, Digest: c.Digest, As: otav1alpha1.RoleCandidate, To: to, Ended: ended(now, c.Digest),
+		})
+	}
+	if s := old.Stable; s != nil && (now.Stable == nil || now.Stable.Digest != s.Digest) {
+		added = append(added, otav1alpha1.ChannelHistoryEntry{
+			Bundle: s.Bundle, Version: s.Version, Digest: s.Digest, As: otav1alpha1.RoleStable, From: s.Since, To: to, Ended: ended(now, s.Digest),
+		})
+	}
+	all := append(added, old.History...)
+	return all[:min(len(all), maxHistory)]
+}
+
+func offers(st otav1alpha1.ChannelStatus, digest otav1alpha1.Digest) bool {
+	return st.Candidate != nil && st.Candidate.Digest == digest
+}
+
+// ended says in one word why a digest is no longer what it was.
+func ended(now otav1alpha1.ChannelStatus, digest otav1alpha1.Digest) string {
+	switch {
+	case now.Stable != nil && now.Stable.Digest == digest:
+		return "Promoted"
+	case isRefused(now, digest):
+		return "Refused"
+	case now.Candidate == nil && now.Stable == nil:
+		return "Withdrawn"
+	}
+	return "Superseded"
+}
+
+func isRefused(st otav1alpha1.ChannelStatus, digest otav1alpha1.Digest) bool {
+	for _, r := range st.Refused {
+		if r.Digest == digest {
+			return true
+		}
+	}
+	return false
+}
+
+// deviation tells how what is served differs from what a Rollout of the channel asks for.
+func deviation(s *scope) *otav1alpha1.Deviation {
+	for i := range s.facts.Rollouts {
+		r := &s.facts.Rollouts[i]
+		rel := r.Status.Release
+		if rel == nil || rel.Bundle != r.Spec.BundleRef.Name {
+			continue
+		}
+		switch rel.State {
+		case otav1alpha1.ReleaseRolledBack, otav1alpha1.ReleaseAborted, otav1alpha1.ReleaseBundleRefused, otav1alpha1.ReleaseBundleNotAdmitted:
+			out := &otav1alpha1.Deviation{Reason: string(rel.State), Message: fmt.Sprintf("Rollout %s asks for %s, serving %s: %s",
+				r.Name, rel.Version, stableVersion(s.channel.Status), rel.Reason)}
+			if len(out.Message) > 1024 {
+				out.Message = out.Message[:1024]
+			}
+			if rel.EndedAt != nil {
+				out.Since = &metav1.Time{Time: rel.EndedAt.Truncate(time.Second)}
+			}
+			return out
+		}
+	}
+	return nil
+}
+
+func stableVersion(st otav1alpha1.ChannelStatus) string {
+	if st.Stable == nil {
+		return "the embedded bundle"
+	}
+	return string(st.Stable.Version)
+}
+
+func seconds(unix int64) *metav1.Time {
+	if unix == 0 {
+		return nil
+	}
+	return &metav1.Time{Time: time.Unix(unix, 0)}
+}

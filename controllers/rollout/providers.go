@@ -1,0 +1,74 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/analysis/prometheus"
+	"github.com/windlass-dev/windlass/internal/analysis/telemetry"
+)
+
+// Bounds of the window that a query may look back: {{ .window }}.
+const (
+	minWindow = 10 * time.Second
+	maxWindow = time.Hour
+)
+
+// Querier asks a Prometheus server.
+type Querier interface {
+	Query(ctx context.Context, address, query string) (prometheus.Sample, error)
+}
+
+// Counter asks the gateways what devices reported.
+type Counter interface {
+	Counts(ctx context.Context, app, channel, digest string) (candidate, control telemetry.Counts, err error)
+}
+
+// Providers measures by telemetry and Prometheus.
+type Providers struct {
+	Telemetry  Counter // nil: no gateway is configured
+	Prometheus Querier
+}
+
+// Measure asks the metric's provider once.
+func (p Providers) Measure(ctx context.Context, s Subject) analysis.Measurement {
+	if s.Prometheus != nil {
+		return p.query(ctx, s)
+	}
+	if p.Telemetry == nil {
+		return analysis.Measurement{Err: "no gateway is configured: start the manager with --gateway-url"}
+	}
+	candidate, control, err := p.Telemetry.Counts(ctx, s.App, s.Channel, s.Digest)
+	if err != nil {
+		return analysis.Measurement{Err: err.Error()}
+	}
+	return analysis.Measurement{
+		Candidate: &analysis.Counts{Devices: candidate.Voted, Failures: candidate.Failed},
+		Control:   &analysis.Counts{Devices: control.Voted, Failures: control.Failed},
+	}
+}
+
+func (p Providers) query(ctx context.Context, s Subject) analysis.Measurement {
+	window := min(max(s.Now.Sub(s.Since), minWindow), maxWindow)
+	text, err := prometheus.Render(s.Prometheus.Query, prometheus.Vars{
+		App: s.App, Channel: s.Channel, Bundle: s.Bundle, Version: s.Version, Digest: s.Digest,
+		Window: fmt.Sprintf("%ds", int(window.Seconds())),
+	})
+	if err != nil {
+		return analysis.Measurement{Err: err.Error()}
+	}
+	sample, err := p.Prometheus.Query(ctx, string(s.Prometheus.Address), text)
+	if none, ok := errors.AsType[*prometheus.NoDataError](err); ok {
+		return analysis.Measurement{NoData: none.Error()}
+	}
+	if err != nil {
+		return analysis.Measurement{Err: err.Error()}
+	}
+	return analysis.Measurement{Value: sample.Value}
+}
