@@ -93,7 +93,7 @@ func TestBrokenYAML(t *testing.T) {
 			body: "apiVersion: ota.windlass.dev/v1alpha1\nkind: Channel\nspec:\n  app: shop\n visibility: Public\n",
 			want: "did not find expected key",
 		},
-		"a misspelt field": {
+		"a misspelled field": {
 			body: "apiVersion: ota.windlass.dev/v1alpha1\nkind: Channel\nspec:\n  app: shop\n  servign: Halted\n",
 			want: ".spec.servign: field not declared in schema",
 		},
