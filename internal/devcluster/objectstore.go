@@ -106,7 +106,7 @@ func (s *ObjectStore) answers(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := probeClient.Do(req)
 	if err != nil {
 		return err
 	}

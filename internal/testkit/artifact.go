@@ -31,15 +31,15 @@ type Author struct {
 }
 
 // NewAuthor makes a key.
-func NewAuthor(t testing.TB, name string) *Author {
-	t.Helper()
+func NewAuthor(tb testing.TB, name string) *Author {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatalf("make an author's key: %v", err)
+		tb.Fatalf("make an author's key: %v", err)
 	}
 	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	if err != nil {
-		t.Fatalf("encode an author's key: %v", err)
+		tb.Fatalf("encode an author's key: %v", err)
 	}
 	text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
 	return &Author{Name: name, key: key, pem: string(text)}
@@ -49,32 +49,32 @@ func NewAuthor(t testing.TB, name string) *Author {
 func (a *Author) PublicPEM() string { return a.pem }
 
 // Sign gives the signature of content in base64.
-func (a *Author) Sign(t testing.TB, content []byte) string {
-	t.Helper()
+func (a *Author) Sign(tb testing.TB, content []byte) string {
+	tb.Helper()
 	sum := sha256.Sum256(content)
 	sig, err := ecdsa.SignASN1(rand.Reader, a.key, sum[:])
 	if err != nil {
-		t.Fatalf("sign: %v", err)
+		tb.Fatalf("sign: %v", err)
 	}
 	return base64.StdEncoding.EncodeToString(sig)
 }
 
 // Zip makes an archive. The same files give the same bytes.
-func Zip(t testing.TB, files map[string]string) []byte {
-	t.Helper()
+func Zip(tb testing.TB, files map[string]string) []byte {
+	tb.Helper()
 	var buf bytes.Buffer
 	w := zip.NewWriter(&buf)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		f, err := w.Create(name)
 		if err != nil {
-			t.Fatalf("make a zip archive: %v", err)
+			tb.Fatalf("make a zip archive: %v", err)
 		}
 		if _, err := f.Write([]byte(files[name])); err != nil {
-			t.Fatalf("make a zip archive: %v", err)
+			tb.Fatalf("make a zip archive: %v", err)
 		}
 	}
 	if err := w.Close(); err != nil {
-		t.Fatalf("make a zip archive: %v", err)
+		tb.Fatalf("make a zip archive: %v", err)
 	}
 	return buf.Bytes()
 }
@@ -101,11 +101,11 @@ type Site struct {
 }
 
 // NewSite starts a web server that ends with the test.
-func NewSite(t testing.TB) *Site {
-	t.Helper()
+func NewSite(tb testing.TB) *Site {
+	tb.Helper()
 	s := &Site{files: map[string][]byte{}}
 	s.Server = httptest.NewServer(s)
-	t.Cleanup(s.Close)
+	tb.Cleanup(s.Close)
 	return s
 }
 
@@ -133,12 +133,12 @@ func (s *Site) Put(path string, content []byte) {
 }
 
 // Publish serves content under a path, signed by authors.
-func (s *Site) Publish(t testing.TB, path string, content []byte, authors ...*Author) *Artifact {
-	t.Helper()
+func (s *Site) Publish(tb testing.TB, path string, content []byte, authors ...*Author) *Artifact {
+	tb.Helper()
 	s.Put(path, content)
 	a := &Artifact{URL: s.URL + path, Digest: Digest(content), Content: content}
 	for _, author := range authors {
-		a.Signatures = append(a.Signatures, author.Sign(t, content))
+		a.Signatures = append(a.Signatures, author.Sign(tb, content))
 	}
 	return a
 }

@@ -24,16 +24,16 @@ type Bucket struct {
 
 // ObjectStore gives a test a bucket of its own on the package's object server, which runs until Main ends. A test that stops
 // or breaks its server starts one itself with devcluster.StartObjectStore.
-func ObjectStore(t testing.TB) *Bucket {
-	t.Helper()
+func ObjectStore(tb testing.TB) *Bucket {
+	tb.Helper()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	requireMain(t)
+	requireMain(tb)
 	if shared.objectStore == nil && shared.objectStoreErr == nil {
 		shared.objectStore, shared.objectStoreErr = startObjectStore()
 	}
 	if shared.objectStoreErr != nil {
-		t.Fatalf("no object server for this test: %v", shared.objectStoreErr)
+		tb.Fatalf("no object server for this test: %v", shared.objectStoreErr)
 	}
 	shared.buckets++
 	s := shared.objectStore
@@ -41,8 +41,8 @@ func ObjectStore(t testing.TB) *Bucket {
 		Endpoint: s.Endpoint, Name: fmt.Sprintf("bucket-%d", shared.buckets),
 		AccessKeyID: s.AccessKey, SecretAccessKey: s.SecretKey,
 	}
-	if err := s.MakeBuckets(t.Context(), b.Name); err != nil {
-		t.Fatalf("make the test's bucket: %v", err)
+	if err := s.MakeBuckets(tb.Context(), b.Name); err != nil {
+		tb.Fatalf("make the test's bucket: %v", err)
 	}
 	return b
 }

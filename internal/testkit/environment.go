@@ -20,6 +20,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -67,8 +68,8 @@ func Main(m *testing.M) {
 	code := m.Run()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	for i := len(shared.stops) - 1; i >= 0; i-- {
-		if err := shared.stops[i](); err != nil {
+	for _, stop := range slices.Backward(shared.stops) {
+		if err := stop(); err != nil {
 			fmt.Fprintln(os.Stderr, "testkit:", err)
 			code = max(code, 1)
 		}
@@ -90,37 +91,37 @@ type Env struct {
 
 // Start gives a test a namespace of its own on the package's API server. The project's objects in it are removed at the end of
 // the test, finalizers or not, so that a manager of a later test does not meet them.
-func Start(t testing.TB) *Env {
-	t.Helper()
-	cp := controlPlane(t)
-	env := &Env{Config: rest.CopyConfig(cp.Config), Scheme: Scheme(t)}
+func Start(tb testing.TB) *Env {
+	tb.Helper()
+	cp := controlPlane(tb)
+	env := &Env{Config: rest.CopyConfig(cp.Config), Scheme: Scheme(tb)}
 	c, err := client.New(env.Config, client.Options{Scheme: env.Scheme})
 	if err != nil {
-		t.Fatalf("make a client: %v", err)
+		tb.Fatalf("make a client: %v", err)
 	}
 	env.Client = c
-	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: namespacePrefix(t.Name())}}
-	if err := c.Create(t.Context(), ns); err != nil {
-		t.Fatalf("create the test's namespace: %v", err)
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{GenerateName: namespacePrefix(tb.Name())}}
+	if err := c.Create(tb.Context(), ns); err != nil {
+		tb.Fatalf("create the test's namespace: %v", err)
 	}
 	env.Namespace = ns.Name
-	t.Cleanup(func() { env.clean(t) })
+	tb.Cleanup(func() { env.clean(tb) })
 	return env
 }
 
 // Scheme knows Kubernetes' own kinds and those of this project.
-func Scheme(t testing.TB) *runtime.Scheme {
-	t.Helper()
+func Scheme(tb testing.TB) *runtime.Scheme {
+	tb.Helper()
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, otav1alpha1.AddToScheme} {
 		if err := add(scheme); err != nil {
-			t.Fatalf("build the scheme: %v", err)
+			tb.Fatalf("build the scheme: %v", err)
 		}
 	}
 	return scheme
 }
 
-// namespacePrefix makes a test's name recognisable in the name of its namespace.
+// namespacePrefix makes a test's name recognizable in the name of its namespace.
 func namespacePrefix(test string) string {
 	name := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
@@ -131,24 +132,24 @@ func namespacePrefix(test string) string {
 	return "t-" + strings.Trim(name[:min(len(name), 40)], "-") + "-"
 }
 
-func controlPlane(t testing.TB) *devcluster.ControlPlane {
-	t.Helper()
+func controlPlane(tb testing.TB) *devcluster.ControlPlane {
+	tb.Helper()
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
-	requireMain(t)
+	requireMain(tb)
 	if shared.controlPlane == nil && shared.controlPlaneErr == nil {
 		shared.controlPlane, shared.controlPlaneErr = startControlPlane()
 	}
 	if shared.controlPlaneErr != nil {
-		t.Fatalf("no API server for this test: %v", shared.controlPlaneErr)
+		tb.Fatalf("no API server for this test: %v", shared.controlPlaneErr)
 	}
 	return shared.controlPlane
 }
 
-func requireMain(t testing.TB) {
-	t.Helper()
+func requireMain(tb testing.TB) {
+	tb.Helper()
 	if !shared.main {
-		t.Fatal("this package needs func TestMain(m *testing.M) { testkit.Main(m) }: it stops what tests share")
+		tb.Fatal("this package needs func TestMain(m *testing.M) { testkit.Main(m) }: it stops what tests share")
 	}
 }
 
@@ -172,33 +173,35 @@ func startControlPlane() (*devcluster.ControlPlane, error) {
 }
 
 // clean removes the project's objects of the test, whose controllers are gone by now, with their finalizers.
-func (e *Env) clean(t testing.TB) {
+func (e *Env) clean(tb testing.TB) {
+	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 	defer cancel()
 	lists := []client.ObjectList{&otav1alpha1.RolloutList{}, &otav1alpha1.ChannelList{}, &otav1alpha1.BundleList{}, &otav1alpha1.RepositoryList{}}
 	for _, list := range lists {
 		if err := e.Client.List(ctx, list, client.InNamespace(e.Namespace)); err != nil {
-			t.Errorf("clean up: %v", err)
+			tb.Errorf("clean up: %v", err)
 			continue
 		}
-		for _, obj := range objectsOf(t, list) {
-			e.remove(ctx, t, obj)
+		for _, obj := range objectsOf(tb, list) {
+			e.remove(ctx, tb, obj)
 		}
 	}
 	err := e.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: e.Namespace}})
 	if client.IgnoreNotFound(err) != nil {
-		t.Errorf("clean up: %v", err)
+		tb.Errorf("clean up: %v", err)
 	}
 }
 
-func (e *Env) remove(ctx context.Context, t testing.TB, obj client.Object) {
+func (e *Env) remove(ctx context.Context, tb testing.TB, obj client.Object) {
+	tb.Helper()
 	if len(obj.GetFinalizers()) > 0 {
 		patch := client.RawPatch("application/merge-patch+json", []byte(`{"metadata":{"finalizers":null}}`))
 		if err := e.Client.Patch(ctx, obj, patch); client.IgnoreNotFound(err) != nil {
-			t.Errorf("clean up: %v", err)
+			tb.Errorf("clean up: %v", err)
 		}
 	}
 	if err := e.Client.Delete(ctx, obj); client.IgnoreNotFound(err) != nil {
-		t.Errorf("clean up: %v", err)
+		tb.Errorf("clean up: %v", err)
 	}
 }

@@ -20,21 +20,21 @@ import (
 const App = "com.example.shop"
 
 // FromYAML reads one object, with unknown fields refused.
-func FromYAML[T any](t testing.TB, text string) *T {
-	t.Helper()
+func FromYAML[T any](tb testing.TB, text string) *T {
+	tb.Helper()
 	out := new(T)
 	if err := yaml.UnmarshalStrict([]byte(text), out); err != nil {
-		t.Fatalf("read YAML: %v\n%s", err, text)
+		tb.Fatalf("read YAML: %v\n%s", err, text)
 	}
 	return out
 }
 
 // Create creates objects in order and fails the test when the API server refuses one.
-func (e *Env) Create(t testing.TB, objs ...client.Object) {
-	t.Helper()
+func (e *Env) Create(tb testing.TB, objs ...client.Object) {
+	tb.Helper()
 	for _, obj := range objs {
-		if err := e.Client.Create(t.Context(), obj); err != nil {
-			t.Fatalf("create %T %s: %v", obj, obj.GetName(), err)
+		if err := e.Client.Create(tb.Context(), obj); err != nil {
+			tb.Fatalf("create %T %s: %v", obj, obj.GetName(), err)
 		}
 	}
 }
@@ -57,18 +57,18 @@ func (e *Env) Repository(b *Bucket, authors ...*Author) *otav1alpha1.Repository 
 		Spec: otav1alpha1.RepositorySpec{
 			Storage: otav1alpha1.StorageSpec{
 				Endpoint: b.Endpoint, Insecure: otav1alpha1.InsecureAllowed, Bucket: b.Name, Prefix: "mobile",
-				CredentialsSecretRef: &otav1alpha1.LocalReference{Name: credentialsName},
+				CredentialsSecretRef: &otav1alpha1.LocalReference{Name: bucketSecret},
 			},
 			Trust: otav1alpha1.TrustSpec{Authorities: authorities},
 		},
 	}
 }
 
-const credentialsName = "bucket-credentials"
+const bucketSecret = "bucket"
 
 // Credentials builds the Secret that Repository refers to.
 func (e *Env) Credentials(b *Bucket) *corev1.Secret {
-	return &corev1.Secret{ObjectMeta: e.meta(credentialsName), StringData: map[string]string{
+	return &corev1.Secret{ObjectMeta: e.meta(bucketSecret), StringData: map[string]string{
 		"accessKeyID": b.AccessKeyID, "secretAccessKey": b.SecretAccessKey,
 	}}
 }
@@ -127,11 +127,12 @@ func PauseFor(duration string, minSamples int32) otav1alpha1.Step {
 	return otav1alpha1.Step{Pause: p}
 }
 
-func objectsOf(t testing.TB, list client.ObjectList) []client.Object {
+func objectsOf(tb testing.TB, list client.ObjectList) []client.Object {
+	tb.Helper()
 	var out []client.Object
 	items, err := apimeta.ExtractList(list)
 	if err != nil {
-		t.Errorf("read %T: %v", list, err)
+		tb.Errorf("read %T: %v", list, err)
 	}
 	for _, item := range items {
 		if obj, ok := item.(client.Object); ok {

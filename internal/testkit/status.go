@@ -39,10 +39,10 @@ func statusOf(obj client.Object) ([]metav1.Condition, int64, error) {
 
 // CheckStatus fails the test when the object's status, as it is in memory, breaks a rule that holds for every status at every
 // time (see StatusProblems). Read the object first.
-func CheckStatus(t testing.TB, obj client.Object) {
-	t.Helper()
+func CheckStatus(tb testing.TB, obj client.Object) {
+	tb.Helper()
 	for _, p := range StatusProblems(obj) {
-		t.Errorf("status of %T %s: %s", obj, obj.GetName(), p)
+		tb.Errorf("status of %T %s: %s", obj, obj.GetName(), p)
 	}
 }
 
@@ -58,7 +58,7 @@ func StatusProblems(obj client.Object) []string {
 	seen := map[string]bool{}
 	for _, c := range conds {
 		if seen[c.Type] {
-			out = append(out, fmt.Sprintf("%s is there twice", c.Type))
+			out = append(out, c.Type+" is there twice")
 		}
 		seen[c.Type] = true
 		out = append(out, conditionProblems(c)...)
@@ -99,13 +99,13 @@ func summaryProblems(conds []metav1.Condition) []string {
 	if ready == nil {
 		out = append(out, "Ready is missing")
 	}
-	if stalled != nil && reconciling != nil {
+	switch {
+	case stalled != nil && reconciling != nil:
 		out = append(out, "Reconciling and Stalled are there together")
-	}
-	if stalled != nil && ready != nil && ready.Status != metav1.ConditionFalse {
+	case ready == nil:
+	case stalled != nil && ready.Status != metav1.ConditionFalse:
 		out = append(out, fmt.Sprintf("Ready is %s while Stalled is there, want False", ready.Status))
-	}
-	if reconciling == nil && stalled == nil && ready != nil && ready.Status != metav1.ConditionTrue {
+	case stalled == nil && reconciling == nil && ready.Status != metav1.ConditionTrue:
 		out = append(out, fmt.Sprintf("Ready is %s with neither Reconciling nor Stalled: nobody can tell whether to wait", ready.Status))
 	}
 	for _, c := range []*metav1.Condition{reconciling, stalled} {

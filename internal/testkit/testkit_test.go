@@ -162,12 +162,10 @@ func TestEnvironment(t *testing.T) {
 // recorder stands in for a test, to see that a check fails.
 type recorder struct {
 	testing.TB
-	ctx    context.Context
 	failed string
 }
 
-func (r *recorder) Helper()                  {}
-func (r *recorder) Context() context.Context { return r.ctx }
+func (r *recorder) Helper() {}
 func (r *recorder) Fatalf(format string, _ ...any) {
 	r.failed = format
 	panic(r)
@@ -193,14 +191,14 @@ func TestStandStill_restless(t *testing.T) {
 		}
 	}()
 	defer func() { stop(); <-done }()
-	r := &recorder{TB: t, ctx: t.Context()}
+	r := &recorder{TB: t}
 	func() {
 		defer func() {
 			if v := recover(); v != nil && v != any(r) {
 				panic(v)
 			}
 		}()
-		StandStill(r, env.Client, channel)
+		standStill(r, env.Client, 2*standStillFor, []client.Object{channel})
 	}()
 	if !strings.Contains(r.failed, "again and again") {
 		t.Errorf("StandStill said %q, want it to fail", r.failed)

@@ -4,7 +4,6 @@
 package testkit
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -22,15 +21,15 @@ import (
 
 // Eventually reads an object again and again until every matcher holds, and leaves what it read in obj. It fails the test after
 // Timeout with what did not hold and the whole status.
-func Eventually[T client.Object](t testing.TB, c client.Client, obj T, matchers ...types.GomegaMatcher) {
-	t.Helper()
+func Eventually[T client.Object](tb testing.TB, c client.Client, obj T, matchers ...types.GomegaMatcher) {
+	tb.Helper()
 	key := client.ObjectKeyFromObject(obj)
-	gomega.NewWithT(t).Eventually(func(g gomega.Gomega) {
-		g.Expect(c.Get(t.Context(), key, obj)).To(gomega.Succeed())
+	gomega.NewWithT(tb).Eventually(func(g gomega.Gomega) {
+		g.Expect(c.Get(tb.Context(), key, obj)).To(gomega.Succeed())
 		for _, m := range matchers {
 			g.Expect(obj).To(m)
 		}
-	}).WithTimeout(Timeout).WithPolling(Interval).WithContext(t.Context()).Should(gomega.Succeed())
+	}).WithTimeout(Timeout).WithPolling(Interval).WithContext(tb.Context()).Should(gomega.Succeed())
 }
 
 // HaveCondition holds for an object that has a condition with a status and, unless reason is empty, a reason.
@@ -127,10 +126,15 @@ const (
 
 // StandStill fails the test unless all objects come to rest: for 2 s nobody writes any of them. A controller that writes the
 // same state again and again is caught by it, and so are two controllers that undo each other's writes. It leaves what it read in objs.
-func StandStill(t testing.TB, c client.Client, objs ...client.Object) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), settleWithin)
-	defer cancel()
+func StandStill(tb testing.TB, c client.Client, objs ...client.Object) {
+	tb.Helper()
+	standStill(tb, c, settleWithin, objs)
+}
+
+func standStill(tb testing.TB, c client.Client, within time.Duration, objs []client.Object) {
+	tb.Helper()
+	limit := time.NewTimer(within)
+	defer limit.Stop()
 	tick := time.NewTicker(Interval)
 	defer tick.Stop()
 	seen := make([]string, len(objs))
@@ -139,8 +143,8 @@ func StandStill(t testing.TB, c client.Client, objs ...client.Object) {
 	for time.Since(rest) < standStillFor {
 		for i, obj := range objs {
 			before := obj.DeepCopyObject()
-			if err := c.Get(t.Context(), client.ObjectKeyFromObject(obj), obj); err != nil {
-				t.Fatalf("stand still: %v", err)
+			if err := c.Get(tb.Context(), client.ObjectKeyFromObject(obj), obj); err != nil {
+				tb.Fatalf("stand still: %v", err)
 			}
 			if v := obj.GetResourceVersion(); v != seen[i] {
 				if seen[i] != "" {
@@ -151,8 +155,8 @@ func StandStill(t testing.TB, c client.Client, objs ...client.Object) {
 		}
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
-			t.Fatalf("objects are written again and again, want them to stand still for %s within %s; the last one written:\n%s", standStillFor, settleWithin, moved)
+		case <-limit.C:
+			tb.Fatalf("objects are written again and again, want them to stand still for %s; the last one written:\n%s", standStillFor, moved)
 		}
 	}
 }

@@ -1,0 +1,44 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package prometheus
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestRender(t *testing.T) {
+	vars := Vars{App: "com.example.shop", Channel: "production", Bundle: "shop-1-2-0", Version: "1.2.0", Digest: "sha256:ab", Window: "90s"}
+	tests := map[string]struct{ query, want, wantErr string }{
+		"plain": {query: "up", want: "up"},
+		"all": {query: `{{.app}} {{.channel}} {{.bundle}} {{.version}} {{.digest}} {{.window}}`,
+			want: "com.example.shop production shop-1-2-0 1.2.0 sha256:ab 90s"},
+		"quoted":      {query: `rate(x{v={{ quote .version }}}[{{ .window }}])`, want: `rate(x{v="1.2.0"}[90s])`},
+		"quote marks": {query: `{{ quote "a\"b\\c" }}`, want: `"a\"b\\c"`},
+		"if":          {query: `{{ if eq .channel "production" }}a{{ else }}b{{ end }}`, want: "a"},
+		"misspelled":  {query: `{{ .verison }}`, wantErr: `map has no entry for key "verison"`},
+		"upper case":  {query: `{{ .Version }}`, wantErr: `no entry for key "Version"`},
+		"unclosed":    {query: `{{ .version`, wantErr: "unclosed action"},
+		"function":    {query: `{{ env "HOME" }}`, wantErr: `function "env" not defined`},
+		"empty":       {query: " {{/* nothing */}} ", wantErr: "empty"},
+		"loop":        {query: `{{ range 1000000000 }}{{ end }}`, wantErr: "range and template are not allowed"},
+		"hidden loop": {query: `{{ if .app }}{{ with .app }}{{ range 1000000000 }}{{ end }}{{ end }}{{ end }}`, wantErr: "not allowed"},
+		"define":      {query: `{{ define "x" }}{{ template "x" }}{{ end }}up`, wantErr: "not allowed"},
+		"too long":    {query: `{{ printf "%20000d" 1 }}`, wantErr: "more than 16384 bytes"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			got, err := Render(tc.query, vars)
+			if tc.wantErr != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.wantErr) {
+					t.Fatalf("Render gave %q and %v, want an error with %q", got, err, tc.wantErr)
+				}
+				return
+			}
+			if err != nil || got != tc.want {
+				t.Errorf("Render gave %q and %v, want %q", got, err, tc.want)
+			}
+		})
+	}
+}
