@@ -1,0 +1,254 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package view
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/resolve"
+)
+
+// parallelReads is how many objects are read at a time when many channels changed.
+const parallelReads = 16
+
+// Getter reads whole objects below the repository's prefix.
+type Getter interface {
+	// Get reads an object of at most limit bytes. The error is fs.ErrNotExist when there is none.
+	Get(ctx context.Context, name string, limit int64) ([]byte, error)
+}
+
+// entry is a channel as it was verified.
+type entry struct {
+	app, name string
+	version   int64  // of the role's metadata
+	role      []byte // the role's metadata
+	doc       []byte // the release document
+	docName   string // object name of the release document
+	expires   time.Time
+	channel   *resolve.Channel
+}
+
+// loader turns verified top-level metadata into channels. It keeps what it verified, so that an update costs what changed.
+type loader struct {
+	entries map[string]*entry // by role name
+	targets int64             // version of the targets metadata that delegated the entries
+}
+
+// loaded is the outcome of a load.
+type loaded struct {
+	entries map[string]*entry
+	stale   []error // channels that could not be read and stay as they were, or out
+}
+
+// load verifies and compiles the channels that changed. A channel that cannot be read does not keep others back: it stays
+// as it was, and is tried again.
+func (l *loader) load(ctx context.Context, src Getter, t *top) (*loaded, error) {
+	work := l.pending(t)
+	if err := readAll(ctx, src, work, (*pending).readRole); err != nil {
+		return nil, err
+	}
+	for _, w := range work {
+		w.verifyRole(t)
+	}
+	if err := readAll(ctx, src, work, (*pending).readDocument); err != nil {
+		return nil, err
+	}
+	out := &loaded{entries: make(map[string]*entry, len(work))}
+	for _, w := range work {
+		e, err := w.finish()
+		if err != nil {
+			out.stale = append(out.stale, fmt.Errorf("channel %s of app %s: %w", w.name, w.app, err))
+			e = w.before
+		}
+		if e != nil {
+			out.entries[w.role] = e
+		}
+	}
+	l.entries = out.entries
+	if len(out.stale) == 0 {
+		l.targets = t.set.Targets[metadata.TARGETS].Signed.Version
+	}
+	return out, nil
+}
+
+// pending is one channel on its way through a load.
+type pending struct {
+	app, name, role string
+	meta            *metadata.MetaFiles
+	before          *entry // as it was; nil: new
+	delegated       bool   // the role may speak for the channel's document
+	sameKeys        bool   // the delegation is that of the load before
+
+	raw    []byte
+	target *metadata.TargetFiles
+	expiry time.Time
+	doc    []byte
+	err    error
+}
+
+var rolePattern = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*\.[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+
+// pending lists the channels that the targets metadata delegate. Of two roles that may speak for one document the first
+// counts, as the specification orders it; role names are unique, so this cannot happen with our publisher.
+func (l *loader) pending(t *top) []*pending {
+	targets := t.set.Targets[metadata.TARGETS].Signed
+	if targets.Delegations == nil {
+		return nil
+	}
+	var out []*pending
+	for i := range targets.Delegations.Roles {
+		role := &targets.Delegations.Roles[i]
+		meta := t.set.Snapshot.Signed.Meta[role.Name+".json"]
+		if !rolePattern.MatchString(role.Name) || meta == nil {
+			continue
+		}
+		dot := strings.LastIndexByte(role.Name, '.') // channel names have none
+		p := &pending{
+			app: role.Name[:dot], name: role.Name[dot+1:], role: role.Name, meta: meta,
+			before: l.entries[role.Name], sameKeys: targets.Version == l.targets,
+		}
+		p.delegated, _ = role.IsDelegatedPath(release.ChannelTarget(p.app, p.name))
+		out = append(out, p)
+	}
+	return out
+}
+
+// unchanged tells whether the channel needs no work at all.
+func (p *pending) unchanged() bool {
+	return p.before != nil && p.sameKeys && p.before.version == p.meta.Version
+}
+
+// readAll runs one reading step of all channels, some at a time. Only the end of the context stops it.
+func readAll(ctx context.Context, src Getter, work []*pending, step func(*pending, context.Context, Getter)) error {
+	var g errgroup.Group
+	g.SetLimit(parallelReads)
+	for _, p := range work {
+		if p.unchanged() || p.err != nil {
+			continue
+		}
+		g.Go(func() error {
+			if ctx.Err() == nil {
+				step(p, ctx, src)
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return ctx.Err()
+}
+
+func (p *pending) readRole(ctx context.Context, src Getter) {
+	if !p.delegated {
+		p.err = fmt.Errorf("role %s may not speak for %s", p.role, release.ChannelTarget(p.app, p.name))
+		return
+	}
+	if p.before != nil && p.before.version == p.meta.Version {
+		p.raw = p.before.role // the keys may have changed: verify it again
+		return
+	}
+	name := versionedName(p.role, p.meta.Version)
+	if p.raw, p.err = src.Get(ctx, name, limit(p.meta.Length, maxRole)); p.err != nil {
+		p.err = fmt.Errorf("read %s: %w", name, p.err)
+	}
+}
+
+// verifyRole checks the role's metadata and finds the release document in it. Not for concurrent use: it adds to the set.
+func (p *pending) verifyRole(t *top) {
+	if p.unchanged() || p.err != nil {
+		return
+	}
+	role, err := t.set.UpdateDelegatedTargets(p.raw, p.role, metadata.TARGETS)
+	if err != nil {
+		p.err = fmt.Errorf("verify %s: %w", versionedName(p.role, p.meta.Version), err)
+		return
+	}
+	p.expiry = role.Signed.Expires
+	path := release.ChannelTarget(p.app, p.name)
+	if p.target = role.Signed.Targets[path]; p.target == nil {
+		p.err = fmt.Errorf("role %s has no target %s", p.role, path)
+	}
+}
+
+func (p *pending) readDocument(ctx context.Context, src Getter) {
+	name, err := p.documentName()
+	if err != nil {
+		p.err = err
+		return
+	}
+	if p.before != nil && p.before.docName == name {
+		p.doc = p.before.doc
+		return
+	}
+	if p.doc, p.err = src.Get(ctx, name, limit(p.target.Length, release.MaxDocumentSize)); p.err == nil {
+		p.err = p.target.VerifyLengthHashes(p.doc)
+	}
+	if p.err != nil {
+		p.err = fmt.Errorf("read %s: %w", name, p.err)
+	}
+}
+
+func (p *pending) documentName() (string, error) {
+	path := release.ChannelTarget(p.app, p.name)
+	sum := p.target.Hashes["sha256"]
+	if len(sum) != sha256.Size {
+		return "", fmt.Errorf("target %s has no SHA-256", path)
+	}
+	return release.TargetObject(path, hex.EncodeToString(sum)), nil
+}
+
+// finish gives the channel's new entry. A document that was verified but cannot be understood is no error: it makes a
+// channel that offers nothing.
+func (p *pending) finish() (*entry, error) {
+	if p.err != nil {
+		return nil, p.err
+	}
+	if p.unchanged() {
+		return p.before, nil
+	}
+	name, err := p.documentName()
+	if err != nil {
+		return nil, err
+	}
+	e := &entry{
+		app: p.app, name: p.name, version: p.meta.Version, role: p.raw, doc: p.doc, docName: name, expires: p.expiry,
+	}
+	if p.before != nil && p.before.docName == name {
+		e.channel = p.before.channel.Until(p.expiry)
+		return e, nil
+	}
+	e.channel = compileDocument(p.doc, p.app, p.name).Until(p.expiry)
+	return e, nil
+}
+
+func compileDocument(raw []byte, app, name string) *resolve.Channel {
+	doc, err := release.Decode(raw)
+	if err != nil || doc.App != app || doc.Channel != name {
+		return resolve.Unreadable()
+	}
+	c, err := resolve.Compile(doc)
+	if err != nil {
+		return resolve.Unreadable()
+	}
+	return c
+}
+
+// errStale wraps the reasons why some channels are not as published.
+func errStale(stale []error) error {
+	const shown = 5
+	if len(stale) > shown {
+		return errors.Join(append(stale[:shown:shown], fmt.Errorf("and %d more", len(stale)-shown))...)
+	}
+	return errors.Join(stale...)
+}

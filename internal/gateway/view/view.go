@@ -1,0 +1,95 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package view keeps the gateway's picture of what all channels publish. It polls the repository, verifies its TUF metadata,
+// compiles the release documents that changed and publishes an immutable View through one atomic pointer. Requests read
+// that pointer and nothing else, so that they go on when the bucket is gone.
+package view
+
+import (
+	"time"
+
+	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/resolve"
+)
+
+// View is the verified state of all channels. It is immutable.
+type View struct {
+	resolve.View
+
+	Version  int64     // of the timestamp metadata
+	LoadedAt time.Time // when this process verified it
+
+	artifacts map[artifactKey]Artifact
+}
+
+// Artifact is a bundle that devices may download.
+type Artifact struct {
+	Bundle    *resolve.Bundle
+	PublicURL string // where the repository's prefix is public; empty: the gateway streams
+}
+
+type artifactKey struct{ app, hex string }
+
+// Compile makes a View of release documents that need no verification: for tests, benchmarks and simulations.
+func Compile(expires time.Time, docs ...*release.Document) (*View, error) {
+	entries := make(map[string]*entry, len(docs))
+	for _, doc := range docs {
+		c, err := resolve.Compile(doc)
+		if err != nil {
+			return nil, err
+		}
+		entries[release.Role(doc.App, doc.Channel)] = &entry{app: doc.App, name: doc.Channel, channel: c}
+	}
+	return assemble(entries, expires, 0, time.Time{}), nil
+}
+
+// assemble makes a View of compiled channels.
+func assemble(entries map[string]*entry, expires time.Time, version int64, now time.Time) *View {
+	v := &View{
+		View:    resolve.View{Apps: map[string]map[string]*resolve.Channel{}, Expires: expires},
+		Version: version, LoadedAt: now,
+		artifacts: map[artifactKey]Artifact{},
+	}
+	for _, e := range entries {
+		if v.Apps[e.app] == nil {
+			v.Apps[e.app] = map[string]*resolve.Channel{}
+		}
+		v.Apps[e.app][e.name] = e.channel
+		for _, b := range e.channel.Bundles() {
+			v.artifacts[artifactKey{e.app, release.Hex(b.Digest)}] = Artifact{Bundle: b, PublicURL: e.channel.PublicURL}
+		}
+	}
+	return v
+}
+
+// expiredView is the View of a repository of which only expired metadata are known.
+func expiredView(now time.Time) *View {
+	return &View{View: resolve.View{Expires: time.Unix(0, 0)}, LoadedAt: now}
+}
+
+// Artifact finds a bundle that a channel of the app may hand out, by the hexadecimal part of its digest. When the metadata
+// have expired there is none: a download could install what was taken back since.
+func (v *View) Artifact(app, hex string, now time.Time) (Artifact, bool) {
+	if v == nil || !now.Before(v.Expires) {
+		return Artifact{}, false
+	}
+	a, ok := v.artifacts[artifactKey{app, hex}]
+	return a, ok
+}
+
+// Channels gives the number of channels, and how many of them cannot be read.
+func (v *View) Channels() (total, unreadable int) {
+	if v == nil {
+		return 0, 0
+	}
+	for _, channels := range v.Apps {
+		for _, c := range channels {
+			total++
+			if !c.Readable() {
+				unreadable++
+			}
+		}
+	}
+	return total, unreadable
+}
