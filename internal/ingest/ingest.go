@@ -8,7 +8,6 @@ package ingest
 
 import (
 	"context"
-	"io"
 	"time"
 
 	"github.com/windlass-dev/windlass/internal/artifact"
@@ -16,24 +15,14 @@ import (
 	"github.com/windlass-dev/windlass/internal/verify"
 )
 
-// Bucket is where artifacts are kept. Errors of the object store are of package kit.
-type Bucket interface {
-	// PutFile stores size bytes of r whose digest is known, under a name that is never used for other bytes. Bytes that
-	// are there already are kept when they have the digest, and replaced when they were damaged.
-	PutFile(ctx context.Context, name string, r io.ReaderAt, size int64, digest string) error
-	// HasFile tells whether an object is there with this size and digest.
-	HasFile(ctx context.Context, name string, size int64, digest string) (bool, error)
-	// OpenFile reads an object.
-	OpenFile(ctx context.Context, name string) (io.ReadCloser, error)
-	// ListFiles gives the names of the objects in a folder; folder ends with a slash.
-	ListFiles(ctx context.Context, folder string) ([]string, error)
-}
-
 // Signature is one that the author named, inline or at a source.
 type Signature struct {
 	Inline string
 	Source source.Source
 }
+
+// jobTimeout bounds a job with all its transfers; each of them has a shorter one of its own.
+const jobTimeout = 2 * time.Hour
 
 // Job is one artifact to take in.
 type Job struct {
@@ -84,6 +73,8 @@ type Worker struct {
 
 // Run carries out a job. Its error is of package kit; the result tells how far it came.
 func (w *Worker) Run(ctx context.Context, job Job) (Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, jobTimeout)
+	defer cancel()
 	r := &run{Worker: w, job: job}
 	defer r.close()
 	steps := []func(context.Context) error{r.decode, r.fetch, r.verify, r.inspect, r.store}

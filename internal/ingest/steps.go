@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"strings"
 	"syscall"
 
@@ -17,6 +16,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/artifact"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/store"
 	"github.com/windlass-dev/windlass/internal/verify"
 )
 
@@ -28,6 +28,7 @@ type run struct {
 	signatures []verify.Signature
 	file       *os.File
 	verifier   *verify.Verifier
+	damaged    string // key of an object that must be replaced
 }
 
 func (r *run) close() {
@@ -71,18 +72,12 @@ func rephrase(err error, format string, args ...any) error {
 // fetch reads the artifact. What the bucket has already under this version is read there, unless it turns out damaged:
 // sources of old releases vanish.
 func (r *run) fetch(ctx context.Context) error {
-	stored, err := r.findStored(ctx)
+	stored, err := find(ctx, r.job.Bucket, r.job.App, r.job.Version, r.job.Digest)
 	if err != nil {
 		return err
 	}
-	if stored != "" {
-		body, err := r.job.Bucket.OpenFile(ctx, stored)
-		if err != nil {
-			return err
-		}
-		if err := r.receive(body); err == nil && r.verifier.Digest() == r.job.Digest {
-			return nil
-		}
+	if stored != "" && r.fetchStored(ctx, stored) == nil {
+		return nil
 	}
 	body, err := r.Client.Open(ctx, r.job.Source)
 	if err != nil {
@@ -98,28 +93,20 @@ func (r *run) fetch(ctx context.Context) error {
 	return nil
 }
 
-// findStored looks for the version in the bucket. A version means one digest for ever: devices take it for an identity.
-func (r *run) findStored(ctx context.Context) (string, error) {
-	folder := path.Dir(release.TargetObject(release.BundleTarget(r.job.App, r.job.Version, "x"), r.job.Digest)) + "/"
-	names, err := r.job.Bucket.ListFiles(ctx, folder)
+// fetchStored reads the artifact from the bucket.
+func (r *run) fetchStored(ctx context.Context, key string) error {
+	body, err := r.job.Bucket.Open(ctx, key, store.Range{})
 	if err != nil {
-		return "", err
+		return storageError(err)
 	}
-	stored := ""
-	for _, name := range names {
-		hex, file, _ := strings.Cut(path.Base(name), ".")
-		version, ok := artifact.VersionOf(file)
-		switch {
-		case !ok || version != r.job.Version:
-		case hex == release.Hex(r.job.Digest):
-			stored = name
-		default:
-			return "", kit.Stall(otav1alpha1.VersionConflictReason,
-				"version %s of %s is stored already with digest %s%s, and a version means one digest for ever: use another version than for %s",
-				r.job.Version, r.job.App, release.DigestPrefix, hex, r.job.Digest)
-		}
+	if err := r.receive(body); err != nil {
+		return err
 	}
-	return stored, nil
+	if r.verifier.Digest() != r.job.Digest {
+		r.damaged = key
+		return errors.New("the object in the bucket is damaged")
+	}
+	return nil
 }
 
 // receive reads all of body into a fresh scratch file, through a fresh verifier.
@@ -191,16 +178,18 @@ func (r *run) inspect(context.Context) error {
 
 // store uploads and reads back what the object store says of it.
 func (r *run) store(ctx context.Context) error {
-	name := release.TargetObject(r.result.Path, r.job.Digest)
-	if err := r.job.Bucket.PutFile(ctx, name, r.file, r.result.Size, r.job.Digest); err != nil {
+	key := release.TargetObject(r.result.Path, r.job.Digest)
+	if r.damaged != "" {
+		if err := r.job.Bucket.Delete(ctx, r.damaged); err != nil {
+			return storageError(err)
+		}
+	}
+	if err := put(ctx, r.job.Bucket, key, r.file, r.result.Size, r.job.Digest, r.result.Facts.MediaType); err != nil {
 		return err
 	}
-	there, err := r.job.Bucket.HasFile(ctx, name, r.result.Size, r.job.Digest)
-	if err != nil {
-		return err
+	there, err := Present(ctx, r.job.Bucket, r.result.Path, r.job.Digest, r.result.Size)
+	if err == nil && !there {
+		err = kit.Retry(otav1alpha1.StorageFailedReason, "the bucket took %s, but does not have it with the right size and digest when asked again", key)
 	}
-	if !there {
-		return kit.Retry(otav1alpha1.StorageFailedReason, "the bucket took %s, but does not have it with the right size and digest when asked again", name)
-	}
-	return nil
+	return err
 }

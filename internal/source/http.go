@@ -34,6 +34,13 @@ func (h HTTP) String() string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
+// SameOrigin tells whether a URL is on the same server, so that it may get the same credentials.
+func (h HTTP) SameOrigin(other string) bool {
+	a, errA := url.Parse(h.URL)
+	b, errB := url.Parse(other)
+	return errA == nil && errB == nil && a.Scheme == b.Scheme && a.Host == b.Host
+}
+
 func (h HTTP) open(ctx context.Context, c *Client) (io.ReadCloser, int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL, http.NoBody)
 	if err != nil {

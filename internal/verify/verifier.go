@@ -51,6 +51,9 @@ type Authority struct {
 	NotAfter time.Time // zero: for ever
 }
 
+// Expired tells whether the authority no longer counts for new verifications.
+func (a Authority) Expired(now time.Time) bool { return !a.NotAfter.IsZero() && now.After(a.NotAfter) }
+
 // Match is a signature that an authority made over the artifact.
 type Match struct {
 	Authority string
@@ -80,7 +83,7 @@ func New(now time.Time, authorities []Authority, signatures []Signature) (*Verif
 	v := &Verifier{digests: map[hashID]hash.Hash{sha256ID: sha256.New()}}
 	streams := 0
 	for _, a := range authorities {
-		if !a.NotAfter.IsZero() && now.After(a.NotAfter) {
+		if a.Expired(now) {
 			v.expired = append(v.expired, a.Name)
 			continue
 		}

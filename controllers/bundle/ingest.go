@@ -1,0 +1,188 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bundle
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/ingest"
+	"github.com/windlass-dev/windlass/internal/kit"
+)
+
+const (
+	// transferWait is when to look after a transfer that should have woken the Bundle long ago.
+	transferWait = 10 * time.Minute
+	// slowRetry multiplies the delay where only people or CI can help: it is not there, or access is denied.
+	slowRetry = 5
+)
+
+// settle takes note of how a transfer ended. The pool keeps the outcome until the status was written.
+func (r *Reconciler) settle(_ context.Context, s *scope) (time.Duration, error) {
+	out, done, _ := r.pool.Look(keyOf(s.bundle))
+	if !done {
+		return 0, nil
+	}
+	outdated := s.note.submitted != s.trust.fingerprint && kit.Classify(out.Err).Class == kit.Stalled
+	if out.Err != nil && (outdated || errors.Is(out.Err, context.Canceled)) {
+		r.pool.Drop(keyOf(s.bundle)) // says nothing about now: the next phase starts another
+		return 0, nil
+	}
+	s.settled = true
+	s.commits = append(s.commits, func() { r.pool.Drop(keyOf(s.bundle)) })
+	now := r.Now()
+	if out.Err == nil {
+		r.settleSuccess(s, out.Result, now)
+		return 0, nil
+	}
+	return 0, r.settleFailure(s, out, now)
+}
+
+// settleSuccess believes only authorities of now: they may have changed while the transfer ran.
+func (r *Reconciler) settleSuccess(s *scope, res ingest.Result, now time.Time) {
+	s.record(res, now)
+	s.bundle.Status.Verifications = s.trust.claims(s.bundle.Status.Verifications, now)
+	s.note.checkedAt = now
+	if !s.vouched() {
+		s.settled = false
+		r.pool.Drop(keyOf(s.bundle))
+	}
+	s.commits = append(s.commits, func() {
+		verificationsTotal.WithLabelValues("verified").Inc()
+		s.note.succeeded(s.note.submitted)
+	})
+}
+
+// settleFailure is not heard of when the Bundle needs no more than it has: it was a try to match more signatures.
+func (r *Reconciler) settleFailure(s *scope, out ingest.Outcome, now time.Time) error {
+	e := kit.Classify(out.Err)
+	if e.Class == kit.Stalled {
+		s.commits = append(s.commits, func() {
+			if e.Reason == otav1alpha1.SignatureInvalidReason {
+				verificationsTotal.WithLabelValues("refused").Inc()
+			}
+			s.note.failures, s.note.notBefore = 0, time.Time{}
+			s.note.refused, s.note.refusedFor, s.note.tried = out.Err, s.note.submitted, s.note.submitted
+		})
+		if s.vouched() {
+			return nil
+		}
+		s.fail(out.Result.Reached, out.Err)
+		return s.refuse(out.Err, r.Options.Recheck)
+	}
+	delay := r.delay(s.note.failures, e.Reason)
+	s.commits = append(s.commits, func() { s.note.failed(now, delay) })
+	if s.vouched() {
+		s.routine(delay)
+		return out.Err
+	}
+	s.fail(out.Result.Reached, out.Err)
+	s.after = delay
+	return out.Err
+}
+
+// refuse stalls. The keys in ConfigMaps are looked at again from time to time, because nothing tells when they change.
+func (s *scope) refuse(err error, recheck time.Duration) error {
+	if s.trust.live {
+		s.after = recheck
+	}
+	if len(s.trust.broken) > 0 && kit.Classify(err).Reason == otav1alpha1.SignatureInvalidReason {
+		return s.trust.broken[0]
+	}
+	return err
+}
+
+// delay grows twofold with each failure, within the bounds of the options, and is spread by a tenth.
+func (r *Reconciler) delay(failures int, reason string) time.Duration {
+	d := r.Options.RetryMin
+	if reason == otav1alpha1.SourceNotFoundReason || reason == otav1alpha1.SourceAccessDeniedReason {
+		d *= slowRetry
+	}
+	for range failures {
+		d = min(2*d, r.Options.RetryMax)
+	}
+	return wait.Jitter(min(d, r.Options.RetryMax), 0.1)
+}
+
+// ingest starts a transfer when something is missing, or waits for the one that is under way.
+func (r *Reconciler) ingest(ctx context.Context, s *scope) (time.Duration, error) {
+	if s.vouched() && (s.settled || s.note.tried == s.trust.fingerprint || !s.unmatched()) {
+		return 0, nil
+	}
+	if s.note.refused != nil && s.note.refusedFor == s.trust.fingerprint {
+		return 0, s.refuse(s.note.refused, r.Options.Recheck)
+	}
+	if _, _, busy := r.pool.Look(keyOf(s.bundle)); busy {
+		return 0, s.await()
+	}
+	if left := s.note.notBefore.Sub(r.Now()); left > 0 {
+		return 0, s.pause(left)
+	}
+	if len(s.trust.authorities) == 0 && len(s.trust.broken) > 0 {
+		return 0, s.refuse(s.trust.broken[0], r.Options.Recheck)
+	}
+	job, err := r.job(ctx, s)
+	if err != nil {
+		return 0, err
+	}
+	err = s.await()
+	s.note.submitted = s.trust.fingerprint
+	r.pool.Submit(keyOf(s.bundle), func(ctx context.Context) (ingest.Result, error) { return r.worker.Run(ctx, job) })
+	return 0, err
+}
+
+// await waits for a transfer. Later tries leave the conditions as the first one set them until they end, so that a source
+// that stays away does not rewrite the status again and again.
+func (s *scope) await() error {
+	switch {
+	case s.vouched():
+		return nil
+	case s.retrying():
+		return s.pause(transferWait)
+	}
+	reason, message := otav1alpha1.ProgressingReason, "fetching, verifying and storing the artifact"
+	if c := s.condition(otav1alpha1.StoredCondition); c != nil && c.Reason == otav1alpha1.ArtifactLostReason {
+		reason, message = otav1alpha1.ArtifactLostReason, c.Message+"; it is fetched again"
+	} else if s.bundle.Status.Artifact != nil {
+		message = "verifying the signatures again, because the authorities of the Repository changed"
+		s.set(otav1alpha1.VerifiedCondition, metav1.ConditionUnknown, otav1alpha1.ProgressingReason, message)
+	}
+	return kit.Wait(reason, transferWait, "%s", message)
+}
+
+// pause comes back later, and keeps the conditions when they tell of the try that failed.
+func (s *scope) pause(after time.Duration) error {
+	switch {
+	case s.vouched():
+		return nil
+	case !s.retrying():
+		return kit.Wait(otav1alpha1.ProgressingReason, after, "the last transfer failed, and the next try is later")
+	}
+	s.keep, s.after = true, after
+	return errPaused
+}
+
+// errPaused is never shown: it ends the phases of a scope that keeps its conditions.
+var errPaused = errors.New("the next try is later")
+
+// transferReasons are those of transfers that failed or were refused.
+var transferReasons = []string{
+	otav1alpha1.FetchFailedReason, otav1alpha1.SourceNotFoundReason, otav1alpha1.SourceAccessDeniedReason,
+	otav1alpha1.StorageFailedReason, otav1alpha1.StorageUnreachableReason, otav1alpha1.StorageAccessDeniedReason, otav1alpha1.BucketNotFoundReason,
+	otav1alpha1.DigestMismatchReason, otav1alpha1.SignatureInvalidReason, otav1alpha1.SignatureUnreadableReason,
+	otav1alpha1.ArchiveInvalidReason, otav1alpha1.TooLargeReason,
+}
+
+// retrying tells whether the conditions are those of a transfer that failed, or that was refused before this process began.
+func (s *scope) retrying() bool {
+	c := s.condition(otav1alpha1.ReadyCondition)
+	return s.note.refused == nil && c != nil && c.Status == metav1.ConditionFalse && c.ObservedGeneration == s.bundle.Generation &&
+		slices.Contains(transferReasons, c.Reason)
+}

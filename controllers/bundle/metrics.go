@@ -1,0 +1,43 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bundle
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/windlass-dev/windlass/internal/ingest"
+	"github.com/windlass-dev/windlass/internal/kit"
+)
+
+var (
+	phaseDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:                            "windlass_bundle_phase_duration_seconds",
+		Help:                            "Time that a phase of taking in an artifact took.",
+		Buckets:                         []float64{.01, .05, .25, 1, 5, 30, 120, 600, 3600},
+		NativeHistogramBucketFactor:     1.1,
+		NativeHistogramMaxBucketNumber:  100,
+		NativeHistogramMinResetDuration: time.Hour,
+	}, []string{"phase", "result"})
+
+	verificationsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "windlass_bundle_verifications_total",
+		Help: "Artifacts whose signatures were checked, by whether an authority's signature matched.",
+	}, []string{"result"})
+)
+
+func init() {
+	metrics.Registry.MustRegister(phaseDuration, verificationsTotal)
+}
+
+// observe measures a stage of a transfer.
+func observe(stage ingest.Stage, took time.Duration, err error) {
+	result := "success"
+	if err != nil {
+		result = map[kit.Class]string{kit.Transient: "failed", kit.Waiting: "failed", kit.Stalled: "refused"}[kit.Classify(err).Class]
+	}
+	phaseDuration.WithLabelValues(stage.String(), result).Observe(took.Seconds())
+}

@@ -1,0 +1,98 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bundle
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/ingest"
+	"github.com/windlass-dev/windlass/internal/kit"
+)
+
+func (s *scope) set(kind string, status metav1.ConditionStatus, reason, message string) {
+	kit.SetCondition(&s.bundle.Status.Conditions, s.bundle.Generation, kind, status, reason, message)
+}
+
+func (s *scope) condition(kind string) *metav1.Condition {
+	return apimeta.FindStatusCondition(s.bundle.Status.Conditions, kind)
+}
+
+// routine keeps the conditions of a Bundle that is ready in this generation, because what failed is only a check of it.
+func (s *scope) routine(after time.Duration) {
+	c := apimeta.FindStatusCondition(s.old.Status.Conditions, otav1alpha1.ReadyCondition)
+	if c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == s.bundle.Generation {
+		s.keep, s.after = true, after
+	}
+}
+
+// stages are the conditions of a transfer, in order.
+var stages = []struct {
+	reached ingest.Stage
+	kind    string
+	message string
+}{
+	{ingest.Fetched, otav1alpha1.FetchedCondition, "the artifact was read in full and has the digest of the spec"},
+	{ingest.Verified, otav1alpha1.VerifiedCondition, "a signature matches an authority of the Repository"},
+	{ingest.Inspected, otav1alpha1.InspectedCondition, "the artifact is one that devices can unpack"},
+	{ingest.Stored, otav1alpha1.StoredCondition, "the artifact is in the bucket"},
+}
+
+// record puts a complete result into the status.
+func (s *scope) record(res ingest.Result, now time.Time) {
+	for _, stage := range stages {
+		s.set(stage.kind, metav1.ConditionTrue, otav1alpha1.SucceededReason, stage.message)
+	}
+	st := &s.bundle.Status
+	storedAt := new(metav1.NewTime(now))
+	if st.Artifact != nil && st.Artifact.StoredAt != nil {
+		storedAt = st.Artifact.StoredAt
+	}
+	st.Artifact = &otav1alpha1.ArtifactStatus{
+		Digest: s.bundle.Spec.Digest, Size: res.Size, MediaType: res.Facts.MediaType, Files: res.Facts.Files,
+		Path: res.Path, StoredAt: storedAt,
+	}
+	st.Verifications = verifications(res.Matches, st.Verifications, now)
+}
+
+// fail marks the stage that an error stopped: those before it are done, nothing is known of those after it.
+func (s *scope) fail(reached ingest.Stage, err error) {
+	e, next := kit.Classify(err), reached+1
+	if next == ingest.Decoded {
+		next = ingest.Verified // unreadable signatures are found before the fetch
+	}
+	for _, stage := range stages {
+		switch {
+		case stage.reached < next && reached >= ingest.Fetched:
+			s.set(stage.kind, metav1.ConditionTrue, otav1alpha1.SucceededReason, stage.message)
+		case stage.reached == next:
+			s.set(stage.kind, metav1.ConditionFalse, e.Reason, e.Error())
+		case s.bundle.Status.Artifact == nil && !s.lost(stage.kind):
+			apimeta.RemoveStatusCondition(&s.bundle.Status.Conditions, stage.kind)
+		}
+	}
+}
+
+// lost tells whether a condition says that the bucket lost the artifact, which stays true until it is back.
+func (s *scope) lost(kind string) bool {
+	c := s.condition(kind)
+	return c != nil && c.Reason == otav1alpha1.ArtifactLostReason
+}
+
+// summarize says that the Bundle can be released, and by whom it is signed.
+func (r *Reconciler) summarize(_ context.Context, s *scope) (time.Duration, error) {
+	var names []string
+	for _, v := range s.bundle.Status.Verifications {
+		names = append(names, v.Authority)
+	}
+	signed := "signed by " + strings.Join(names, ", ")
+	s.set(otav1alpha1.VerifiedCondition, metav1.ConditionTrue, otav1alpha1.SucceededReason, signed)
+	s.set(otav1alpha1.ReadyCondition, metav1.ConditionTrue, otav1alpha1.SucceededReason, "stored and "+signed)
+	return 0, nil
+}
