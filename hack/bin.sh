@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # Prints the path of a tool or server, building it first when the cache has no copy of this version.
 #
-#   hack/bin.sh controller-gen | golangci-lint | crd-ref-docs | govulncheck    development tools
-#   hack/bin.sh kube-apiserver | etcd | versitygw | prometheus                  real parts for tests and the demo
-#   hack/bin.sh assets                                                          folder with kube-apiserver and etcd
+#   hack/bin.sh controller-gen | golangci-lint | crd-ref-docs | govulncheck | kustomize    development tools
+#   hack/bin.sh kube-apiserver | etcd | versitygw | prometheus                             real parts for tests and the demo
+#   hack/bin.sh assets                                                                     folder with kube-apiserver and etcd
 #
 # The cache is outside the work tree and keyed by version, so that a fresh clone reuses it:
 # $WINDLASS_CACHE, else $XDG_CACHE_HOME/windlass, else ~/.cache/windlass.
@@ -17,6 +17,7 @@ case "${1:-}" in
   golangci-lint)  dir=tools module=sigs.k8s.io/kube-api-linter pkg=$module/cmd/golangci-lint-kube-api-linter ;;
   crd-ref-docs)   dir=tools module=github.com/elastic/crd-ref-docs pkg=$module ;;
   govulncheck)    dir=tools module=golang.org/x/vuln pkg=$module/cmd/govulncheck ;;
+  kustomize)      dir=tools module=sigs.k8s.io/kustomize/kustomize/v5 pkg=$module ;;
   versitygw)      dir=tools module=github.com/versity/versitygw pkg=$module/cmd/versitygw ;;
   prometheus)     dir=tools module=github.com/prometheus/prometheus pkg=$module/cmd/prometheus ;;
   kube-apiserver) dir=controlplane module=k8s.io/kubernetes pkg=$module/cmd/kube-apiserver ;;
@@ -36,7 +37,7 @@ version=$(go list -m -f '{{.Version}}' "$module")
 bin=$cache/bin/$1-$version/$1
 if [ ! -x "$bin" ]; then
   mkdir -p "$(dirname "$bin")"
-  exec 9>"$bin.lock"; flock 9
+  exec 9>"$bin.lock"; if command -v flock >/dev/null; then flock 9; fi # without it, two builds at once waste time, no more
   if [ ! -x "$bin" ]; then
     echo "building $1 $version (once; kept in $cache)" >&2
     start=$SECONDS
