@@ -19,7 +19,6 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/kit"
-	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/serve"
 )
@@ -38,7 +37,7 @@ const (
 type Publisher interface {
 	Submit(doc *release.Document)
 	Remove(app, channel string)
-	Committed(app, channel string) (publish.Committed, bool)
+	Committed(app, channel string) (release.Committed, bool)
 	Problem(app, channel string) error
 }
 
@@ -62,7 +61,7 @@ type scope struct {
 	publisher  Publisher
 	facts      serve.Facts
 	outcome    serve.Outcome
-	committed  *publish.Committed // nil: nothing is committed yet
+	committed  *release.Committed // nil: nothing is committed yet
 	inSync     bool               // what is wanted is committed
 }
 
@@ -146,7 +145,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, old *otav1alpha1.Channel, 
 		return err
 	}
 	for _, e := range transitions(&old.Status, &s.channel.Status) {
-		r.Recorder.Eventf(old, nil, e.kind, e.reason, e.action, "%s", e.note)
+		r.Recorder.Eventf(old, nil, e.kind, e.reason, e.action, "%s", e.text)
 	}
 	return nil
 }

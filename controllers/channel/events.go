@@ -12,26 +12,26 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 )
 
-// event is one transition, for people who watch.
-type event struct{ kind, reason, action, note string }
+// note is one transition, for people who watch.
+type note struct{ kind, reason, action, text string }
 
 // transitions are the events of a status change: one a transition, none for what stays as it is.
-func transitions(old, now *otav1alpha1.ChannelStatus) []event {
-	var out []event
+func transitions(old, now *otav1alpha1.ChannelStatus) []note {
+	var out []note
 	if b, a := digest(old.Stable), digest(now.Stable); a != b && now.Published != nil && old.Published != nil {
-		out = append(out, event{corev1.EventTypeNormal, "StableChanged", "Publish", "serving " + stableVersion(*now)})
+		out = append(out, note{corev1.EventTypeNormal, "StableChanged", "Publish", "serving " + stableVersion(*now)})
 	}
 	if len(now.Refused) > len(old.Refused) {
 		r := now.Refused[len(now.Refused)-1]
-		out = append(out, event{corev1.EventTypeWarning, "BundleRefused", "Publish", fmt.Sprintf("%s is refused: %s", r.Version, r.Reason)})
+		out = append(out, note{corev1.EventTypeWarning, "BundleRefused", "Publish", fmt.Sprintf("%s is refused: %s", r.Version, r.Reason)})
 	}
 	was := apimeta.IsStatusConditionFalse(old.Conditions, otav1alpha1.ServingCondition)
 	is := apimeta.IsStatusConditionFalse(now.Conditions, otav1alpha1.ServingCondition)
 	if is && !was {
-		out = append(out, event{corev1.EventTypeWarning, "Halted", "Publish", "no device is offered anything"})
+		out = append(out, note{corev1.EventTypeWarning, "Halted", "Publish", "no device is offered anything"})
 	}
 	if was && !is {
-		out = append(out, event{corev1.EventTypeNormal, "Unhalted", "Publish", "devices are served again"})
+		out = append(out, note{corev1.EventTypeNormal, "Unhalted", "Publish", "devices are served again"})
 	}
 	return out
 }

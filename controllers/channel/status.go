@@ -16,7 +16,6 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
-	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/serve"
 )
@@ -80,7 +79,7 @@ func published(s *scope) metav1.ConditionStatus {
 }
 
 // project describes a committed document. What only people need (reasons, history) is carried over from the status before.
-func project(old otav1alpha1.ChannelStatus, c publish.Committed, why map[string]serve.Refusal) otav1alpha1.ChannelStatus {
+func project(old otav1alpha1.ChannelStatus, c release.Committed, why map[string]serve.Refusal) otav1alpha1.ChannelStatus {
 	d := c.Document
 	st := otav1alpha1.ChannelStatus{Conditions: old.Conditions, ObservedGeneration: old.ObservedGeneration, Deviation: old.Deviation}
 	st.Stable = served(d.Stable)

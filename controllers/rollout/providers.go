@@ -11,7 +11,6 @@ import (
 
 	"github.com/windlass-dev/windlass/internal/analysis"
 	"github.com/windlass-dev/windlass/internal/analysis/prometheus"
-	"github.com/windlass-dev/windlass/internal/analysis/telemetry"
 )
 
 // Bounds of the window that a query may look back: {{ .window }}.
@@ -27,7 +26,7 @@ type Querier interface {
 
 // Counter asks the gateways what devices reported.
 type Counter interface {
-	Counts(ctx context.Context, app, channel, digest string) (candidate, control telemetry.Counts, err error)
+	Counts(ctx context.Context, app, channel, digest string) (candidate, control analysis.Counts, err error)
 }
 
 // Providers measures by telemetry and Prometheus.
@@ -48,10 +47,7 @@ func (p Providers) Measure(ctx context.Context, s Subject) analysis.Measurement 
 	if err != nil {
 		return analysis.Measurement{Err: err.Error()}
 	}
-	return analysis.Measurement{
-		Candidate: &analysis.Counts{Devices: candidate.Voted, Failures: candidate.Failed},
-		Control:   &analysis.Counts{Devices: control.Voted, Failures: control.Failed},
-	}
+	return analysis.Measurement{Candidate: &candidate, Control: &control}
 }
 
 func (p Providers) query(ctx context.Context, s Subject) analysis.Measurement {

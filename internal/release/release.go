@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // Schema is the version of the document's format.
@@ -144,4 +145,11 @@ func Decode(raw []byte) (*Document, error) {
 		return nil, fmt.Errorf("release document has schema %d, this version reads %d", d.Schema, Schema)
 	}
 	return &d, nil
+}
+
+// Committed is a document that devices can see.
+type Committed struct {
+	Document        *Document
+	MetadataVersion int64     // of the repository's metadata that published it
+	At              time.Time // of the commit, by the manager's clock; after a restart: of the restart, which is later
 }
