@@ -1,0 +1,438 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package publish
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/utils/clock"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/store"
+)
+
+// Defaults and limits.
+const (
+	DefaultRootExpiry      = 8760 * time.Hour
+	DefaultTimestampExpiry = 168 * time.Hour
+
+	gatherTime    = 20 * time.Millisecond // how long submissions are gathered into one commit
+	firstBackoff  = 250 * time.Millisecond
+	lastBackoff   = 5 * time.Second
+	commitTimeout = 5 * time.Minute
+	parallel      = 24 // requests at once
+	maxSpread     = 0.05
+)
+
+// Bucket is what the publisher needs of the object store. *store.Bucket is one.
+type Bucket interface {
+	PutImmutable(ctx context.Context, key string, content []byte, contentType string) error
+	Get(ctx context.Context, key string, limit int64) ([]byte, store.Object, error)
+	Head(ctx context.Context, key string) (store.Object, error)
+	List(ctx context.Context, prefix string) iter.Seq2[store.Object, error]
+	Delete(ctx context.Context, key string) error
+	CompareAndSwap(ctx context.Context, key, old string, content []byte, contentType string) (string, error)
+}
+
+// ChannelKey names a channel of a repository.
+type ChannelKey struct {
+	App     string
+	Channel string
+}
+
+// Config of a Publisher.
+type Config struct {
+	Bucket Bucket
+	Keys   *Keys
+	// Floor is the highest metadata version that status has recorded.
+	Floor int64
+	// RootExpiry is how long root, targets, snapshot and roles hold; TimestampExpiry is how long devices trust the last
+	// state when nobody re-signs. Zero means the default.
+	RootExpiry      time.Duration
+	TimestampExpiry time.Duration
+	// Clock decides about expiry; when nil, the real one.
+	Clock clock.Clock
+	// Notify is told, from the publisher's goroutine, which channels were committed or failed. No channel means that only
+	// the state of the publisher changed. It must not block.
+	Notify func(channels []ChannelKey)
+}
+
+// Committed is what devices can see of a channel.
+type Committed struct {
+	Document        *release.Document // read only
+	MetadataVersion int64             // of the commit that published it
+	At              time.Time         // of that commit; after a restart, when the publisher opened: never too early
+}
+
+// State of a publisher.
+type State struct {
+	Version       int64     // of timestamp.json
+	CommittedAt   time.Time // of that version
+	ExpiresAt     time.Time // of timestamp.json
+	RootVersion   int64
+	RootExpiresAt time.Time
+	Channels      int   // published
+	Bundles       int   // distinct digests that published channels refer to
+	Pending       int   // submissions that are not committed
+	LastError     error // of the last attempt; nil after one that succeeded
+}
+
+// Publisher commits the release documents of one repository. Its methods never wait for the bucket, except Collect and
+// Close.
+type Publisher struct {
+	cfg    Config
+	spread float64 // jitter of renewals, as a share of a life
+	cancel context.CancelFunc
+	done   chan struct{}
+	wake   chan struct{}              // of capacity one
+	tasks  chan func(context.Context) // run between commits
+
+	highest int64 // version that anybody used; only for the goroutine
+
+	mu      sync.Mutex
+	world   *world // what is committed; replaced, never changed
+	pending map[ChannelKey]*submission
+	problem map[ChannelKey]error // of submissions that are pending or were refused
+	lastErr error
+	known   map[string]bool // artifacts that were seen in the bucket, by object name
+}
+
+// submission asks that a channel publishes a document, or nothing any more.
+type submission struct {
+	key ChannelKey
+	doc *release.Document // nil: remove
+	raw []byte
+
+	notBefore time.Time // real time of the next attempt
+	backoff   time.Duration
+}
+
+// Open reads the repository from the bucket, makes one when there is none, and starts to publish. ctx bounds only the opening.
+func Open(ctx context.Context, cfg Config) (*Publisher, error) {
+	cfg.RootExpiry = cmp.Or(cfg.RootExpiry, DefaultRootExpiry)
+	cfg.TimestampExpiry = cmp.Or(cfg.TimestampExpiry, DefaultTimestampExpiry)
+	if cfg.Clock == nil {
+		cfg.Clock = clock.RealClock{}
+	}
+	if cfg.Notify == nil {
+		cfg.Notify = func([]ChannelKey) {}
+	}
+	p := &Publisher{
+		cfg: cfg, spread: rand.Float64() * maxSpread, done: make(chan struct{}), wake: make(chan struct{}, 1), tasks: make(chan func(context.Context)),
+		pending: map[ChannelKey]*submission{}, problem: map[ChannelKey]error{}, known: map[string]bool{},
+	}
+	if err := p.reload(ctx); err != nil {
+		return nil, err
+	}
+	if _, err := p.attempt(ctx); err != nil { // the first commit, or a renewal
+		return nil, err
+	}
+	life, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
+	go p.run(life)
+	return p, nil
+}
+
+// Close stops publishing and waits until the commit that is under way has ended. Pending submissions are dropped.
+func (p *Publisher) Close() {
+	p.cancel()
+	<-p.done
+}
+
+// Submit asks to publish a document. The latest submission of a channel wins. What is wrong with one shows in Problem.
+func (p *Publisher) Submit(doc *release.Document) {
+	key := ChannelKey{App: doc.App, Channel: doc.Channel}
+	raw, err := encode(doc)
+	if err != nil {
+		p.refuse(key, err)
+		return
+	}
+	own, err := release.Decode(raw) // a copy that the caller cannot change
+	if err != nil {
+		p.refuse(key, err)
+		return
+	}
+	p.enqueue(&submission{key: key, doc: own, raw: raw})
+}
+
+// Remove asks to publish a channel no more.
+func (p *Publisher) Remove(app, channel string) {
+	p.enqueue(&submission{key: ChannelKey{App: app, Channel: channel}})
+}
+
+func (p *Publisher) enqueue(s *submission) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if old := p.pending[s.key]; old != nil && string(old.raw) == string(s.raw) {
+		return // the same again: keep its backoff
+	}
+	delete(p.problem, s.key)
+	p.pending[s.key] = s
+	p.signal()
+}
+
+func (p *Publisher) refuse(key ChannelKey, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.pending, key)
+	p.problem[key] = err
+}
+
+// signal wakes the goroutine.
+func (p *Publisher) signal() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Committed gives what devices can see of a channel.
+func (p *Publisher) Committed(app, channel string) (Committed, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c, ok := p.world.channels[ChannelKey{App: app, Channel: channel}]
+	if !ok {
+		return Committed{}, false
+	}
+	return Committed{Document: c.doc, MetadataVersion: c.version, At: c.at}, true
+}
+
+// Problem tells why the last submission of a channel is not committed; nil when nothing is wrong so far.
+func (p *Publisher) Problem(app, channel string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := ChannelKey{App: app, Channel: channel}
+	if err := p.problem[key]; err != nil {
+		return err
+	}
+	if p.pending[key] != nil {
+		return p.lastErr
+	}
+	return nil
+}
+
+// References tells whether a digest is part of what is published or about to be.
+func (p *Publisher) References(digest string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.references(digest)
+}
+
+func (p *Publisher) references(digest string) bool {
+	if p.world.digests[digest] {
+		return true
+	}
+	for _, s := range p.pending {
+		if s.doc != nil && refersTo(s.doc, digest) {
+			return true
+		}
+	}
+	return false
+}
+
+func refersTo(doc *release.Document, digest string) bool {
+	for _, b := range doc.Bundles() {
+		if b.Digest == digest {
+			return true
+		}
+	}
+	return false
+}
+
+// State gives a summary.
+func (p *Publisher) State() State {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.world
+	return State{
+		Version: w.version, CommittedAt: w.committedAt, ExpiresAt: w.timestampExpires,
+		RootVersion: w.root.Signed.Version, RootExpiresAt: w.root.Signed.Expires,
+		Channels: len(w.channels), Bundles: len(w.digests), Pending: len(p.pending), LastError: p.lastErr,
+	}
+}
+
+// run commits what is submitted until the context ends.
+func (p *Publisher) run(ctx context.Context) {
+	defer close(p.done)
+	backoff := time.Duration(0)
+	for {
+		if !p.wait(ctx, backoff) {
+			return
+		}
+		backoff = p.round(ctx, backoff)
+	}
+}
+
+// wait returns when there may be something to do: after a submission, when a submission or a signature is due, or after a
+// backoff. It is false when the publisher is to end.
+func (p *Publisher) wait(ctx context.Context, backoff time.Duration) bool {
+	wake := p.wake
+	if backoff > 0 {
+		wake = nil // a new submission must not hurry a store that fails
+	}
+	retry := newTimer(p.untilRetry(backoff))
+	defer retry.Stop()
+	due := p.cfg.Clock.NewTimer(p.untilDue())
+	defer due.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case task := <-p.tasks:
+			task(ctx)
+			continue
+		case <-wake:
+			return pause(ctx, gatherTime)
+		case <-retry.C:
+		case <-due.C():
+			if backoff > 0 {
+				continue
+			}
+		}
+		return true
+	}
+}
+
+// round makes one attempt and gives the backoff before the next one.
+func (p *Publisher) round(ctx context.Context, backoff time.Duration) time.Duration {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	touched, err := p.attempt(ctx)
+	p.mu.Lock()
+	changed := errorText(p.lastErr) != errorText(err)
+	p.lastErr = err
+	if err != nil && changed {
+		for key := range p.pending {
+			touched = append(touched, key)
+		}
+	}
+	p.mu.Unlock()
+	if len(touched) > 0 || changed {
+		p.cfg.Notify(touched)
+	}
+	if err == nil {
+		return 0
+	}
+	return jitter(min(max(2*backoff, firstBackoff), lastBackoff))
+}
+
+// attempt commits what is pending and due. It reads the bucket again and repeats when another writer was first.
+func (p *Publisher) attempt(ctx context.Context) ([]ChannelKey, error) {
+	var touched []ChannelKey
+	for range conflictAttempts {
+		batch, settled := p.batch(time.Now())
+		touched = append(touched, settled...)
+		done, err := p.commit(ctx, batch)
+		touched = append(touched, done...)
+		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrDifferent) {
+			return touched, classify(err)
+		}
+		if err := p.reload(ctx); err != nil {
+			return touched, err
+		}
+	}
+	return touched, kit.Retry(otav1alpha1.PublishFailedReason, "another writer commits to this bucket and prefix at the same time: look for a second manager")
+}
+
+const conflictAttempts = 5
+
+// classify gives an error without a class the reason of a failed commit.
+func classify(err error) error {
+	if _, ok := errors.AsType[*kit.Error](err); err == nil || ok {
+		return err
+	}
+	return kit.Retry(otav1alpha1.PublishFailedReason, "commit: %w", err)
+}
+
+// batch takes the submissions that are due, and settles those that are committed already or that are older than what is.
+func (p *Publisher) batch(now time.Time) (batch map[ChannelKey]*submission, settled []ChannelKey) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	batch = map[ChannelKey]*submission{}
+	for key, s := range maps.All(p.pending) {
+		have := p.world.channels[key]
+		switch {
+		case have == nil && s.doc == nil, have != nil && s.doc != nil && string(have.raw) == string(s.raw):
+		case have != nil && s.doc != nil && s.doc.Revision < have.doc.Revision:
+			p.problem[key] = kit.Retry(otav1alpha1.PublishFailedReason,
+				"revision %d of channel %s is older than the committed revision %d", s.doc.Revision, key.Channel, have.doc.Revision)
+		case s.notBefore.After(now):
+			continue
+		default:
+			batch[key] = s
+			continue
+		}
+		delete(p.pending, key)
+		settled = append(settled, key)
+	}
+	return batch, settled
+}
+
+// postpone keeps a submission whose own fault it is for later, and tells whether its problem is new.
+func (p *Publisher) postpone(s *submission, err error) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pending[s.key] != s {
+		return false // replaced meanwhile
+	}
+	fresh := errorText(p.problem[s.key]) != errorText(err)
+	p.problem[s.key] = err
+	s.backoff = min(max(2*s.backoff, firstBackoff), lastBackoff)
+	s.notBefore = time.Now().Add(jitter(s.backoff))
+	return fresh
+}
+
+// install makes a commit the present, and forgets the submissions that it fulfilled.
+func (p *Publisher) install(w *world, batch map[ChannelKey]*submission) []ChannelKey {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.world = w
+	var done []ChannelKey
+	for key, s := range batch {
+		if p.pending[key] == s {
+			delete(p.pending, key)
+			delete(p.problem, key)
+		}
+		done = append(done, key)
+	}
+	return done
+}
+
+// encode checks what the publisher relies on.
+func encode(doc *release.Document) ([]byte, error) {
+	fail := func(format string, args ...any) ([]byte, error) {
+		return nil, kit.Stall(otav1alpha1.PublishFailedReason, "release document of %s/%s: "+format, append([]any{doc.App, doc.Channel}, args...)...)
+	}
+	if !isName(doc.App) || !isName(doc.Channel) || strings.Contains(doc.Channel, ".") {
+		return fail("app and channel must be names without slashes, the channel without dots")
+	}
+	paths := map[string]string{}
+	for _, b := range doc.Bundles() {
+		if err := checkBundle(doc.App, b); err != nil {
+			return fail("bundle %s: %w", b.Name, err)
+		}
+		if other, ok := paths[b.Path]; ok && other != b.Digest {
+			return fail("%s stands for two digests", b.Path)
+		}
+		paths[b.Path] = b.Digest
+	}
+	raw, err := doc.Encode()
+	if err != nil {
+		return fail("%w", err)
+	}
+	return raw, nil
+}
+
+func errorText(err error) string { return fmt.Sprint(err) }

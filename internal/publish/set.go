@@ -1,0 +1,119 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package publish
+
+import (
+	"context"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/windlass-dev/windlass/internal/store"
+)
+
+// Set holds the open publisher of each Repository.
+type Set struct {
+	notify func(repository types.NamespacedName, channels []ChannelKey)
+
+	mu   sync.Mutex
+	open map[types.NamespacedName]entry
+}
+
+type entry struct {
+	publisher *Publisher
+	bucket    *store.Bucket
+	identity  string
+}
+
+// NewSet makes an empty set. notify hears of every publisher what Config.Notify says, and must not block.
+func NewSet(notify func(repository types.NamespacedName, channels []ChannelKey)) *Set {
+	return &Set{notify: notify, open: map[types.NamespacedName]entry{}}
+}
+
+// Open makes sure that a Repository has a publisher over a bucket. The identity stands for all that the publisher was made
+// from: with the same one nothing happens, with another one a new publisher takes over what is pending. An error leaves the
+// old one at work. Only one caller at a time may open a Repository.
+func (s *Set) Open(ctx context.Context, repository types.NamespacedName, identity string, bucket *store.Bucket, cfg Config) (*Publisher, error) {
+	s.mu.Lock()
+	old := s.open[repository]
+	s.mu.Unlock()
+	if old.publisher != nil && old.identity == identity {
+		return old.publisher, nil
+	}
+	cfg.Bucket = bucket
+	cfg.Notify = func(channels []ChannelKey) { s.notify(repository, channels) }
+	if old.publisher != nil {
+		cfg.Floor = max(cfg.Floor, old.publisher.State().Version)
+	}
+	p, err := Open(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	s.open[repository] = entry{publisher: p, bucket: bucket, identity: identity}
+	s.mu.Unlock()
+	if old.publisher != nil {
+		old.publisher.Close()
+		p.adopt(old.publisher)
+	}
+	return p, nil
+}
+
+// adopt takes over what another publisher had not committed.
+func (p *Publisher) adopt(old *Publisher) {
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	for key, s := range old.pending {
+		p.enqueue(&submission{key: key, doc: s.doc, raw: s.raw})
+	}
+}
+
+// Get gives the publisher of a Repository. False: none is open.
+func (s *Set) Get(repository types.NamespacedName) (*Publisher, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.open[repository]
+	return e.publisher, ok
+}
+
+// Bucket gives the bucket of a Repository that has a publisher.
+func (s *Set) Bucket(repository types.NamespacedName) (*store.Bucket, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, ok := s.open[repository]
+	return e.bucket, ok
+}
+
+// References tells whether a Repository publishes a digest or is about to. Known is false when it has no publisher.
+func (s *Set) References(repository types.NamespacedName, digest string) (refers, known bool) {
+	p, ok := s.Get(repository)
+	return ok && p.References(digest), ok
+}
+
+// Close ends the publisher of a Repository, if it has one, after the commit that is under way.
+func (s *Set) Close(repository types.NamespacedName) {
+	s.mu.Lock()
+	e, ok := s.open[repository]
+	delete(s.open, repository)
+	s.mu.Unlock()
+	if ok {
+		e.publisher.Close()
+	}
+}
+
+// Start is for a manager's life-cycle: it ends all publishers when the context ends.
+func (s *Set) Start(ctx context.Context) error {
+	<-ctx.Done()
+	s.mu.Lock()
+	open := s.open
+	s.open = map[types.NamespacedName]entry{}
+	s.mu.Unlock()
+	for _, e := range open {
+		e.publisher.Close()
+	}
+	return nil
+}
+
+// NeedLeaderElection tells a manager to start the set with its controllers: only the leader publishes.
+func (s *Set) NeedLeaderElection() bool { return true }

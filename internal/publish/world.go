@@ -1,0 +1,104 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package publish
+
+import (
+	"maps"
+	"time"
+
+	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/windlass-dev/windlass/internal/release"
+)
+
+// world is one committed state of the repository. It is not changed once it is the present.
+type world struct {
+	version          int64  // of timestamp.json; zero: there is none yet
+	etag             string // of timestamp.json
+	committedAt      time.Time
+	timestampExpires time.Time
+	snapshotExpires  time.Time
+
+	root       *metadata.Metadata[metadata.RootType]
+	rootRaw    []byte
+	targets    *metadata.Metadata[metadata.TargetsType]
+	targetsRaw []byte
+	versions   map[string]int64 // of all roles in the snapshot: targets, channels and channels that were removed
+
+	channels map[ChannelKey]*channel
+	digests  map[string]bool // of the bundles that channels refer to
+}
+
+// channel is what is committed of one.
+type channel struct {
+	doc     *release.Document
+	raw     []byte
+	version int64     // of its role, which is the metadata version of the commit
+	expires time.Time // of its role
+	at      time.Time // of the commit, or of the opening after it
+}
+
+// clone gives a copy whose maps can be changed.
+func (w *world) clone() *world {
+	next := *w
+	next.versions = maps.Clone(w.versions)
+	next.channels = maps.Clone(w.channels)
+	return &next
+}
+
+// count fills in which digests are published.
+func (w *world) count() {
+	w.digests = map[string]bool{}
+	for _, c := range w.channels {
+		for _, b := range c.doc.Bundles() {
+			w.digests[b.Digest] = true
+		}
+	}
+}
+
+// Shares of its life that a signature has left when it is renewed. A timestamp is renewed early, because its remaining life
+// is how long the manager can be away without harm to devices.
+const (
+	timestampShare = 2.0 / 3
+	otherShare     = 1.0 / 3
+)
+
+func renewAt(expires time.Time, life time.Duration, share float64) time.Time {
+	return expires.Add(-time.Duration(float64(life) * share))
+}
+
+// due is when the next signature has to be renewed.
+func (p *Publisher) due(w *world) time.Time {
+	at := p.timestampDue(w)
+	for _, other := range []time.Time{w.snapshotExpires, w.targets.Signed.Expires} {
+		at = earlier(at, p.otherDue(other))
+	}
+	if p.cfg.Keys.HasRoot() {
+		at = earlier(at, p.otherDue(w.root.Signed.Expires))
+	}
+	for _, c := range w.channels {
+		at = earlier(at, p.otherDue(c.expires))
+	}
+	return at
+}
+
+// timestampDue is at once for a timestamp that holds longer than it should, since the wanted expiry was shortened.
+func (p *Publisher) timestampDue(w *world) time.Time {
+	now, life := p.cfg.Clock.Now(), p.cfg.TimestampExpiry
+	if w.timestampExpires.After(now.Add(life + time.Minute)) {
+		return now
+	}
+	return renewAt(w.timestampExpires, life, timestampShare+p.spread)
+}
+
+func (p *Publisher) otherDue(expires time.Time) time.Time {
+	return renewAt(expires, p.cfg.RootExpiry, otherShare+p.spread)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
