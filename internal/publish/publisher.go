@@ -69,13 +69,6 @@ type Config struct {
 	Notify func(channels []ChannelKey)
 }
 
-// Committed is what devices can see of a channel.
-type Committed struct {
-	Document        *release.Document // read only
-	MetadataVersion int64             // of the commit that published it
-	At              time.Time         // of that commit; after a restart, when the publisher opened: never too early
-}
-
 // State of a publisher.
 type State struct {
 	Version       int64     // of timestamp.json
@@ -198,15 +191,15 @@ func (p *Publisher) signal() {
 	}
 }
 
-// Committed gives what devices can see of a channel.
-func (p *Publisher) Committed(app, channel string) (Committed, bool) {
+// Committed gives what devices can see of a channel. Its document is for reading only.
+func (p *Publisher) Committed(app, channel string) (release.Committed, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	c, ok := p.world.channels[ChannelKey{App: app, Channel: channel}]
 	if !ok {
-		return Committed{}, false
+		return release.Committed{}, false
 	}
-	return Committed{Document: c.doc, MetadataVersion: c.version, At: c.at}, true
+	return release.Committed{Document: c.doc, MetadataVersion: c.version, At: c.at}, true
 }
 
 // Problem tells why the last submission of a channel is not committed; nil when nothing is wrong so far.
