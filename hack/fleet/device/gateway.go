@@ -1,0 +1,118 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package device
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/native"
+)
+
+const (
+	requestTimeout  = 10 * time.Second
+	downloadTimeout = 2 * time.Minute
+	maxResponse     = 64 << 10  // bytes of an answer to a check or report
+	maxArtifact     = 256 << 20 // bytes of an artifact: it is held in memory while it is checked
+)
+
+// gateway is what devices talk to.
+type gateway struct {
+	base      string
+	config    *Config
+	calls     *http.Client // never redirected
+	downloads *http.Client // follows one redirect, to a CDN
+}
+
+func newGateway(c *Config) *gateway {
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: c.Workers, IdleConnTimeout: time.Minute,
+		ResponseHeaderTimeout: requestTimeout, TLSHandshakeTimeout: requestTimeout,
+	}
+	return &gateway{
+		base: strings.TrimRight(c.Gateway, "/"), config: c,
+		calls: &http.Client{Transport: transport, Timeout: requestTimeout, CheckRedirect: func(*http.Request, []*http.Request) error {
+			return http.ErrUseLastResponse
+		}},
+		downloads: &http.Client{Transport: transport, Timeout: downloadTimeout, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+			if len(via) > 1 {
+				return errors.New("more than one redirect")
+			}
+			return nil
+		}},
+	}
+}
+
+func (g *gateway) check(ctx context.Context, d *device) (*native.CheckResponse, error) {
+	req := native.CheckRequest{
+		App: g.config.App, Channel: g.config.Channel, DeviceID: d.id, Platform: d.platform, NativeVersion: g.config.NativeVersion,
+		Current: native.Current{Version: d.current.version, Digest: d.current.digest},
+	}
+	var res native.CheckResponse
+	return &res, g.call(ctx, native.CheckPath, req, &res, http.StatusOK)
+}
+
+func (g *gateway) report(ctx context.Context, r *native.ReportRequest) error {
+	return g.call(ctx, native.ReportPath, r, &native.ReportResponse{}, http.StatusAccepted)
+}
+
+// call posts JSON and reads JSON.
+func (g *gateway) call(ctx context.Context, path string, in, out any, want int) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.base+path, bytes.NewReader(body))
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := g.calls.Do(req)
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	defer res.Body.Close() //nolint:errcheck // nothing was written
+	raw, err := io.ReadAll(io.LimitReader(res.Body, maxResponse))
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if res.StatusCode != want {
+		return fmt.Errorf("%s: status %d, want %d: %.300s", path, res.StatusCode, want, raw)
+	}
+	if err := json.Unmarshal(raw, out); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// download reads an artifact, and stops when it is larger than announced.
+func (g *gateway) download(ctx context.Context, b *native.Bundle) ([]byte, error) {
+	if b.Size < 0 || b.Size > maxArtifact {
+		return nil, reject("size", "%d bytes are announced, at most %d fit", b.Size, maxArtifact)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.URL, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("download: %w", err)
+	}
+	res, err := g.downloads.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("download: %w", err)
+	}
+	defer res.Body.Close() //nolint:errcheck // nothing was written
+	if res.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("download: status %d, want 200", res.StatusCode)
+	}
+	content, err := io.ReadAll(io.LimitReader(res.Body, b.Size+1))
+	if err != nil {
+		return nil, fmt.Errorf("download: %w", err)
+	}
+	return content, nil
+}
