@@ -64,7 +64,7 @@ func startPrometheus(ctx context.Context, path, dir, config string) (*Prometheus
 			"--config.file=" + config, "--web.listen-address=" + address,
 			"--storage.tsdb.path=" + filepath.Join(dir, "tsdb"), "--log.level=warn",
 		},
-		Ready: func(ctx context.Context) error { return answersOK(ctx, p.URL+"/-/ready") },
+		Ready: func(ctx context.Context) error { return answersOK(ctx, probeClient, p.URL+"/-/ready") },
 	})
 	if err != nil {
 		return nil, err
@@ -101,12 +101,12 @@ func writeScrapeConfig(path string, interval time.Duration, scrapes []Scrape) er
 var probeClient = &http.Client{Timeout: 5 * time.Second}
 
 // answersOK is nil when a GET is answered with 200.
-func answersOK(ctx context.Context, url string) error {
+func answersOK(ctx context.Context, client *http.Client, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return err
 	}
-	res, err := probeClient.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ package testkit
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 
 	"github.com/windlass-dev/windlass/internal/devcluster"
@@ -48,14 +47,13 @@ func ObjectStore(tb testing.TB) *Bucket {
 }
 
 func startObjectStore() (*devcluster.ObjectStore, error) {
-	dir, err := os.MkdirTemp("", "windlass-test-")
+	dir, err := tempDir()
 	if err != nil {
-		return nil, fmt.Errorf("make a folder for the object server: %w", err)
+		return nil, err
 	}
-	shared.stops = append(shared.stops, func() error { return os.RemoveAll(dir) })
 	s, err := devcluster.StartObjectStore(context.Background(), dir)
 	if err == nil {
-		shared.stops = append(shared.stops, func() error { s.Stop(); return nil })
+		shared.stops = append(shared.stops, s.Stop)
 	}
 	return s, err
 }

@@ -51,7 +51,7 @@ const (
 var shared struct {
 	mu    sync.Mutex
 	main  bool
-	stops []func() error // in the order of the starts
+	stops []func() // in the order of the starts
 
 	controlPlane    *devcluster.ControlPlane
 	controlPlaneErr error
@@ -69,10 +69,7 @@ func Main(m *testing.M) {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	for _, stop := range slices.Backward(shared.stops) {
-		if err := stop(); err != nil {
-			fmt.Fprintln(os.Stderr, "testkit:", err)
-			code = max(code, 1)
-		}
+		stop()
 	}
 	os.Exit(code)
 }
@@ -158,18 +155,25 @@ func startControlPlane() (*devcluster.ControlPlane, error) {
 	if err != nil {
 		return nil, err
 	}
-	assets, err := devcluster.Binary(context.Background(), "assets")
+	dir, err := tempDir()
 	if err != nil {
 		return nil, err
 	}
-	c, err := devcluster.StartControlPlane(devcluster.ControlPlaneOptions{
-		Assets: assets,
-		CRDs:   []string{filepath.Join(root, "config", "crd", "bases")},
-	})
+	c, err := devcluster.StartControlPlane(context.Background(), dir, filepath.Join(root, "config", "crd", "bases"))
 	if err == nil {
 		shared.stops = append(shared.stops, c.Stop)
 	}
 	return c, err
+}
+
+// tempDir makes a folder that is removed at the end of all tests, after the servers that use it.
+func tempDir() (string, error) {
+	dir, err := os.MkdirTemp("", "windlass-test-")
+	if err != nil {
+		return "", fmt.Errorf("make a folder for a server: %w", err)
+	}
+	shared.stops = append(shared.stops, func() { _ = os.RemoveAll(dir) }) // what stays is in the system's temporary folder
+	return dir, nil
 }
 
 // clean removes the project's objects of the test, whose controllers are gone by now, with their finalizers.
