@@ -22,7 +22,7 @@ import (
 )
 
 // dependencyWait is how long to wait for a Repository; a watch wakes the Bundle sooner.
-const dependencyWait = time.Minute
+const dependencyWait = 10 * time.Second
 
 func repositoryKey(b *otav1alpha1.Bundle) types.NamespacedName {
 	return types.NamespacedName{Namespace: b.Namespace, Name: index.RepositoryName(b.Spec.RepositoryRef)}

@@ -42,14 +42,11 @@ func (r *Reconciler) describe(_ context.Context, s *scope) (time.Duration, error
 	return 0, nil
 }
 
-// finish maps the outcome to conditions. While a routine commit is under way, the status stays as it is: what it describes is
-// still what devices see.
+// finish maps the outcome to conditions.
 func (s *scope) finish(old *otav1alpha1.Channel, res ctrl.Result, err error) (ctrl.Result, error) {
 	st, gen := &s.channel.Status, s.channel.Generation
 	if err != nil {
-		routine := kit.Classify(err).Reason == otav1alpha1.PublishingReason && old.Status.Published != nil &&
-			old.Status.ObservedGeneration == gen && apimeta.IsStatusConditionTrue(old.Status.Conditions, otav1alpha1.ReadyCondition)
-		if routine {
+		if routine(old, kit.Classify(err).Reason) {
 			return ctrl.Result{RequeueAfter: commitPatience}, nil
 		}
 		if s.publisher != nil {
@@ -69,6 +66,17 @@ func (s *scope) finish(old *otav1alpha1.Channel, res ctrl.Result, err error) (ct
 	}
 	kit.SetCondition(&st.Conditions, gen, otav1alpha1.ReadyCondition, metav1.ConditionTrue, ready, message)
 	return kit.Finish(gen, &st.Conditions, &st.ObservedGeneration, res, nil)
+}
+
+// routine is a wait that tells people nothing: a commit under way, or a manager that has only just started. What the status
+// says still holds.
+func routine(old *otav1alpha1.Channel, reason string) bool {
+	switch reason {
+	case otav1alpha1.PublishingReason, otav1alpha1.RepositoryNotReadyReason:
+		return old.Status.Published != nil && old.Status.ObservedGeneration == old.Generation &&
+			apimeta.IsStatusConditionTrue(old.Status.Conditions, otav1alpha1.ReadyCondition)
+	}
+	return false
 }
 
 func published(s *scope) metav1.ConditionStatus {

@@ -13,6 +13,8 @@ import (
 const (
 	// ChannelApp finds Channels by app.
 	ChannelApp = "channel.spec.app"
+	// ChannelRepository finds Channels by the Repository that publishes them.
+	ChannelRepository = "channel.spec.repositoryRef.name"
 	// BundleApp finds Bundles by app.
 	BundleApp = "bundle.spec.app"
 )
@@ -25,4 +27,9 @@ func ChannelByApp(o client.Object) []string {
 // BundleByApp extracts BundleApp.
 func BundleByApp(o client.Object) []string {
 	return []string{string(o.(*otav1alpha1.Bundle).Spec.App)}
+}
+
+// ChannelByRepository extracts ChannelRepository.
+func ChannelByRepository(o client.Object) []string {
+	return []string{RepositoryName(o.(*otav1alpha1.Channel).Spec.RepositoryRef)}
 }

@@ -57,6 +57,7 @@ func (s *Set) Open(ctx context.Context, repository types.NamespacedName, identit
 		old.publisher.Close()
 		p.adopt(old.publisher)
 	}
+	s.notify(repository, p.channels()) // those who looked before it was open have to look again
 	return p, nil
 }
 
@@ -67,6 +68,17 @@ func (p *Publisher) adopt(old *Publisher) {
 	for key, s := range old.pending {
 		p.enqueue(&submission{key: key, doc: s.doc, raw: s.raw})
 	}
+}
+
+// channels are those that are published.
+func (p *Publisher) channels() []ChannelKey {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var keys []ChannelKey
+	for k := range p.world.channels {
+		keys = append(keys, k)
+	}
+	return keys
 }
 
 // Get gives the publisher of a Repository. False: none is open.

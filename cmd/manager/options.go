@@ -1,0 +1,124 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// options are the flags of the manager.
+type options struct {
+	namespace     string
+	metricsAddr   string
+	secureMetrics bool
+	probeAddr     string
+	logLevel      slog.Level
+
+	leaderElect          bool
+	leaderElectNamespace string
+
+	scratchDir      string
+	maxArtifactSize resource.Quantity
+	transfers       int
+	concurrency     int
+
+	gatewayURLs      urls
+	gatewayTokenFile string
+	probeEvery       time.Duration
+}
+
+// urls is a flag that may be given more than once.
+type urls []string
+
+func (u *urls) String() string { return strings.Join(*u, ",") }
+
+func (u *urls) Set(v string) error {
+	parsed, err := url.Parse(v)
+	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
+		return fmt.Errorf("%q is not a URL such as http://windlass-gateway-internal:8081", v)
+	}
+	*u = append(*u, strings.TrimRight(v, "/"))
+	return nil
+}
+
+const usage = `manager is the operator of Windlass: it verifies updates, publishes them, and carries out rollouts.
+
+  manager --namespace mobile --gateway-url http://windlass-gateway-internal:8081 --gateway-token-file /var/run/token
+  KUBECONFIG=~/.kube/config manager --leader-elect=false        # on your own machine
+
+The API server is found by --kubeconfig, $KUBECONFIG, or the pod's service account.
+
+Flags:
+`
+
+// parseOptions reads the command line.
+func parseOptions(args []string) (options, error) {
+	o := options{maxArtifactSize: resource.MustParse("2Gi")}
+	fs := flag.NewFlagSet("manager", flag.ContinueOnError)
+	fs.Usage = func() { _, _ = fs.Output().Write([]byte(usage)); fs.PrintDefaults() }
+	if kubeconfig := flag.CommandLine.Lookup("kubeconfig"); kubeconfig != nil { // controller-runtime registers it
+		fs.Var(kubeconfig.Value, kubeconfig.Name, kubeconfig.Usage)
+	}
+	fs.StringVar(&o.namespace, "namespace", "", "watch this namespace only; empty: all")
+	fs.StringVar(&o.metricsAddr, "metrics-bind-address", ":8443", "address of the manager's own metrics; 0 turns them off")
+	fs.BoolVar(&o.secureMetrics, "metrics-secure", true, "serve metrics by TLS, to users that may read /metrics")
+	fs.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns them off")
+	fs.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
+	fs.BoolVar(&o.leaderElect, "leader-elect", true, "let one replica work at a time")
+	fs.StringVar(&o.leaderElectNamespace, "leader-election-namespace", "", "namespace of the lease; empty: the pod's own")
+	fs.StringVar(&o.scratchDir, "scratch-dir", filepath.Join(os.TempDir(), "windlass-scratch"), "folder for artifacts that are being verified; it is emptied at the start")
+	fs.Var(quantity{&o.maxArtifactSize}, "max-artifact-size", "largest artifact that is accepted")
+	fs.IntVar(&o.transfers, "transfers", 2, "artifacts that are fetched at the same time")
+	fs.IntVar(&o.concurrency, "concurrency", 8, "objects of a kind that are worked on at the same time")
+	fs.Var(&o.gatewayURLs, "gateway-url", "internal address of a gateway replica that counts devices; repeat it for each replica")
+	fs.StringVar(&o.gatewayTokenFile, "gateway-token-file", "", "file with the bearer token for the gateways' counts")
+	fs.DurationVar(&o.probeEvery, "storage-probe-interval", 10*time.Minute, "how often buckets are probed and stored artifacts are checked")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	return o, o.validate(fs.Args())
+}
+
+func (o options) validate(rest []string) error {
+	switch {
+	case len(rest) > 0:
+		return fmt.Errorf("unknown argument %q: everything is a flag, see --help", rest[0])
+	case o.maxArtifactSize.Sign() <= 0:
+		return fmt.Errorf("--max-artifact-size is %s, expected a size such as 2Gi", o.maxArtifactSize.String())
+	case o.transfers < 1 || o.concurrency < 1:
+		return errors.New("--transfers and --concurrency must be at least 1")
+	case len(o.gatewayURLs) > 0 && o.gatewayTokenFile == "":
+		return errors.New("--gateway-url needs --gateway-token-file: gateways tell counts to nobody else")
+	}
+	return nil
+}
+
+// quantity lets a resource.Quantity be a flag.
+type quantity struct{ *resource.Quantity }
+
+func (q quantity) Set(v string) error {
+	parsed, err := resource.ParseQuantity(v)
+	if err != nil {
+		return fmt.Errorf("%q is not a size such as 500Mi or 2Gi", v)
+	}
+	*q.Quantity = parsed
+	return nil
+}
+
+func (q quantity) String() string {
+	if q.Quantity == nil {
+		return ""
+	}
+	return q.Quantity.String()
+}

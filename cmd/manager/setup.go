@@ -1,0 +1,146 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/controllers/bundle"
+	"github.com/windlass-dev/windlass/controllers/channel"
+	"github.com/windlass-dev/windlass/controllers/repository"
+	"github.com/windlass-dev/windlass/controllers/rollout"
+	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/analysis/prometheus"
+	"github.com/windlass-dev/windlass/internal/analysis/telemetry"
+	"github.com/windlass-dev/windlass/internal/clock"
+	"github.com/windlass-dev/windlass/internal/ingest"
+	"github.com/windlass-dev/windlass/internal/publish"
+	"github.com/windlass-dev/windlass/internal/source"
+)
+
+// wakeBuffer is how many commits may wait until their wake-up calls are taken.
+const wakeBuffer = 4096
+
+// setup registers all controllers.
+func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
+	now := clock.Steady()
+	commits := newCommits(ctx)
+	set := publish.NewSet(commits.notify)
+	if err := mgr.Add(set); err != nil {
+		return fmt.Errorf("add the publishers: %w", err)
+	}
+	repo := &repository.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("repository-controller"),
+		Set: set, Now: now, Options: repository.Options{ProbeEvery: o.probeEvery},
+	}
+	if err := repo.SetupWithManager(ctx, mgr, commits.repositories, controllerOptions(o)); err != nil {
+		return err
+	}
+	bundles := &bundle.Reconciler{
+		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("bundle-controller"),
+		Repositories: publishers{set}, Now: now, Options: bundle.Options{
+			Transfers: o.transfers, Recheck: o.probeEvery, ScratchDir: o.scratchDir,
+			Source: source.Options{MaxSize: o.maxArtifactSize.Value()},
+		},
+	}
+	if err := bundles.SetupWithManager(ctx, mgr, controllerOptions(o)); err != nil {
+		return err
+	}
+	channels := &channel.Reconciler{
+		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("channel-controller"), Publishers: publishers{set}, Now: now,
+	}
+	if err := channels.SetupWithManager(ctx, mgr, commits.channels, controllerOptions(o)); err != nil {
+		return err
+	}
+	measurer, err := newMeasurer(o)
+	if err != nil {
+		return err
+	}
+	rollouts := &rollout.Reconciler{
+		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("rollout-controller"), Measurer: measurer, Now: now,
+	}
+	return rollouts.SetupWithManager(ctx, mgr, controllerOptions(o))
+}
+
+// commits turns what publishers say into events for the controllers.
+type commits struct {
+	done         <-chan struct{}
+	repositories chan event.GenericEvent
+	channels     chan event.GenericEvent
+}
+
+func newCommits(ctx context.Context) *commits {
+	return &commits{
+		done: ctx.Done(), repositories: make(chan event.GenericEvent, wakeBuffer), channels: make(chan event.GenericEvent, wakeBuffer),
+	}
+}
+
+func (c *commits) notify(repo types.NamespacedName, keys []publish.ChannelKey) {
+	c.send(c.repositories, &otav1alpha1.Repository{ObjectMeta: metav1.ObjectMeta{Namespace: repo.Namespace, Name: repo.Name}})
+	for _, k := range keys {
+		c.send(c.channels, &otav1alpha1.Channel{ObjectMeta: metav1.ObjectMeta{Namespace: repo.Namespace, Name: k.Channel}})
+	}
+}
+
+func (c *commits) send(to chan event.GenericEvent, obj client.Object) {
+	select {
+	case to <- event.GenericEvent{Object: obj}:
+	case <-c.done:
+	}
+}
+
+// publishers lets controllers see the open publishers by their own small interfaces.
+type publishers struct{ set *publish.Set }
+
+func (p publishers) For(repo client.ObjectKey) (channel.Publisher, bool) {
+	publisher, ok := p.set.Get(repo)
+	if !ok {
+		return nil, false
+	}
+	return publisher, true
+}
+
+func (p publishers) Bucket(repo types.NamespacedName) (ingest.Bucket, bool) {
+	bucket, ok := p.set.Bucket(repo)
+	if !ok {
+		return nil, false
+	}
+	return bucket, true
+}
+
+func (p publishers) References(repo types.NamespacedName, digest string) (refers, known bool) {
+	return p.set.References(repo, digest)
+}
+
+// newMeasurer connects the analysis to its providers.
+func newMeasurer(o options) (rollout.Measurer, error) {
+	out := rollout.Providers{Prometheus: prometheus.New()}
+	if len(o.gatewayURLs) == 0 {
+		return out, nil
+	}
+	token, err := os.ReadFile(o.gatewayTokenFile)
+	if err != nil {
+		return nil, fmt.Errorf("--gateway-token-file: %w", err)
+	}
+	out.Telemetry = counter{telemetry.New(o.gatewayURLs, strings.TrimSpace(string(token)))}
+	return out, nil
+}
+
+// counter turns the gateways' counts into votes.
+type counter struct{ client *telemetry.Client }
+
+func (c counter) Counts(ctx context.Context, app, channel, digest string) (candidate, control analysis.Counts, err error) {
+	a, b, err := c.client.Counts(ctx, app, channel, digest)
+	return analysis.Counts{Devices: a.Voted, Failures: a.Failed}, analysis.Counts{Devices: b.Voted, Failures: b.Failed}, err
+}

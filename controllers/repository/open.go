@@ -1,0 +1,68 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package repository
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/publish"
+)
+
+// Shortest lives of signatures that make sense: each renewal is a commit.
+const (
+	minTimestampExpiry = time.Minute
+	minRootExpiry      = time.Hour
+)
+
+// open makes sure that the publisher works with what the spec and the Secrets say now.
+func (r *Reconciler) open(ctx context.Context, s *scope) (time.Duration, error) {
+	root, timestamp, err := expiries(s.repo.Spec.Signing)
+	if err != nil {
+		return 0, s.signingFailed(err)
+	}
+	s.identity.add("expiries", fmt.Append(nil, root, timestamp))
+	cfg := publish.Config{Keys: s.signing.keys, RootExpiry: root, TimestampExpiry: timestamp}
+	if m := s.repo.Status.Metadata; m != nil {
+		cfg.Floor = m.Version
+	}
+	s.publisher, err = r.Publishers.Open(ctx, s.key(), s.identity.String(), s.bucket, cfg)
+	if err != nil {
+		return 0, s.signingFailed(err)
+	}
+	reason, message := otav1alpha1.KeysProvidedReason, "the signing keys are those of the Secret"
+	if s.signing.source == keysGenerated {
+		reason, message = otav1alpha1.KeysGeneratedReason, "the manager made all signing keys: for production keep the root key offline, and a backup of the Secret"
+	}
+	s.set(otav1alpha1.SigningReadyCondition, metav1.ConditionTrue, reason, message)
+	return 0, s.publisher.State().LastError
+}
+
+// expiries reads the lives of signatures; zero means the default.
+func expiries(spec *otav1alpha1.SigningSpec) (root, timestamp time.Duration, err error) {
+	if spec == nil {
+		return 0, 0, nil
+	}
+	if root, err = expiry("rootExpiry", spec.RootExpiry, minRootExpiry); err != nil {
+		return 0, 0, err
+	}
+	timestamp, err = expiry("timestampExpiry", spec.TimestampExpiry, minTimestampExpiry)
+	return root, timestamp, err
+}
+
+func expiry(field string, value otav1alpha1.Duration, least time.Duration) (time.Duration, error) {
+	if value == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(string(value))
+	if err != nil || d < least {
+		return 0, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.signing.%s is %s: it must be %s or more", field, value, least)
+	}
+	return d, nil
+}

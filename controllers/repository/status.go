@@ -1,0 +1,90 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package repository
+
+import (
+	"context"
+	"time"
+
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/publish"
+)
+
+func (s *scope) key() types.NamespacedName { return client.ObjectKeyFromObject(s.repo) }
+
+func (s *scope) set(kind string, status metav1.ConditionStatus, reason, message string) {
+	kit.SetCondition(&s.repo.Status.Conditions, s.repo.Generation, kind, status, reason, message)
+}
+
+func (s *scope) isTrue(kind string) bool {
+	return apimeta.IsStatusConditionTrue(s.repo.Status.Conditions, kind)
+}
+
+func (s *scope) ready() {
+	s.set(otav1alpha1.ReadyCondition, metav1.ConditionTrue, otav1alpha1.SucceededReason, "")
+}
+
+// describe puts into the status what devices can see. A publisher that is open goes on even when this reconcile failed.
+func (s *scope) describe(publishers *publish.Set) {
+	p, ok := publishers.Get(s.key())
+	if !ok {
+		return
+	}
+	state, st := p.State(), &s.repo.Status
+	source := s.signing.source
+	if source == "" && st.Metadata != nil {
+		source = st.Metadata.Keys
+	}
+	st.Metadata = &otav1alpha1.MetadataStatus{
+		Version: state.Version, RootVersion: state.RootVersion, Keys: source,
+		CommittedAt: seconds(state.CommittedAt), ExpiresAt: seconds(state.ExpiresAt),
+	}
+	st.Channels, st.Bundles = new(int32(state.Channels)), new(int32(state.Bundles))
+}
+
+func seconds(t time.Time) *metav1.Time { return &metav1.Time{Time: t.Truncate(time.Second)} }
+
+// writeStatus records the outcome when it changed. A change of the metadata alone is written at most once in a while: each
+// commit makes one. It tells when to come back for a write that was put off.
+func (r *Reconciler) writeStatus(ctx context.Context, s *scope) (time.Duration, error) {
+	if apiequality.Semantic.DeepEqual(s.old.Status, s.repo.Status) {
+		return 0, nil
+	}
+	wait := r.memory.sinceWrite(s.key(), r.Now())
+	if wait = r.Options.StatusEvery - wait; wait > 0 && onlyMetadata(s.old.Status, s.repo.Status) {
+		return wait, nil
+	}
+	// The phases may have used up the reconcile's deadline; the outcome must still be recorded.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	status, err := kit.ApplyStatus(s.repo.Status, otav1alpha1ac.RepositoryStatus())
+	if err != nil {
+		return 0, err
+	}
+	ac := otav1alpha1ac.Repository(s.repo.Name, s.repo.Namespace).WithUID(s.repo.UID).WithStatus(status)
+	if err := r.Client.Status().Apply(ctx, ac, fieldOwner, client.ForceOwnership); err != nil {
+		return 0, err
+	}
+	r.memory.wrote(s.key(), r.Now())
+	for _, n := range transitions(s.old, s.repo) {
+		r.Recorder.Eventf(s.repo, nil, n.kind, n.reason, n.action, "%s", n.note)
+	}
+	return 0, nil
+}
+
+// onlyMetadata tells whether two statuses differ in what changes with every commit, and in nothing else.
+func onlyMetadata(a, b otav1alpha1.RepositoryStatus) bool {
+	for _, st := range []*otav1alpha1.RepositoryStatus{&a, &b} {
+		st.Metadata, st.Channels, st.Bundles = nil, nil, nil
+	}
+	return apiequality.Semantic.DeepEqual(a, b)
+}
