@@ -32,12 +32,12 @@ const (
 
 // Reconciler keeps Repositories at work.
 type Reconciler struct {
-	Client     client.Client // reads from the cache
-	Live       client.Reader // reads Secrets and ConfigMaps, which are not cached
-	Recorder   events.EventRecorder
-	Publishers *publish.Set
-	Now        func() time.Time
-	Options    Options
+	Client   client.Client // reads from the cache
+	Live     client.Reader // reads Secrets and ConfigMaps, which are not cached
+	Recorder events.EventRecorder
+	Set      *publish.Set
+	Now      func() time.Time
+	Options  Options
 
 	memory memory
 }
@@ -65,18 +65,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Repository)
 	}
 	res, err := kit.Run(ctx, s, r.storage, r.keys, r.open, r.trust)
 	st := &s.repo.Status
-	s.describe(r.Publishers)
+	s.describe(r.Set)
 	if err == nil {
 		s.ready()
 	}
 	res, err = kit.Finish(obj.Generation, &st.Conditions, &st.ObservedGeneration, res, err)
-	after, werr := r.writeStatus(ctx, s)
-	if werr != nil {
+	if werr := r.writeStatus(ctx, s); werr != nil {
 		// An outcome that was not recorded is tried again: it must not look terminal.
 		return kit.Settle(ctrl.Result{}, fmt.Errorf("write status (outcome: %v): %w", err, werr))
-	}
-	if err == nil {
-		res.RequeueAfter = kit.Soonest(res.RequeueAfter, after)
 	}
 	return res, err
 }

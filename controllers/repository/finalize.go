@@ -39,10 +39,9 @@ func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error
 		s.set(otav1alpha1.ReconcilingCondition, metav1.ConditionTrue, otav1alpha1.InUseReason,
 			"deletion waits until nothing refers to the Repository any more: "+abridge(users))
 		s.repo.Status.ObservedGeneration = s.repo.Generation
-		_, err := r.writeStatus(ctx, s)
-		return ctrl.Result{RequeueAfter: deletionWait}, err
+		return ctrl.Result{RequeueAfter: deletionWait}, r.writeStatus(ctx, s)
 	}
-	r.Publishers.Close(s.key())
+	r.Set.Close(s.key())
 	base := s.repo.DeepCopy()
 	controllerutil.RemoveFinalizer(s.repo, Finalizer)
 	if err := r.Client.Patch(ctx, s.repo, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -44,8 +43,7 @@ type memory struct {
 }
 
 type note struct {
-	probed  string // identity of the access that was probed
-	written time.Time
+	probed string // identity of the access that was probed
 }
 
 func (m *memory) update(key types.NamespacedName, change func(*note)) {
@@ -73,15 +71,6 @@ func (m *memory) changed(key types.NamespacedName, access string) (changed bool)
 		}
 	})
 	return changed
-}
-
-func (m *memory) wrote(key types.NamespacedName, at time.Time) {
-	m.update(key, func(n *note) { n.written = at })
-}
-
-func (m *memory) sinceWrite(key types.NamespacedName, now time.Time) (since time.Duration) {
-	m.update(key, func(n *note) { since = now.Sub(n.written) })
-	return since
 }
 
 func (m *memory) forget(key types.NamespacedName) {

@@ -32,7 +32,7 @@ func (r *Reconciler) open(ctx context.Context, s *scope) (time.Duration, error) 
 	if m := s.repo.Status.Metadata; m != nil {
 		cfg.Floor = m.Version
 	}
-	s.publisher, err = r.Publishers.Open(ctx, s.key(), s.identity.String(), s.bucket, cfg)
+	s.publisher, err = r.Set.Open(ctx, s.key(), s.identity.String(), s.bucket, cfg)
 	if err != nil {
 		return 0, s.signingFailed(err)
 	}

@@ -34,15 +34,13 @@ import (
 
 // Options of the controller. Zero values mean the defaults.
 type Options struct {
-	Recheck     time.Duration // of the bucket, Secrets and ConfigMaps; 1 minute
-	ProbeEvery  time.Duration // of what the object store can be trusted with; 6 hours
-	StatusEvery time.Duration // least time between status writes for commits; 1 s
+	Recheck    time.Duration // of the bucket, Secrets and ConfigMaps; 1 minute
+	ProbeEvery time.Duration // of what the object store can be trusted with; 6 hours
 }
 
 func (o Options) withDefaults() Options {
 	o.Recheck = cmp.Or(o.Recheck, time.Minute)
 	o.ProbeEvery = cmp.Or(o.ProbeEvery, 6*time.Hour)
-	o.StatusEvery = cmp.Or(o.StatusEvery, time.Second)
 	return o
 }
 
@@ -54,8 +52,8 @@ const (
 
 // SetupWithManager registers the controller and its watches. News of publishers arrive through news.
 func (r *Reconciler) SetupWithManager(_ context.Context, mgr ctrl.Manager, news <-chan event.GenericEvent, opts controller.Options) error {
-	if r.Client == nil || r.Live == nil || r.Recorder == nil || r.Publishers == nil || r.Now == nil {
-		return errors.New("repository: Client, Live, Recorder, Publishers and Now must be set")
+	if r.Client == nil || r.Live == nil || r.Recorder == nil || r.Set == nil || r.Now == nil {
+		return errors.New("repository: Client, Live, Recorder, Set and Now must be set")
 	}
 	r.Options = r.Options.withDefaults()
 	if opts.RateLimiter == nil {
@@ -66,7 +64,7 @@ func (r *Reconciler) SetupWithManager(_ context.Context, mgr ctrl.Manager, news 
 		For(&otav1alpha1.Repository{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&otav1alpha1.Channel{}, handler.EnqueueRequestsFromMapFunc(ofUser), builder.WithPredicates(goes)).
 		Watches(&otav1alpha1.Bundle{}, handler.EnqueueRequestsFromMapFunc(ofUser), builder.WithPredicates(goes)).
-		WatchesRawSource(source.Channel(news, &handler.EnqueueRequestForObject{})).
+		WatchesRawSource(source.Channel(news, &settle{})).
 		WithOptions(opts).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }

@@ -53,38 +53,24 @@ func (s *scope) describe(publishers *publish.Set) {
 
 func seconds(t time.Time) *metav1.Time { return &metav1.Time{Time: t.Truncate(time.Second)} }
 
-// writeStatus records the outcome when it changed. A change of the metadata alone is written at most once in a while: each
-// commit makes one. It tells when to come back for a write that was put off.
-func (r *Reconciler) writeStatus(ctx context.Context, s *scope) (time.Duration, error) {
+// writeStatus records the outcome when it changed, and tells the events of it.
+func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 	if apiequality.Semantic.DeepEqual(s.old.Status, s.repo.Status) {
-		return 0, nil
-	}
-	wait := r.memory.sinceWrite(s.key(), r.Now())
-	if wait = r.Options.StatusEvery - wait; wait > 0 && onlyMetadata(s.old.Status, s.repo.Status) {
-		return wait, nil
+		return nil
 	}
 	// The phases may have used up the reconcile's deadline; the outcome must still be recorded.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	status, err := kit.ApplyStatus(s.repo.Status, otav1alpha1ac.RepositoryStatus())
 	if err != nil {
-		return 0, err
+		return err
 	}
 	ac := otav1alpha1ac.Repository(s.repo.Name, s.repo.Namespace).WithUID(s.repo.UID).WithStatus(status)
 	if err := r.Client.Status().Apply(ctx, ac, fieldOwner, client.ForceOwnership); err != nil {
-		return 0, err
+		return err
 	}
-	r.memory.wrote(s.key(), r.Now())
 	for _, n := range transitions(s.old, s.repo) {
 		r.Recorder.Eventf(s.repo, nil, n.kind, n.reason, n.action, "%s", n.note)
 	}
-	return 0, nil
-}
-
-// onlyMetadata tells whether two statuses differ in what changes with every commit, and in nothing else.
-func onlyMetadata(a, b otav1alpha1.RepositoryStatus) bool {
-	for _, st := range []*otav1alpha1.RepositoryStatus{&a, &b} {
-		st.Metadata, st.Channels, st.Bundles = nil, nil, nil
-	}
-	return apiequality.Semantic.DeepEqual(a, b)
+	return nil
 }
