@@ -35,7 +35,7 @@ type options struct {
 
 	gatewayURLs      urls
 	gatewayTokenFile string
-	probeEvery       time.Duration
+	recheckEvery     time.Duration
 }
 
 // urls is a flag that may be given more than once.
@@ -83,7 +83,7 @@ func parseOptions(args []string) (options, error) {
 	fs.IntVar(&o.concurrency, "concurrency", 8, "objects of a kind that are worked on at the same time")
 	fs.Var(&o.gatewayURLs, "gateway-url", "internal address of a gateway replica that counts devices; repeat it for each replica")
 	fs.StringVar(&o.gatewayTokenFile, "gateway-token-file", "", "file with the bearer token for the gateways' counts")
-	fs.DurationVar(&o.probeEvery, "storage-probe-interval", 10*time.Minute, "how often buckets are probed and stored artifacts are checked")
+	fs.DurationVar(&o.recheckEvery, "recheck-interval", 5*time.Minute, "how often buckets, credentials and stored artifacts are looked at again")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}

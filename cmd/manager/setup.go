@@ -42,7 +42,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 	}
 	repo := &repository.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("repository-controller"),
-		Set: set, Now: now, Options: repository.Options{ProbeEvery: o.probeEvery},
+		Set: set, Now: now, Options: repository.Options{Recheck: o.recheckEvery},
 	}
 	if err := repo.SetupWithManager(ctx, mgr, commits.repositories, controllerOptions(o)); err != nil {
 		return err
@@ -50,7 +50,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 	bundles := &bundle.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("bundle-controller"),
 		Repositories: publishers{set}, Now: now, Options: bundle.Options{
-			Transfers: o.transfers, Recheck: o.probeEvery, ScratchDir: o.scratchDir,
+			Transfers: o.transfers, Recheck: o.recheckEvery, ScratchDir: o.scratchDir,
 			Source: source.Options{MaxSize: o.maxArtifactSize.Value()},
 		},
 	}
