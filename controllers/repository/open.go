@@ -4,6 +4,7 @@
 package repository
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -52,8 +53,14 @@ func expiries(spec *otav1alpha1.SigningSpec) (root, timestamp time.Duration, err
 	if root, err = expiry("rootExpiry", spec.RootExpiry, minRootExpiry); err != nil {
 		return 0, 0, err
 	}
-	timestamp, err = expiry("timestampExpiry", spec.TimestampExpiry, minTimestampExpiry)
-	return root, timestamp, err
+	if timestamp, err = expiry("timestampExpiry", spec.TimestampExpiry, minTimestampExpiry); err != nil {
+		return 0, 0, err
+	}
+	if wantRoot, want := cmp.Or(root, publish.DefaultRootExpiry), cmp.Or(timestamp, publish.DefaultTimestampExpiry); wantRoot < want {
+		return 0, 0, kit.Stall(otav1alpha1.InvalidSpecReason,
+			"spec.signing.rootExpiry is %s, shorter than the timestampExpiry %s: nothing outlives its root", wantRoot, want)
+	}
+	return root, timestamp, nil
 }
 
 func expiry(field string, value otav1alpha1.Duration, least time.Duration) (time.Duration, error) {
