@@ -69,7 +69,7 @@ func Judge(l Limits, prev Result, m Measurement) Result {
 	switch err, noData := unusable(m); {
 	case err != "":
 		r.Verdict, r.Message = otav1alpha1.VerdictProviderError, err
-		r.Errors = prev.Errors + 1
+		r.Errors = min(prev.Errors, l.ErrorLimit) + 1 // a spent budget need not be counted on
 	case noData != "":
 		r.Verdict, r.Message = otav1alpha1.VerdictNoData, noData
 	case l.MaxRate != nil:
@@ -156,7 +156,7 @@ func (r *Result) judgeRange(l Limits, v float64) {
 // breach counts a measurement outside the limits. Until failureLimit is exceeded it is too little to conclude a failure, and
 // surely no reason to go on.
 func (r *Result) breach(l Limits, message string) {
-	r.Failures++
+	r.Failures = min(r.Failures, l.FailureLimit) + 1
 	if r.Failures > l.FailureLimit {
 		r.Verdict, r.Message = otav1alpha1.VerdictFailing, message
 		return

@@ -1,0 +1,79 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+)
+
+func text(status int, contentType, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		_, _ = w.Write([]byte(body))
+	}
+}
+
+func result(kind, result string) http.HandlerFunc {
+	return text(http.StatusOK, "application/json", `{"status":"success","data":{"resultType":"`+kind+`","result":`+result+`}}`)
+}
+
+// Metrics that lie: whatever the provider answers that is no good number, the weight stays where it is, nothing is rolled back,
+// and the status says what is wrong.
+func TestMetrics_liesHold(t *testing.T) {
+	r := newRig(t)
+	r.startManager()
+	r.comes(r.Repository(r.bucket, r.author), metav1.ConditionTrue, "")
+	r.release(1)
+	lies := []struct {
+		name    string
+		lie     http.HandlerFunc
+		verdict otav1alpha1.Verdict
+	}{
+		{"refused", func(w http.ResponseWriter, _ *http.Request) {
+			if c, _, err := w.(http.Hijacker).Hijack(); err == nil {
+				_ = c.Close()
+			}
+		}, otav1alpha1.VerdictProviderError},
+		{"500", text(http.StatusInternalServerError, "text/plain", "out of order"), otav1alpha1.VerdictProviderError},
+		{"HTML", text(http.StatusOK, "text/html", "<html>please log in</html>"), otav1alpha1.VerdictProviderError},
+		{"NaN", result("vector", `[{"metric":{},"value":[1,"NaN"]}]`), otav1alpha1.VerdictNoData},
+		{"infinite", result("vector", `[{"metric":{},"value":[1,"+Inf"]}]`), otav1alpha1.VerdictProviderError},
+		{"negative", result("vector", `[{"metric":{},"value":[1,"-1"]}]`), otav1alpha1.VerdictProviderError},
+		{"empty", result("vector", `[]`), otav1alpha1.VerdictNoData},
+		{"two series", result("vector", `[{"metric":{},"value":[1,"1"]},{"metric":{"a":"b"},"value":[1,"1"]}]`), otav1alpha1.VerdictProviderError},
+		{"string", result("string", `[1,"fine"]`), otav1alpha1.VerdictProviderError},
+		{"oversize", text(http.StatusOK, "application/json", strings.Repeat(" ", 2<<20)), otav1alpha1.VerdictProviderError},
+		{"timeout", func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }, otav1alpha1.VerdictProviderError},
+	}
+	r.metrics.tell(lies[0].lie)
+	ro := r.rollout("shop-1")
+	r.patch(ro, `{"analysis":{"metrics":[{"name":"crash-free","interval":"1s","consecutiveErrorLimit":1000,"prometheus":{"address":"`+r.metrics.URL+`","query":"up"},"thresholdRange":{"min":"0.99"}}]}}`)
+	for _, lie := range lies {
+		t.Run(lie.name, func(t *testing.T) {
+			told := time.Now()
+			r.metrics.tell(lie.lie)
+			gomega.NewWithT(t).Eventually(func(g gomega.Gomega) {
+				g.Expect(r.read(ro)).To(gomega.Succeed())
+				g.Expect(ro.Status.Analysis).To(gomega.HaveLen(1))
+				m := ro.Status.Analysis[0]
+				g.Expect(m.Verdict).To(gomega.Equal(lie.verdict), m.Message)
+				g.Expect(m.MeasuredAt.Time).To(gomega.BeTemporally(">", told), "the lie was not measured yet")
+			}).WithTimeout(time.Minute).WithPolling(100 * time.Millisecond).Should(gomega.Succeed())
+			if ro.Status.Weight != "1" || ro.Status.Release.State != otav1alpha1.ReleaseProgressing {
+				t.Errorf("weight %s in state %s, want 1 while Progressing", ro.Status.Weight, ro.Status.Release.State)
+			}
+		})
+	}
+	r.metrics.tell(nil)
+	r.comes(ro, metav1.ConditionTrue, otav1alpha1.CompletedReason)
+}
