@@ -1,0 +1,161 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package delivery hands out artifacts that the present view serves: by redirect to the Repository's public URL, or streamed
+// from its bucket. Their names are digests, so that what was delivered once holds for ever.
+package delivery
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/windlass-dev/windlass/internal/gateway/httpx"
+	"github.com/windlass-dev/windlass/internal/gateway/view"
+	"github.com/windlass-dev/windlass/internal/release"
+)
+
+// Prefix of the artifacts' paths; <app>/<hexadecimal digest> follows.
+const Prefix = "/v1/artifacts/"
+
+// stall is how long a download may make no progress, in reading as in writing.
+const stall = 30 * time.Second
+
+// chunk is how much is copied at a time, in bytes.
+const chunk = 64 << 10
+
+// Origin reads artifacts.
+type Origin interface {
+	// Open streams length bytes of an object from an offset on.
+	Open(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error)
+}
+
+// Handler delivers artifacts.
+type Handler struct {
+	View   func() *view.View
+	Origin Origin
+	Now    func() time.Time
+}
+
+// Routes of artifacts. GET stands for HEAD too.
+func (h *Handler) Routes() []httpx.Route {
+	return []httpx.Route{{Method: http.MethodGet, Path: Prefix + "{app}/{digest}", Name: "artifact", Handle: h.serve}}
+}
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
+	digest := r.PathValue("digest")
+	a, ok := h.View().Artifact(r.PathValue("app"), digest, h.Now())
+	if !ok {
+		return &httpx.Problem{Status: http.StatusNotFound, Detail: "no channel of this app serves this digest: check for an update to get a URL that is served"}
+	}
+	object := release.TargetObject(a.Bundle.Path, a.Bundle.Digest)
+	if a.PublicURL != "" {
+		redirect(w, strings.TrimSuffix(a.PublicURL, "/")+"/"+object)
+		return nil
+	}
+	etag := `"` + digest + `"`
+	header := w.Header()
+	header.Set("ETag", etag)
+	header.Set("Accept-Ranges", "bytes")
+	header.Set("Cache-Control", "public, max-age=31536000, immutable")
+	if matches(r.Header.Get("If-None-Match"), etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	part, err := rangeOf(r, etag, a.Bundle.Size)
+	if err != nil {
+		return err
+	}
+	header.Set("Content-Type", contentType(a.Bundle.MediaType))
+	return h.send(w, r, object, part)
+}
+
+// redirect sends the client to the public URL, for a minute: then the answer may be another one.
+func redirect(w http.ResponseWriter, url string) {
+	w.Header().Set("Location", url)
+	w.Header().Set("Cache-Control", "public, max-age=60")
+	w.WriteHeader(http.StatusTemporaryRedirect)
+}
+
+func contentType(mediaType string) string {
+	if mediaType == "" {
+		return "application/octet-stream"
+	}
+	return mediaType
+}
+
+// matches tells whether an If-None-Match list has an ETag (RFC 9110 13.1.2, with its weak comparison).
+func matches(list, etag string) bool {
+	for one := range strings.SplitSeq(list, ",") {
+		if one = strings.TrimSpace(one); one == "*" || strings.TrimPrefix(one, "W/") == etag {
+			return true
+		}
+	}
+	return false
+}
+
+// send streams a part. Errors before the first byte become answers; later ones cut the connection, so that no client takes a
+// part for the whole.
+func (h *Handler) send(w http.ResponseWriter, r *http.Request, object string, p part) error {
+	ctx, cancel := context.WithCancel(r.Context())
+	defer cancel()
+	stalled := time.AfterFunc(stall, cancel)
+	defer stalled.Stop()
+	body := io.NopCloser(io.Reader(strings.NewReader("")))
+	if r.Method != http.MethodHead && p.length > 0 {
+		var err error
+		if body, err = h.Origin.Open(ctx, object, p.offset, p.length); err != nil {
+			return &httpx.Problem{Status: http.StatusBadGateway, Detail: "the artifact cannot be read at the moment: try again later", Err: err}
+		}
+	}
+	defer body.Close()
+	header := w.Header()
+	header.Set("Content-Length", strconv.FormatInt(p.length, 10))
+	if p.partial {
+		header.Set("Content-Range", p.contentRange())
+		w.WriteHeader(http.StatusPartialContent)
+	} else {
+		w.WriteHeader(http.StatusOK)
+	}
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	if n, err := copyAll(w, body, stalled); err != nil || n != p.length {
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+var chunks = sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
+
+// copyAll copies a stream as long as it makes progress.
+func copyAll(w http.ResponseWriter, body io.Reader, stalled *time.Timer) (int64, error) {
+	buf := chunks.Get().(*[]byte)
+	defer chunks.Put(buf)
+	control := http.NewResponseController(w)
+	var sent int64
+	for {
+		n, err := body.Read(*buf)
+		stalled.Reset(stall)
+		if n > 0 {
+			if err := control.SetWriteDeadline(time.Now().Add(stall)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+				return sent, err
+			}
+			if _, err := w.Write((*buf)[:n]); err != nil {
+				return sent, err
+			}
+			sent += int64(n)
+		}
+		if errors.Is(err, io.EOF) {
+			return sent, nil
+		}
+		if err != nil {
+			return sent, err
+		}
+	}
+}
