@@ -1,0 +1,145 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package telemetry asks gateways what devices reported. The shape of the answer is that of docs/api/gateway-v1.yaml.
+package telemetry
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	countsPath = "/internal/v1/counts"
+	// timeout bounds the question to one gateway.
+	timeout = 5 * time.Second
+	// maxAnswer bounds an answer in bytes: a few hundred per bundle and arm.
+	maxAnswer = 4 << 20
+)
+
+// Counts are devices of one arm, each once per gateway.
+type Counts struct {
+	Voted   int64 // reported success or failure
+	Failed  int64 // among them
+	Exposed int64 // checked in and should run the bundle
+}
+
+func (c *Counts) add(r row) {
+	c.Voted += r.Confirmed + r.Failed
+	c.Failed += r.Failed
+	c.Exposed += r.Devices
+}
+
+// Client asks all gateways. It is safe for concurrent use.
+type Client struct {
+	bases []string
+	token string
+	http  *http.Client
+}
+
+// New makes a client of gateways at internal addresses such as http://10.0.0.7:8081.
+func New(bases []string, token string) *Client {
+	transport := &http.Transport{
+		DialContext: (&net.Dialer{Timeout: timeout}).DialContext, ResponseHeaderTimeout: timeout,
+		MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, DisableCompression: true,
+	}
+	return &Client{bases: bases, token: token, http: &http.Client{
+		Transport: transport, Timeout: timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("it redirects") }, // the token stays here
+	}}
+}
+
+// Counts gives what all gateways counted for a candidate of a channel, and for its control: devices that stayed on what was
+// stable. A gateway that cannot be asked is an error, never a gateway without failures.
+func (c *Client) Counts(ctx context.Context, app, channel, digest string) (candidate, control Counts, err error) {
+	answers := make([]answer, len(c.bases))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, base := range c.bases {
+		group.Go(func() (err error) {
+			answers[i], err = c.ask(ctx, base, app, channel)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return Counts{}, Counts{}, err
+	}
+	for _, a := range answers {
+		for _, r := range a.Counts {
+			switch {
+			case r.Arm == "candidate" && r.Digest == digest:
+				candidate.add(r)
+			case r.Arm == "control" && r.Candidate == digest:
+				control.add(r)
+			}
+		}
+	}
+	return candidate, control, nil
+}
+
+type answer struct {
+	Counts []row `json:"counts"`
+}
+
+type row struct {
+	Digest    string `json:"digest"`
+	Arm       string `json:"arm"`
+	Candidate string `json:"candidate"` // that the arm belongs to
+	Devices   int64  `json:"devices"`
+	Confirmed int64  `json:"confirmed"`
+	Failed    int64  `json:"failed"`
+}
+
+func (c *Client) ask(ctx context.Context, base, app, channel string) (answer, error) {
+	fail := func(format string, args ...any) (answer, error) {
+		return answer{}, fmt.Errorf("gateway "+base+": "+format, args...)
+	}
+	query := url.Values{"app": {app}, "channel": {channel}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+countsPath+"?"+query.Encode(), nil)
+	if err != nil {
+		return fail("its address is no URL")
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	res, err := c.http.Do(req)
+	if err != nil {
+		return fail("%s", reason(err))
+	}
+	defer func() { _ = res.Body.Close() }()
+	if res.StatusCode != http.StatusOK {
+		return fail("answers %s", res.Status)
+	}
+	raw, err := io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	if err != nil {
+		return fail("its answer broke off")
+	}
+	if len(raw) > maxAnswer {
+		return fail("its answer is larger than %d bytes", maxAnswer)
+	}
+	var a answer
+	if err := json.Unmarshal(raw, &a); err != nil {
+		return fail("its answer is no JSON of counts")
+	}
+	return a, nil
+}
+
+// reason is a stable text for an error of the transport, without ports that change with each connection.
+func reason(err error) string {
+	if e, ok := errors.AsType[net.Error](err); ok && e.Timeout() {
+		return "no answer in time"
+	}
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err
+	}
+	if e, ok := errors.AsType[*net.OpError](err); ok {
+		return "cannot be reached: " + e.Err.Error()
+	}
+	return err.Error()
+}
