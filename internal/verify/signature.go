@@ -6,6 +6,7 @@ package verify
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 )
@@ -75,7 +76,7 @@ func fromBase64(file []byte) ([]byte, bool) {
 func foreignFormat(text []byte) error {
 	trimmed := bytes.TrimSpace(text)
 	switch {
-	case bytes.HasPrefix(trimmed, []byte("{")):
+	case bytes.HasPrefix(trimmed, []byte("{")) && json.Valid(trimmed): // a raw signature may start with any byte
 		return fmt.Errorf("%w: the signature is JSON, such as a Sigstore bundle; use a detached signature by a public key: %s",
 			ErrNotSupportedYet, opensslAdvice)
 	case bytes.HasPrefix(trimmed, []byte("untrusted comment:")), isMinisign(text):

@@ -1,0 +1,173 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ingest measures how fast an artifact is taken in, and how much memory that takes: from a web server through
+// digest, signature, scratch file and archive check into a real object store, against sha256sum of the same file.
+package ingest
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/windlass-dev/windlass/internal/devcluster"
+)
+
+const (
+	artifactSize = 1 << 30 // bytes
+	rounds       = 3
+	bucket       = "bench"
+	readHeader   = 10 * time.Second
+)
+
+// Run measures and prints a table, and below it one line a figure.
+func Run(ctx context.Context, w io.Writer) error {
+	dir, err := os.MkdirTemp("", "windlass-bench-ingest-")
+	if err != nil {
+		return fmt.Errorf("make a folder: %w", err)
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	bench, stop, err := start(ctx, dir)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	var all []round
+	for range rounds {
+		r, err := bench.round(ctx, len(all))
+		if err != nil {
+			return err
+		}
+		all = append(all, r)
+	}
+	return report(w, all)
+}
+
+// bench is what all rounds share.
+type bench struct {
+	dir  string
+	file string
+	job  childJob
+}
+
+// start makes the artifact, its signature, a web server and an object store.
+func start(ctx context.Context, dir string) (*bench, func(), error) {
+	b := &bench{dir: dir, file: filepath.Join(dir, "artifact")}
+	if err := fill(b.file); err != nil {
+		return nil, nil, err
+	}
+	digest, _, err := sha256sum(ctx, b.file)
+	if err != nil {
+		return nil, nil, err
+	}
+	public, signature, err := sign(digest)
+	if err != nil {
+		return nil, nil, err
+	}
+	objects, err := devcluster.StartObjectStore(ctx, filepath.Join(dir, "store"), bucket)
+	if err != nil {
+		return nil, nil, err
+	}
+	url, closeWeb, err := serve(ctx, b.file)
+	if err != nil {
+		objects.Stop()
+		return nil, nil, err
+	}
+	b.job = childJob{
+		URL: url, Digest: "sha256:" + digest, PublicKey: public, Signature: signature, Scratch: filepath.Join(dir, "scratch"),
+		Endpoint: objects.Endpoint, Bucket: bucket, AccessKey: objects.AccessKey, SecretKey: objects.SecretKey,
+	}
+	return b, func() { closeWeb(); objects.Stop() }, nil
+}
+
+// fill writes an artifact that nothing can compress.
+func fill(name string) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return fmt.Errorf("make the artifact: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // closed below when it counts
+	var seed [32]byte
+	out := bufio.NewWriterSize(f, 1<<20)
+	if _, err := io.CopyN(out, rand.NewChaCha8(seed), artifactSize); err != nil {
+		return fmt.Errorf("make the artifact: %w", err)
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("make the artifact: %w", err)
+	}
+	return f.Close()
+}
+
+// sha256sum is the yardstick: the tool that everybody has, on the same file.
+func sha256sum(ctx context.Context, file string) (string, time.Duration, error) {
+	begin := time.Now()
+	out, err := exec.CommandContext(ctx, "sha256sum", file).Output()
+	if err != nil {
+		return "", 0, fmt.Errorf("sha256sum: %w", err)
+	}
+	digest, _, _ := strings.Cut(string(out), " ")
+	return digest, time.Since(begin), nil
+}
+
+// serve serves a file from this process: the one that takes it in is another.
+func serve(ctx context.Context, file string) (url string, stop func(), err error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("listen: %w", err)
+	}
+	server := &http.Server{ReadHeaderTimeout: readHeader, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, file)
+	})}
+	go server.Serve(listener) //nolint:errcheck // ends with Close
+	return "http://" + listener.Addr().String() + "/artifact", func() { server.Close() }, nil //nolint:errcheck // nothing to save
+}
+
+// round is one measurement.
+type round struct {
+	yardstick time.Duration
+	childResult
+}
+
+func (r round) ratio() float64   { return r.yardstick.Seconds() / r.Took.Seconds() }
+func (r round) peakMiB() float64 { return float64(r.PeakKiB-r.IdleKiB) / 1024 }
+
+// round takes the artifact in under a version of its own, so that nothing is there already. The child removes what it stored:
+// memory that the system has to find for the first time would be measured else.
+func (b *bench) round(ctx context.Context, n int) (round, error) {
+	_, yardstick, err := sha256sum(ctx, b.file)
+	if err != nil {
+		return round{}, err
+	}
+	job := b.job
+	job.Version = fmt.Sprintf("1.0.%d", n)
+	result, err := runChild(ctx, job)
+	return round{yardstick: yardstick, childResult: result}, err
+}
+
+func report(w io.Writer, all []round) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "INGEST of 1 GiB\tsha256sum\tingest\tfetch+verify\tstore\tratio\tpeak over idle") //nolint:errcheck // as the other columns
+	mib := float64(artifactSize >> 20)
+	for i, r := range all {
+		fmt.Fprintf(t, "round %d\t%.2f s (%.0f MiB/s)\t%.2f s (%.0f MiB/s)\t%.2f s\t%.2f s\t%.2f\t%.1f MiB\n", i+1, //nolint:errcheck // see Flush
+			r.yardstick.Seconds(), mib/r.yardstick.Seconds(), r.Took.Seconds(), mib/r.Took.Seconds(), r.Fetch.Seconds(), r.Store.Seconds(), r.ratio(), r.peakMiB())
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	byRatio := slices.SortedFunc(slices.Values(all), func(a, b round) int { return int(1e6 * (a.ratio() - b.ratio())) })
+	peak := slices.MaxFunc(all, func(a, b round) int { return int(1e3 * (a.peakMiB() - b.peakMiB())) })
+	_, err := fmt.Fprintf(w, "BENCH ingest_ratio %.2f ratio\nBENCH ingest_peak_mib %.1f MiB\n", byRatio[len(byRatio)/2].ratio(), peak.peakMiB())
+	return err
+}
