@@ -63,6 +63,12 @@ func load(t *testing.T, path string) []*unstructured.Unstructured {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return decode(t, path, data)
+}
+
+// decode reads all objects of YAML documents; name is for messages.
+func decode(t *testing.T, name string, data []byte) []*unstructured.Unstructured {
+	t.Helper()
 	var out []*unstructured.Unstructured
 	decoder := utilyaml.NewYAMLOrJSONDecoder(bytes.NewReader(data), 4096)
 	for {
@@ -72,7 +78,7 @@ func load(t *testing.T, path string) []*unstructured.Unstructured {
 			return out
 		}
 		if err != nil {
-			t.Fatalf("%s: %v", path, err)
+			t.Fatalf("%s: %v", name, err)
 		}
 		if len(obj.Object) > 0 {
 			out = append(out, obj)
