@@ -114,6 +114,17 @@ type submission struct {
 
 // Open reads the repository from the bucket, makes one when there is none, and starts to publish. ctx bounds only the opening.
 func Open(ctx context.Context, cfg Config) (*Publisher, error) {
+	p := newPublisher(cfg)
+	if err := p.prepare(ctx); err != nil {
+		return nil, err
+	}
+	life, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
+	go p.run(life)
+	return p, nil
+}
+
+func newPublisher(cfg Config) *Publisher {
 	cfg.RootExpiry = cmp.Or(cfg.RootExpiry, DefaultRootExpiry)
 	cfg.TimestampExpiry = cmp.Or(cfg.TimestampExpiry, DefaultTimestampExpiry)
 	if cfg.Clock == nil {
@@ -122,20 +133,19 @@ func Open(ctx context.Context, cfg Config) (*Publisher, error) {
 	if cfg.Notify == nil {
 		cfg.Notify = func([]ChannelKey) {}
 	}
-	p := &Publisher{
+	return &Publisher{
 		cfg: cfg, spread: rand.Float64() * maxSpread, done: make(chan struct{}), wake: make(chan struct{}, 1), tasks: make(chan func(context.Context)),
 		pending: map[ChannelKey]*submission{}, problem: map[ChannelKey]error{}, known: map[string]bool{},
 	}
+}
+
+// prepare reads what is there, and makes the first commit or renews what is due.
+func (p *Publisher) prepare(ctx context.Context) error {
 	if err := p.reload(ctx); err != nil {
-		return nil, err
+		return err
 	}
-	if _, err := p.attempt(ctx); err != nil { // the first commit, or a renewal
-		return nil, err
-	}
-	life, cancel := context.WithCancel(context.Background())
-	p.cancel = cancel
-	go p.run(life)
-	return p, nil
+	_, err := p.attempt(ctx)
+	return err
 }
 
 // Close stops publishing and waits until the commit that is under way has ended. Pending submissions are dropped.
