@@ -37,7 +37,7 @@ type entry struct {
 	doc       []byte // the release document
 	docName   string // object name of the release document
 	expires   time.Time
-	channel   *resolve.Channel
+	channel   *resolve.Channel // nil: the channel was removed, and left an empty role behind
 }
 
 // loader turns verified top-level metadata into channels. It keeps what it verified, so that an update costs what changed.
@@ -175,13 +175,13 @@ func (p *pending) verifyRole(t *top) {
 		return
 	}
 	p.expiry = role.Signed.Expires
-	path := release.ChannelTarget(p.app, p.name)
-	if p.target = role.Signed.Targets[path]; p.target == nil {
-		p.err = fmt.Errorf("role %s has no target %s", p.role, path)
-	}
+	p.target = role.Signed.Targets[release.ChannelTarget(p.app, p.name)]
 }
 
 func (p *pending) readDocument(ctx context.Context, src Getter) {
+	if p.target == nil { // removed
+		return
+	}
 	name, err := p.documentName()
 	if err != nil {
 		p.err = err
@@ -217,13 +217,15 @@ func (p *pending) finish() (*entry, error) {
 	if p.unchanged() {
 		return p.before, nil
 	}
+	e := &entry{app: p.app, name: p.name, version: p.meta.Version, role: p.raw, expires: p.expiry}
+	if p.target == nil {
+		return e, nil
+	}
 	name, err := p.documentName()
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{
-		app: p.app, name: p.name, version: p.meta.Version, role: p.raw, doc: p.doc, docName: name, expires: p.expiry,
-	}
+	e.doc, e.docName = p.doc, name
 	if p.before != nil && p.before.docName == name {
 		e.channel = p.before.channel.Until(p.expiry)
 		return e, nil

@@ -220,7 +220,9 @@ func (p *Poller) save(t *top, out *loaded) {
 	files := maps.Clone(t.files)
 	for role, e := range out.entries {
 		files[versionedName(role, e.version)] = e.role
-		files[e.docName] = e.doc
+		if e.docName != "" {
+			files[e.docName] = e.doc
+		}
 	}
 	if err := p.mirror.save(files); err != nil {
 		p.metrics.cacheErrors.Inc()

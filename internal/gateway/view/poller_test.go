@@ -279,6 +279,22 @@ func TestOneBrokenChannel(t *testing.T) {
 	h.want(p, "beta", "1.2.0")
 }
 
+func TestRemovedChannel(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.repo.Publish(doc("production", "1.1.0"), doc("beta", "1.1.0"))
+	p := h.start()
+	h.poll(p)
+	h.repo.Remove("shop", "beta")
+	h.poll(p)
+	h.want(p, "beta", "UnknownChannel")
+	h.want(p, "production", "1.1.0")
+	h.want(h.start(), "beta", "UnknownChannel") // from the cache
+	h.repo.Publish(doc("beta", "1.2.0"))
+	h.poll(p)
+	h.want(p, "beta", "1.2.0")
+}
+
 func TestTamperedDocument(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

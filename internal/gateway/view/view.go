@@ -52,6 +52,9 @@ func assemble(entries map[string]*entry, expires time.Time, version int64, now t
 		artifacts: map[artifactKey]Artifact{},
 	}
 	for _, e := range entries {
+		if e.channel == nil {
+			continue
+		}
 		if v.Apps[e.app] == nil {
 			v.Apps[e.app] = map[string]*resolve.Channel{}
 		}

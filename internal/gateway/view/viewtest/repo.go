@@ -13,7 +13,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"net/http"
 	"strings"
 	"sync"
@@ -160,6 +159,18 @@ func (r *Repo) PublishRaw(app, channel string, raw []byte) {
 	r.commit()
 }
 
+// Remove commits a channel's role without its document, as a removed channel leaves it behind.
+func (r *Repo) Remove(app, channel string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	role := r.roles[release.Role(app, channel)]
+	role.ClearSignatures()
+	role.Signed.Version++
+	role.Signed.Targets = map[string]*metadata.TargetFiles{}
+	r.putRole(release.Role(app, channel))
+	r.commit()
+}
+
 func (r *Repo) channel(app, channel string, raw []byte) {
 	name, path := release.Role(app, channel), release.ChannelTarget(app, channel)
 	version := int64(1)
@@ -202,7 +213,7 @@ func (r *Repo) commit() {
 	for name, role := range r.roles {
 		snapshot.Signed.Meta[name+".json"] = metadata.MetaFile(role.Signed.Version)
 		targets.Signed.Delegations.Roles = append(targets.Signed.Delegations.Roles, metadata.DelegatedRole{
-			Name: name, KeyIDs: []string{id}, Threshold: 1, Terminating: true, Paths: paths(role),
+			Name: name, KeyIDs: []string{id}, Threshold: 1, Terminating: true, Paths: []string{"channels/*/*.json"},
 		})
 	}
 	timestamp := metadata.Timestamp(r.Expires.UTC())
@@ -214,14 +225,6 @@ func (r *Repo) commit() {
 	r.put(fmt.Sprintf("metadata/%d.targets.json", r.version), targets)
 	r.put(fmt.Sprintf("metadata/%d.snapshot.json", r.version), snapshot)
 	r.put("metadata/timestamp.json", timestamp)
-}
-
-func paths(role *metadata.Metadata[metadata.TargetsType]) []string {
-	var out []string
-	for path := range maps.Keys(role.Signed.Targets) {
-		out = append(out, path)
-	}
-	return out
 }
 
 // Put stores any object, such as an artifact.
