@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -100,11 +101,18 @@ func (s *Server) Public() http.Handler { return s.public }
 // Internal answers the manager and Prometheus.
 func (s *Server) Internal() http.Handler { return s.internal }
 
+// Follow follows the repository until the context ends.
+func (s *Server) Follow(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { s.retain(ctx) })
+	s.poller.Run(ctx)
+	wg.Wait()
+}
+
 // Run follows the repository and serves until the context ends; then it drains.
 func (s *Server) Run(ctx context.Context, public, internal net.Listener) error {
 	g, serving := errgroup.WithContext(ctx)
-	g.Go(func() error { s.poller.Run(serving); return nil })
-	g.Go(func() error { s.retain(serving); return nil })
+	g.Go(func() error { s.Follow(serving); return nil })
 	for name, server := range map[string]*http.Server{"public": s.server(s.public), "internal": s.server(s.internal)} {
 		listener := public
 		if name == "internal" {

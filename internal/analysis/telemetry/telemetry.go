@@ -1,7 +1,8 @@
 // Copyright The Windlass Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package telemetry asks gateways what devices reported. The shape of the answer is that of docs/api/gateway-v1.yaml.
+// Package telemetry asks gateways what devices reported. The shape of the answer is that of gateway.Counts;
+// a test asks a real gateway.
 package telemetry
 
 import (
@@ -59,8 +60,12 @@ func New(bases []string, token string) *Client {
 }
 
 // Counts gives what all gateways counted for a candidate of a channel, and for its control: devices that stayed on what was
-// stable. A gateway that cannot be asked is an error, never a gateway without failures.
+// stable. When the candidate was tried more than once, the last try counts. A gateway that cannot be asked is an error, never
+// a gateway without failures.
 func (c *Client) Counts(ctx context.Context, app, channel, digest string) (candidate, control Counts, err error) {
+	if len(c.bases) == 0 {
+		return Counts{}, Counts{}, errors.New("no gateway is known: give the manager their internal addresses")
+	}
 	answers := make([]answer, len(c.bases))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, base := range c.bases {
@@ -72,17 +77,32 @@ func (c *Client) Counts(ctx context.Context, app, channel, digest string) (candi
 	if err := group.Wait(); err != nil {
 		return Counts{}, Counts{}, err
 	}
+	candidate, control = sum(answers, digest)
+	return candidate, control, nil
+}
+
+// sum adds up the arms of the last try of a candidate.
+func sum(answers []answer, digest string) (candidate, control Counts) {
+	var last int64
+	for _, a := range answers {
+		for _, r := range a.Counts {
+			if r.Candidate == digest {
+				last = max(last, r.Release)
+			}
+		}
+	}
 	for _, a := range answers {
 		for _, r := range a.Counts {
 			switch {
-			case r.Arm == "candidate" && r.Digest == digest:
+			case r.Candidate != digest || r.Release != last:
+			case r.Arm == "candidate":
 				candidate.add(r)
-			case r.Arm == "control" && r.Candidate == digest:
+			case r.Arm == "control":
 				control.add(r)
 			}
 		}
 	}
-	return candidate, control, nil
+	return candidate, control
 }
 
 type answer struct {
@@ -90,9 +110,9 @@ type answer struct {
 }
 
 type row struct {
-	Digest    string `json:"digest"`
 	Arm       string `json:"arm"`
 	Candidate string `json:"candidate"` // that the arm belongs to
+	Release   int64  `json:"release"`   // of the candidate's rollout; grows with each try
 	Devices   int64  `json:"devices"`
 	Confirmed int64  `json:"confirmed"`
 	Failed    int64  `json:"failed"`
