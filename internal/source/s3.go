@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net/http"
 	"net/url"
 
 	"github.com/minio/minio-go/v7"
@@ -56,14 +57,22 @@ func (s S3) open(ctx context.Context, c *Client) (io.ReadCloser, int64, error) {
 	return raw, info.Size, nil
 }
 
-// failed types an error by its status only: code and message come from the server.
+// s3Codes are error codes of S3 that tell more than the status. The code comes from the server, and is compared but not shown.
+var s3Codes = map[string]int{
+	"NoSuchKey": http.StatusNotFound, "NoSuchBucket": http.StatusNotFound,
+	"AccessDenied": http.StatusForbidden, "InvalidAccessKeyId": http.StatusForbidden, "SignatureDoesNotMatch": http.StatusForbidden,
+	"XAdminUserNotFound": http.StatusForbidden, // versitygw answers an unknown access key with this and 404
+	"ExpiredToken":       http.StatusForbidden, "InvalidToken": http.StatusForbidden,
+}
+
+// failed types an error by its code and status.
 func (s S3) failed(ctx context.Context, err error) error {
 	answer, ok := errors.AsType[minio.ErrorResponse](err)
 	switch {
-	case ok && answer.StatusCode != 0:
-		return statusError(s, answer.StatusCode)
-	case ok: // refused by the library before a request was made, such as a malformed bucket name
-		return kit.Stall(otav1alpha1.InvalidSpecReason, "%s cannot be asked for: bucket or key are malformed", s)
+	case ok && answer.Code == "InvalidBucketName", ok && answer.StatusCode == 0: // refused by the library, without a request
+		return kit.Stall(otav1alpha1.InvalidSpecReason, "%s cannot be asked for: its bucket or key is malformed", s)
+	case ok:
+		return statusError(s, cmp.Or(s3Codes[answer.Code], answer.StatusCode))
 	}
 	return kit.Retry(otav1alpha1.FetchFailedReason, "%s could not be fetched: %s", s, describe(ctx, err))
 }
