@@ -1,0 +1,296 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/ingest"
+	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/source"
+	"github.com/windlass-dev/windlass/internal/store"
+	"github.com/windlass-dev/windlass/internal/testkit"
+	"github.com/windlass-dev/windlass/internal/verify"
+)
+
+func TestMain(m *testing.M) { testkit.Main(m) }
+
+// bench is a worker with a real bucket and a real web server.
+type bench struct {
+	worker  *ingest.Worker
+	bucket  *store.Bucket
+	site    *testkit.Site
+	author  *testkit.Author
+	scratch string
+	reached []ingest.Stage
+}
+
+func newBench(t *testing.T, opts source.Options) *bench {
+	t.Helper()
+	b := testkit.ObjectStore(t)
+	bucket, err := store.Open(store.Config{Endpoint: b.Endpoint, Bucket: b.Name, Prefix: "p", AccessKey: b.AccessKeyID, SecretKey: b.SecretAccessKey})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &bench{bucket: bucket, site: testkit.NewSite(t), author: testkit.NewAuthor(t, "ci"), scratch: filepath.Join(t.TempDir(), "scratch")}
+	scratch, err := ingest.NewScratch(out.scratch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := source.New(opts)
+	t.Cleanup(client.Close)
+	out.worker = &ingest.Worker{Client: client, Scratch: scratch, Now: time.Now, Observe: func(s ingest.Stage, _ time.Duration, _ error) {
+		out.reached = append(out.reached, s)
+	}}
+	return out
+}
+
+func (b *bench) job(t *testing.T, a *testkit.Artifact) ingest.Job {
+	t.Helper()
+	key, err := verify.ParsePublicKey([]byte(b.author.PublicPEM()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := ingest.Job{
+		App: testkit.App, Version: "1.0.0", Digest: a.Digest, Source: source.HTTP{URL: a.URL}, Bucket: b.bucket,
+		Authorities: []verify.Authority{{Name: "ci", Key: key}},
+	}
+	for _, s := range a.Signatures {
+		job.Signatures = append(job.Signatures, ingest.Signature{Inline: s})
+	}
+	return job
+}
+
+func (b *bench) objects(t *testing.T) []string {
+	t.Helper()
+	var keys []string
+	for obj, err := range b.bucket.List(t.Context(), "") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, obj.Key)
+	}
+	return keys
+}
+
+// wantClean checks that nothing is left of an attempt on this machine.
+func (b *bench) wantClean(t *testing.T) {
+	t.Helper()
+	if left, err := os.ReadDir(b.scratch); err != nil || len(left) > 0 {
+		t.Errorf("scratch folder has %v, error %v, want nothing", left, err)
+	}
+}
+
+func TestWorker_stores(t *testing.T) {
+	b := newBench(t, source.Options{})
+	content := testkit.Zip(t, map[string]string{"a": "1", "b/c": strings.Repeat("x", 3<<20)})
+	a := b.site.Publish(t, "/a.zip", content, b.author)
+	res, err := b.worker.Run(t.Context(), b.job(t, a))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if res.Reached != ingest.Stored || res.Size != int64(len(content)) || res.Path != "bundles/"+testkit.App+"/1.0.0.zip" || *res.Facts.Files != 2 || len(res.Matches) != 1 {
+		t.Errorf("result is %+v", res)
+	}
+	stored, obj, err := b.bucket.Get(t.Context(), release.TargetObject(res.Path, a.Digest), 1<<30)
+	if err != nil || !bytes.Equal(stored, content) || obj.SHA256 != release.Hex(a.Digest) {
+		t.Errorf("the bucket has %d bytes with digest %s, error %v", len(stored), obj.SHA256, err)
+	}
+	if want := []ingest.Stage{ingest.Decoded, ingest.Fetched, ingest.Verified, ingest.Inspected, ingest.Stored}; !slices.Equal(b.reached, want) {
+		t.Errorf("observed %v, want %v", b.reached, want)
+	}
+	b.wantClean(t)
+}
+
+func TestWorker_refuses(t *testing.T) {
+	zip := testkit.Zip(t, map[string]string{"a": "1"})
+	for name, tc := range map[string]struct {
+		content []byte
+		edit    func(*testing.T, *bench, *ingest.Job)
+		reason  string
+		reached ingest.Stage
+	}{
+		"digest": {zip, func(_ *testing.T, _ *bench, j *ingest.Job) { j.Digest = testkit.Digest([]byte("other")) }, otav1alpha1.DigestMismatchReason, ingest.Decoded},
+		"foreign signature": {zip, func(t *testing.T, _ *bench, j *ingest.Job) {
+			j.Signatures = []ingest.Signature{{Inline: testkit.NewAuthor(t, "x").Sign(t, zip)}}
+		}, otav1alpha1.SignatureInvalidReason, ingest.Fetched},
+		"signature of another artifact": {zip, func(t *testing.T, b *bench, j *ingest.Job) {
+			j.Signatures = []ingest.Signature{{Inline: b.author.Sign(t, []byte("other"))}}
+		}, otav1alpha1.SignatureInvalidReason, ingest.Fetched},
+		"no signature":         {zip, func(_ *testing.T, _ *bench, j *ingest.Job) { j.Signatures = nil }, otav1alpha1.SignatureInvalidReason, ingest.Fetched},
+		"unreadable signature": {zip, func(_ *testing.T, _ *bench, j *ingest.Job) { j.Signatures[0].Inline = "AAAA" }, otav1alpha1.SignatureUnreadableReason, ingest.Started},
+		"sigstore signature": {zip, func(_ *testing.T, b *bench, j *ingest.Job) {
+			b.site.Put("/sig", []byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}`))
+			j.Signatures = append(j.Signatures, ingest.Signature{Source: source.HTTP{URL: b.site.URL + "/sig"}})
+		}, otav1alpha1.NotSupportedYetReason, ingest.Started},
+		"escaping path":  {testkit.Zip(t, map[string]string{"../a": "1"}), nil, otav1alpha1.ArchiveInvalidReason, ingest.Verified},
+		"broken archive": {zip[:len(zip)-5], nil, otav1alpha1.ArchiveInvalidReason, ingest.Verified},
+		"too large":      {bytes.Repeat([]byte("x"), 100_001), nil, otav1alpha1.TooLargeReason, ingest.Decoded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, source.Options{MaxSize: 100_000})
+			job := b.job(t, b.site.Publish(t, "/a", tc.content, b.author))
+			if tc.edit != nil {
+				tc.edit(t, b, &job)
+			}
+			res, err := b.worker.Run(t.Context(), job)
+			e, ok := errors.AsType[*kit.Error](err)
+			if !ok || e.Class != kit.Stalled || e.Reason != tc.reason || res.Reached != tc.reached {
+				t.Errorf("reached %s with error %+v, want %s and %s", res.Reached, err, tc.reached, tc.reason)
+			}
+			if keys := b.objects(t); len(keys) > 0 {
+				t.Errorf("the bucket has %v of a refused artifact", keys)
+			}
+			b.wantClean(t)
+		})
+	}
+}
+
+// A source that changes between tries is judged by its last answer as a whole.
+func TestWorker_changingSource(t *testing.T) {
+	b := newBench(t, source.Options{})
+	good := bytes.Repeat([]byte("good"), 1<<18)
+	a := b.site.Publish(t, "/a", good, b.author)
+	job := b.job(t, a)
+	answers := 0
+	site := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answers++
+		if answers == 1 { // the first half of something else, then the line breaks
+			w.Header().Set("Content-Length", "1048576")
+			w.Write(bytes.Repeat([]byte("evil"), 1<<17))
+			panic(http.ErrAbortHandler)
+		}
+		w.Write(good)
+	})
+	b.site.Config.Handler = site
+	if _, err := b.worker.Run(t.Context(), job); kit.Classify(err).Reason != otav1alpha1.FetchFailedReason {
+		t.Fatalf("got error %v, want FetchFailed", err)
+	}
+	res, err := b.worker.Run(t.Context(), job)
+	if err != nil || res.Size != int64(len(good)) {
+		t.Fatalf("got %d bytes and error %v, want %d", res.Size, err, len(good))
+	}
+}
+
+// What the bucket has already is not fetched again: the source of an old release may be gone.
+func TestWorker_fromBucket(t *testing.T) {
+	b := newBench(t, source.Options{})
+	a := b.site.Publish(t, "/a", []byte("artifact"), b.author)
+	if _, err := b.worker.Run(t.Context(), b.job(t, a)); err != nil {
+		t.Fatal(err)
+	}
+	b.site.Put("/a", nil)
+	res, err := b.worker.Run(t.Context(), b.job(t, a))
+	if err != nil || res.Reached != ingest.Stored {
+		t.Errorf("reached %s with error %v", res.Reached, err)
+	}
+	job := b.job(t, a)
+	job.Signatures = []ingest.Signature{{Inline: testkit.NewAuthor(t, "x").Sign(t, a.Content)}}
+	if _, err := b.worker.Run(t.Context(), job); kit.Classify(err).Reason != otav1alpha1.SignatureInvalidReason {
+		t.Errorf("got error %v: what is stored must be verified again", err)
+	}
+	other := b.site.Publish(t, "/b", []byte("other"), b.author)
+	_, err = b.worker.Run(t.Context(), b.job(t, other))
+	if e := kit.Classify(err); e.Reason != otav1alpha1.VersionConflictReason || e.Class != kit.Stalled {
+		t.Errorf("got error %v, want VersionConflict", err)
+	}
+}
+
+// A damaged object is found when it is read, and replaced from the source.
+func TestWorker_damagedObject(t *testing.T) {
+	for name, damage := range map[string]string{"same size": "artifacT", "other size": "arti"} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, source.Options{})
+			a := b.site.Publish(t, "/a", []byte("artifact"), b.author)
+			key := release.TargetObject("bundles/"+testkit.App+"/1.0.0.bin", a.Digest)
+			if err := b.bucket.PutImmutable(t.Context(), key, []byte(damage), "application/octet-stream"); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := b.worker.Run(t.Context(), b.job(t, a)); err != nil {
+				t.Fatal(err)
+			}
+			if got, _, err := b.bucket.Get(t.Context(), key, 100); err != nil || string(got) != "artifact" {
+				t.Errorf("the bucket has %q, error %v", got, err)
+			}
+		})
+	}
+}
+
+// failingBucket fails at one call.
+type failingBucket struct {
+	ingest.Bucket
+	head, put error
+}
+
+func (f failingBucket) Head(ctx context.Context, key string) (store.Object, error) {
+	if f.head != nil {
+		return store.Object{}, f.head
+	}
+	return f.Bucket.Head(ctx, key)
+}
+
+func (f failingBucket) PutFile(ctx context.Context, key string, content io.ReaderAt, size int64, sum, contentType string) error {
+	if f.put != nil {
+		return f.put
+	}
+	return f.Bucket.PutFile(ctx, key, content, size, sum, contentType)
+}
+
+func TestWorker_storageFails(t *testing.T) {
+	for name, bucket := range map[string]failingBucket{
+		"put":            {put: errors.New("broken")},
+		"lost":           {head: store.ErrNotExist},
+		"head":           {head: errors.New("broken")},
+		"always differs": {put: store.ErrDifferent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, source.Options{})
+			job := b.job(t, b.site.Publish(t, "/a", []byte("artifact"), b.author))
+			bucket.Bucket = b.bucket
+			job.Bucket = bucket
+			res, err := b.worker.Run(t.Context(), job)
+			if e := kit.Classify(err); e.Reason != otav1alpha1.StorageFailedReason || e.Class != kit.Transient || res.Reached != ingest.Inspected {
+				t.Errorf("reached %s with error %v, want StorageFailed", res.Reached, err)
+			}
+		})
+	}
+}
+
+func TestWorker_scratch(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"artifact-123", "keep"} {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := ingest.NewScratch(dir); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(dir)
+	if err != nil || len(left) != 1 || left[0].Name() != "keep" {
+		t.Errorf("left are %v, error %v, want only the file of somebody else", left, err)
+	}
+
+	b := newBench(t, source.Options{})
+	job := b.job(t, b.site.Publish(t, "/a", []byte("artifact"), b.author))
+	if err := os.RemoveAll(b.scratch); err != nil {
+		t.Fatal(err)
+	}
+	_, err = b.worker.Run(t.Context(), job)
+	if e := kit.Classify(err); e.Reason != otav1alpha1.FetchFailedReason || e.Class != kit.Transient || strings.Contains(err.Error(), b.scratch) {
+		t.Errorf("got error %v, want FetchFailed without the path, which differs from try to try", err)
+	}
+}
