@@ -1,0 +1,247 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package delivery_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/windlass-dev/windlass/internal/gateway/delivery"
+	"github.com/windlass-dev/windlass/internal/gateway/httpx"
+	"github.com/windlass-dev/windlass/internal/gateway/origin"
+	"github.com/windlass-dev/windlass/internal/gateway/view"
+	"github.com/windlass-dev/windlass/internal/gateway/view/viewtest"
+	"github.com/windlass-dev/windlass/internal/release"
+)
+
+var (
+	content = []byte(strings.Repeat("0123456789", 30_000)) // more than one chunk
+	digest  = viewtest.Digest(content)
+)
+
+// fixture serves one artifact from a repository.
+type fixture struct {
+	*testing.T
+	repo *viewtest.Repo
+	url  string
+}
+
+func newFixture(t *testing.T, edit func(*release.Document)) *fixture {
+	t.Helper()
+	f := &fixture{T: t, repo: viewtest.New(t)}
+	bucket := httptest.NewServer(f.repo)
+	t.Cleanup(bucket.Close)
+	source, err := origin.NewHTTP(bucket.URL + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc := &release.Document{
+		Schema: release.Schema, App: "shop", Channel: "production", Serving: release.Active,
+		Stable: &release.Bundle{
+			Name: "s", Version: "1.0.0", Digest: release.DigestPrefix + digest, Size: int64(len(content)), Path: "bundles/shop/1.0.0.zip", MediaType: "application/zip",
+		},
+	}
+	f.repo.Put(release.TargetObject(doc.Stable.Path, doc.Stable.Digest), content)
+	if edit != nil {
+		edit(doc)
+	}
+	v, err := view.Compile(time.Now().Add(time.Hour), doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &delivery.Handler{View: func() *view.View { return v }, Origin: source, Now: time.Now}
+	server := httptest.NewServer(httpx.New(slog.New(slog.DiscardHandler), prometheus.NewRegistry()).Mux(h.Routes()...))
+	t.Cleanup(server.Close)
+	f.url = server.URL + delivery.Prefix
+	return f
+}
+
+// get asks for an artifact; header has names and values.
+func (f *fixture) get(method, path string, header ...string) (*http.Response, []byte, error) {
+	f.Helper()
+	req, err := http.NewRequestWithContext(f.Context(), method, f.url+path, http.NoBody)
+	if err != nil {
+		f.Fatal(err)
+	}
+	for i := 0; i+1 < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	res, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req) // follows no redirect
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	return res, body, err
+}
+
+func TestStreams(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	etag, size := `"`+digest+`"`, len(content)
+	for _, tc := range []struct {
+		name, method string
+		header       []string
+		code         int
+		body         []byte
+		contentRange string
+	}{
+		{"whole", "GET", nil, 200, content, ""},
+		{"head", "HEAD", nil, 200, nil, ""},
+		{"range", "GET", []string{"Range", "bytes=5-9"}, 206, content[5:10], "bytes 5-9/300000"},
+		{"head range", "HEAD", []string{"Range", "bytes=5-9"}, 206, nil, "bytes 5-9/300000"},
+		{"from", "GET", []string{"Range", "bytes=299990-"}, 206, content[size-10:], "bytes 299990-299999/300000"},
+		{"from the start", "GET", []string{"Range", "bytes=0-"}, 206, content, "bytes 0-299999/300000"},
+		{"last", "GET", []string{"Range", "bytes=-3"}, 206, content[size-3:], "bytes 299997-299999/300000"},
+		{"more than there is", "GET", []string{"Range", "bytes=-999999"}, 206, content, "bytes 0-299999/300000"},
+		{"over the end", "GET", []string{"Range", "bytes=299999-400000"}, 206, content[size-1:], "bytes 299999-299999/300000"},
+		{"past the end", "GET", []string{"Range", "bytes=300000-"}, 416, nil, "bytes */300000"},
+		{"last none", "GET", []string{"Range", "bytes=-0"}, 416, nil, "bytes */300000"},
+		{"several ranges", "GET", []string{"Range", "bytes=0-1,5-6"}, 200, content, ""},
+		{"no range", "GET", []string{"Range", "bytes=x-"}, 200, content, ""},
+		{"backwards", "GET", []string{"Range", "bytes=9-5"}, 200, content, ""},
+		{"other unit", "GET", []string{"Range", "lines=1-2"}, 200, content, ""},
+		{"if range", "GET", []string{"Range", "bytes=0-0", "If-Range", etag}, 206, content[:1], "bytes 0-0/300000"},
+		{"if range of another", "GET", []string{"Range", "bytes=0-0", "If-Range", `"other"`}, 200, content, ""},
+		{"has it", "GET", []string{"If-None-Match", `"x", W/` + etag}, 304, nil, ""},
+		{"has anything", "HEAD", []string{"If-None-Match", "*"}, 304, nil, ""},
+		{"has another", "GET", []string{"If-None-Match", `"x"`}, 200, content, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			res, body, err := f.get(tc.method, "shop/"+digest, tc.header...)
+			if err != nil || res.StatusCode != tc.code || res.Header.Get("Content-Range") != tc.contentRange {
+				t.Fatalf("got %d, %q, %v; want %d, %q", res.StatusCode, res.Header.Get("Content-Range"), err, tc.code, tc.contentRange)
+			}
+			if tc.code < 400 && !bytes.Equal(body, tc.body) {
+				t.Errorf("got %d bytes, want %d", len(body), len(tc.body))
+			}
+			checkHeader(t, res, tc.method)
+		})
+	}
+}
+
+func checkHeader(t *testing.T, res *http.Response, method string) {
+	t.Helper()
+	h := res.Header
+	if res.StatusCode >= 400 {
+		if h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" {
+			t.Errorf("an error must not be cached: %v", h)
+		}
+		return
+	}
+	if h.Get("ETag") != `"`+digest+`"` || h.Get("Cache-Control") != "public, max-age=31536000, immutable" {
+		t.Errorf("headers %v", h)
+	}
+	if res.StatusCode == 200 && (res.ContentLength != int64(len(content)) || h.Get("Content-Type") != "application/zip" || h.Get("Accept-Ranges") != "bytes") {
+		t.Errorf("%s: length %d, headers %v", method, res.ContentLength, h)
+	}
+}
+
+func TestOnlyWhatIsServed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	for _, path := range []string{
+		"shop/" + strings.Repeat("0", 64), "bank/" + digest, "shop/" + strings.ToUpper(digest), "shop/..%2fx", "shop/sha256:" + digest,
+	} {
+		if res, body, _ := f.get("GET", path); res.StatusCode != 404 || !bytes.Contains(body, []byte("no channel of this app")) {
+			t.Errorf("%s: %d %s", path, res.StatusCode, body)
+		}
+	}
+	if res, _, _ := f.get("POST", "shop/"+digest); res.StatusCode != 405 {
+		t.Errorf("POST: %d", res.StatusCode)
+	}
+	refused := newFixture(t, func(d *release.Document) { d.Refused = []release.Refusal{{Digest: d.Stable.Digest}} })
+	if res, _, _ := refused.get("GET", "shop/"+digest); res.StatusCode != 404 {
+		t.Errorf("refused: %d", res.StatusCode)
+	}
+}
+
+func TestRedirects(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(d *release.Document) { d.PublicURL = "https://cdn.example.com/mobile/" })
+	for _, method := range []string{"GET", "HEAD"} {
+		res, _, _ := f.get(method, "shop/"+digest)
+		want := "https://cdn.example.com/mobile/targets/bundles/shop/" + digest + ".1.0.0.zip"
+		if res.StatusCode != 307 || res.Header.Get("Location") != want || res.Header.Get("Cache-Control") != "public, max-age=60" {
+			t.Errorf("%s: %d %v", method, res.StatusCode, res.Header)
+		}
+	}
+}
+
+func TestBucketIsGone(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	for status, want := range map[int]int{503: 502, 404: 502, 403: 502} {
+		f.repo.Down(status)
+		if res, body, _ := f.get("GET", "shop/"+digest); res.StatusCode != want || !bytes.Contains(body, []byte("try again later")) {
+			t.Errorf("bucket says %d: %d %s", status, res.StatusCode, body)
+		}
+	}
+	if res, _, _ := f.get("HEAD", "shop/"+digest); res.StatusCode != 200 {
+		t.Errorf("HEAD needs no bucket, but got %d", res.StatusCode)
+	}
+}
+
+// An object of another size is not what was signed: an error before the first byte, not a broken download.
+func TestObjectOfAnotherSize(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil)
+	f.repo.Put(release.TargetObject("bundles/shop/1.0.0.zip", release.DigestPrefix+digest), content[:1000])
+	if res, _, _ := f.get("GET", "shop/"+digest); res.StatusCode != 502 {
+		t.Errorf("got %d", res.StatusCode)
+	}
+}
+
+// broken is an origin whose streams end too soon.
+type broken struct{}
+
+func (broken) Open(context.Context, string, int64, int64) (io.ReadCloser, error) {
+	return io.NopCloser(io.MultiReader(bytes.NewReader(content[:1000]), errReader{})), nil
+}
+
+type errReader struct{}
+
+func (errReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+
+// short is an origin whose streams end too soon without an error.
+type short struct{}
+
+func (short) Open(context.Context, string, int64, int64) (io.ReadCloser, error) {
+	return io.NopCloser(bytes.NewReader(content[:1000])), nil
+}
+
+func TestBrokenStreamIsNotTakenForTheWhole(t *testing.T) {
+	t.Parallel()
+	doc := &release.Document{
+		Schema: release.Schema, App: "shop", Channel: "production", Serving: release.Active,
+		Stable: &release.Bundle{Name: "s", Version: "1.0.0", Digest: release.DigestPrefix + digest, Size: int64(len(content)), Path: "p/x.zip"},
+	}
+	v, err := view.Compile(time.Now().Add(time.Hour), doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, o := range map[string]delivery.Origin{"error": broken{}, "short": short{}} {
+		h := &delivery.Handler{View: func() *view.View { return v }, Origin: o, Now: time.Now}
+		s := httptest.NewServer(httpx.New(slog.New(slog.DiscardHandler), prometheus.NewRegistry()).Mux(h.Routes()...))
+		res, err := http.Get(s.URL + delivery.Prefix + "shop/" + digest)
+		if err == nil {
+			_, err = io.ReadAll(res.Body)
+			res.Body.Close()
+		}
+		s.Close()
+		if err == nil {
+			t.Errorf("%s: the client took a part for the whole", name)
+		}
+	}
+}
