@@ -5,6 +5,7 @@ package e2e
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -23,8 +24,13 @@ func text(status int, contentType, body string) http.HandlerFunc {
 	}
 }
 
+// result answers as Prometheus does; NOW in it becomes the present time.
 func result(kind, result string) http.HandlerFunc {
-	return text(http.StatusOK, "application/json", `{"status":"success","data":{"resultType":"`+kind+`","result":`+result+`}}`)
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		now := strings.ReplaceAll(result, "NOW", strconv.FormatInt(time.Now().Unix(), 10))
+		_, _ = w.Write([]byte(`{"status":"success","data":{"resultType":"` + kind + `","result":` + now + `}}`))
+	}
 }
 
 // Metrics that lie: whatever the provider answers that is no good number, the weight stays where it is, nothing is rolled back,
@@ -46,12 +52,13 @@ func TestMetrics_liesHold(t *testing.T) {
 		}, otav1alpha1.VerdictProviderError},
 		{"500", text(http.StatusInternalServerError, "text/plain", "out of order"), otav1alpha1.VerdictProviderError},
 		{"HTML", text(http.StatusOK, "text/html", "<html>please log in</html>"), otav1alpha1.VerdictProviderError},
-		{"NaN", result("vector", `[{"metric":{},"value":[1,"NaN"]}]`), otav1alpha1.VerdictNoData},
-		{"infinite", result("vector", `[{"metric":{},"value":[1,"+Inf"]}]`), otav1alpha1.VerdictProviderError},
-		{"negative", result("vector", `[{"metric":{},"value":[1,"-1"]}]`), otav1alpha1.VerdictProviderError},
+		{"NaN", result("vector", `[{"metric":{},"value":[NOW,"NaN"]}]`), otav1alpha1.VerdictNoData},
+		{"infinite", result("vector", `[{"metric":{},"value":[NOW,"+Inf"]}]`), otav1alpha1.VerdictProviderError},
+		{"negative", result("vector", `[{"metric":{},"value":[NOW,"-1"]}]`), otav1alpha1.VerdictProviderError},
 		{"empty", result("vector", `[]`), otav1alpha1.VerdictNoData},
-		{"two series", result("vector", `[{"metric":{},"value":[1,"1"]},{"metric":{"a":"b"},"value":[1,"1"]}]`), otav1alpha1.VerdictProviderError},
-		{"string", result("string", `[1,"fine"]`), otav1alpha1.VerdictProviderError},
+		{"two series", result("vector", `[{"metric":{},"value":[NOW,"1"]},{"metric":{"a":"b"},"value":[NOW,"1"]}]`), otav1alpha1.VerdictProviderError},
+		{"stale", result("vector", `[{"metric":{},"value":[1,"1"]}]`), otav1alpha1.VerdictProviderError},
+		{"string", result("string", `[NOW,"fine"]`), otav1alpha1.VerdictProviderError},
 		{"oversize", text(http.StatusOK, "application/json", strings.Repeat(" ", 2<<20)), otav1alpha1.VerdictProviderError},
 		{"timeout", func(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }, otav1alpha1.VerdictProviderError},
 	}

@@ -223,13 +223,16 @@ func newMetricServer(t testing.TB) *metricServer {
 }
 
 func (s *metricServer) answer(w http.ResponseWriter, req *http.Request) {
+	query := req.FormValue("query")
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.lie != nil {
-		s.lie(w, req)
+	lie := s.lie
+	s.mu.Unlock()
+	if lie != nil {
+		lie(w, req)
 		return
 	}
-	query := req.FormValue("query")
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	value := "1"
 	for version := range s.bad {
 		if strings.Contains(query, `"`+version+`"`) {
