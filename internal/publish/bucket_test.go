@@ -27,24 +27,23 @@ type memory struct {
 }
 
 type stored struct {
+	store.Object
 	content []byte
-	at      time.Time
 }
 
 func newMemory(now func() time.Time) *memory { return &memory{now: now, objects: map[string]stored{}} }
 
 func (m *memory) object(key string) (store.Object, bool) {
 	o, ok := m.objects[key]
-	digest := md5.Sum(o.content)
-	return store.Object{
-		Key: key, Size: int64(len(o.content)), ETag: hex.EncodeToString(digest[:]), LastModified: o.at, SHA256: sum(o.content),
-	}, ok
+	return o.Object, ok
 }
 
 func (m *memory) put(key string, content []byte) string {
-	m.objects[key] = stored{content: slices.Clone(content), at: m.now()}
-	obj, _ := m.object(key)
-	return obj.ETag
+	digest := md5.Sum(content)
+	m.objects[key] = stored{content: slices.Clone(content), Object: store.Object{
+		Key: key, Size: int64(len(content)), ETag: hex.EncodeToString(digest[:]), LastModified: m.now(), SHA256: sum(content),
+	}}
+	return m.objects[key].ETag
 }
 
 func (m *memory) PutImmutable(_ context.Context, key string, content []byte, _ string) error {

@@ -57,8 +57,10 @@ func (p *Publisher) plan(w *world, changes map[ChannelKey]*submission) plan {
 		// A bucket that was restored from a backup is behind what devices have seen.
 		forced: w.version == 0 || w.version < p.cfg.Floor || due(p.timestampDue(w)) || due(p.otherDue(w.snapshotExpires)),
 	}
+	rekeyed := p.rekeyed(w)
+	pl.targets = pl.targets || rekeyed
 	for key, c := range w.channels {
-		if changes[key] == nil && due(p.otherDue(c.expires)) && len(pl.renew) < maxRenewals {
+		if changes[key] == nil && (rekeyed || due(p.otherDue(c.expires)) && len(pl.renew) < maxRenewals) {
 			pl.renew = append(pl.renew, key)
 		}
 	}
@@ -68,6 +70,14 @@ func (p *Publisher) plan(w *world, changes map[ChannelKey]*submission) plan {
 		}
 	}
 	return pl
+}
+
+// rekeyed tells whether channels are delegated to another key than the present one. Then all of their roles are signed anew.
+func (p *Publisher) rekeyed(w *world) bool {
+	d := w.targets.Signed.Delegations
+	return d != nil && slices.ContainsFunc(d.Roles, func(r metadata.DelegatedRole) bool {
+		return !slices.Contains(r.KeyIDs, p.cfg.Keys.byRole[channelsRole].id)
+	})
 }
 
 func isDelegated(targets *metadata.Metadata[metadata.TargetsType], role string) bool {
