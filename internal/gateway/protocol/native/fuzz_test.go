@@ -29,7 +29,8 @@ func FuzzCheck(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, body string) {
-		q, err := parseCheck(body)
+		var q CheckRequest
+		err := read(&reader{in: body}, checkFields, &q)
 		if err != nil {
 			var p *httpx.Problem
 			if !errors.As(err, &p) || p.Status != 400 || p.Detail == "" {
@@ -58,7 +59,8 @@ func FuzzCheck(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if q2, err := parseCheck(string(again)); err != nil || q2 != q {
+		var q2 CheckRequest
+		if err := read(&reader{in: string(again)}, checkFields, &q2); err != nil || q2 != q {
 			t.Fatalf("written again as %s: %v", again, err)
 		}
 	})

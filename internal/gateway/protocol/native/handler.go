@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -33,6 +34,8 @@ type Handler struct {
 	BaseURL   string        // of artifact URLs, without a slash at its end; empty: as the request came in
 	NextCheck time.Duration // asked of devices; zero: nothing is
 	Now       func() time.Time
+
+	versions versions
 }
 
 // Routes of the protocol.
@@ -49,29 +52,42 @@ var (
 	noStore  = []string{"no-store"}
 )
 
-// buffers holds what requests are read into and answers rendered in.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 2<<10); return &b }}
+// scratch is what a request needs while it is answered. It is used again for others.
+type scratch struct {
+	buf    []byte // the request's body, then the answer
+	reader reader
+	check  CheckRequest
+	device resolve.Device
+	told   resolve.Decision
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{buf: make([]byte, 0, 2<<10)} }}
+
+func (s *scratch) release() {
+	s.reader, s.check, s.device, s.told = reader{}, CheckRequest{}, resolve.Device{}, resolve.Decision{}
+	scratches.Put(s)
+}
 
 func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	body, err := readBody(r, buf)
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	body, err := s.readBody(r)
 	if err != nil {
 		return err
 	}
-	q, err := parseCheck(body)
-	if err != nil {
+	q := &s.check
+	s.reader.in = body
+	if err := read(&s.reader, checkFields, q); err != nil {
 		return err
 	}
-	device, err := q.device()
-	if err != nil {
+	if err := q.device(&h.versions, &s.device); err != nil {
 		return err
 	}
 	now := h.Now()
-	told := decide(h.View(), &q, &device, now)
-	h.Ledger.Checked(q.App, q.Channel, &device, &told, now)
-	*buf = h.appendCheck((*buf)[:0], r, q.App, &told)
-	return answer(w, http.StatusOK, *buf)
+	s.told = decide(h.View(), q, &s.device, now)
+	h.Ledger.Checked(q.App, q.Channel, &s.device, &s.told, now)
+	s.buf = h.appendCheck(s.buf[:0], r, q.App, &s.told)
+	return answer(w, http.StatusOK, s.buf)
 }
 
 func decide(v *view.View, q *CheckRequest, d *resolve.Device, now time.Time) resolve.Decision {
@@ -82,9 +98,9 @@ func decide(v *view.View, q *CheckRequest, d *resolve.Device, now time.Time) res
 }
 
 func (h *Handler) report(w http.ResponseWriter, r *http.Request) error {
-	buf := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
-	body, err := readBody(r, buf)
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	body, err := s.readBody(r)
 	if err != nil {
 		return err
 	}
@@ -97,32 +113,29 @@ func (h *Handler) report(w http.ResponseWriter, r *http.Request) error {
 	if v := h.View(); v != nil {
 		current, _ = v.Channel(q.App, q.Channel, now)
 	}
-	result := h.Ledger.Reported(q.report(), current, now)
-	*buf = appendReport((*buf)[:0], result)
-	return answer(w, http.StatusAccepted, *buf)
+	s.buf = appendReport(s.buf[:0], h.Ledger.Reported(q.report(), current, now))
+	return answer(w, http.StatusAccepted, s.buf)
 }
 
 // readBody reads a request's JSON. The text stays valid when the buffer is used again.
-func readBody(r *http.Request, buf *[]byte) (string, error) {
+func (s *scratch) readBody(r *http.Request) (string, error) {
 	if !isJSON(r.Header.Get("Content-Type")) {
 		return "", &httpx.Problem{Status: http.StatusUnsupportedMediaType, Detail: "expected Content-Type application/json"}
 	}
-	b := (*buf)[:0]
+	s.buf = s.buf[:0]
 	for {
-		if len(b) == cap(b) {
-			b = append(b, 0)[:len(b)]
+		if len(s.buf) == cap(s.buf) {
+			s.buf = slices.Grow(s.buf, cap(s.buf))
 		}
-		n, err := r.Body.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
+		n, err := r.Body.Read(s.buf[len(s.buf):cap(s.buf)])
+		s.buf = s.buf[:len(s.buf)+n]
 		if err == io.EOF {
-			break
+			return string(s.buf), nil
 		}
 		if err != nil {
 			return "", err
 		}
 	}
-	*buf = b
-	return string(b), nil
 }
 
 func isJSON(contentType string) bool {

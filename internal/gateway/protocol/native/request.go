@@ -51,37 +51,30 @@ func readCurrent(r *reader, q *CheckRequest) {
 	}
 }
 
-// parseCheck reads a check.
-func parseCheck(body string) (CheckRequest, error) {
-	var q CheckRequest
-	err := read(body, checkFields, &q)
-	return q, err
-}
-
 // device is what the request tells of the device.
-func (q *CheckRequest) device() (resolve.Device, error) {
-	d := resolve.Device{
+func (q *CheckRequest) device(v *versions, d *resolve.Device) error {
+	*d = resolve.Device{
 		Device: compat.Device{Platform: q.Platform, RuntimeVersion: q.RuntimeVersion},
 		ID:     q.DeviceID, Distribution: cmp.Or(q.Build.Distribution, resolve.Production),
 		Hardware: cmp.Or(q.Build.Hardware, resolve.Physical), Digest: q.Current.Digest,
 	}
 	var err error
-	if d.NativeVersion, err = compat.ParseVersion(q.NativeVersion); err != nil {
-		return d, invalid(httpx.FieldError{Field: "nativeVersion", Expected: aVersion.expected, Actual: quote(q.NativeVersion)})
+	if d.NativeVersion, err = v.parse(q.NativeVersion); err != nil {
+		return invalid(httpx.FieldError{Field: "nativeVersion", Expected: aVersion.expected, Actual: quote(q.NativeVersion)})
 	}
 	if q.Current.Version == "" {
-		return d, nil
+		return nil
 	}
-	if d.Version, err = compat.ParseVersion(q.Current.Version); err != nil {
-		return d, invalid(httpx.FieldError{Field: "current.version", Expected: aVersion.expected, Actual: quote(q.Current.Version)})
+	if d.Version, err = v.parse(q.Current.Version); err != nil {
+		return invalid(httpx.FieldError{Field: "current.version", Expected: aVersion.expected, Actual: quote(q.Current.Version)})
 	}
-	return d, nil
+	return nil
 }
 
 // parseReport reads a report.
 func parseReport(body string) (ReportRequest, error) {
 	var q ReportRequest
-	if err := read(body, reportFields, &q); err != nil {
+	if err := read(&reader{in: body}, reportFields, &q); err != nil {
 		return q, err
 	}
 	switch {

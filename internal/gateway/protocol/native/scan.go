@@ -34,9 +34,8 @@ type reader struct {
 }
 
 // read reads a request.
-func read[T any](body string, fields []field[T], into *T) error {
-	r := &reader{in: body}
-	if !utf8.ValidString(body) {
+func read[T any](r *reader, fields []field[T], into *T) error {
+	if !utf8.ValidString(r.in) {
 		return &httpx.Problem{Status: 400, Detail: "the body is not valid UTF-8"}
 	}
 	object(r, "", fields, into)
