@@ -24,10 +24,12 @@ func (s *scope) condition(kind string) *metav1.Condition {
 	return apimeta.FindStatusCondition(s.bundle.Status.Conditions, kind)
 }
 
-// routine keeps the conditions of a Bundle that is ready in this generation, because what failed is only a check of it.
+// routine keeps the conditions of a Bundle that is ready in this generation, because what failed is only a check of it; and
+// those of one whose transfer failed or was refused, which still holds.
 func (s *scope) routine(after time.Duration) {
 	c := apimeta.FindStatusCondition(s.old.Status.Conditions, otav1alpha1.ReadyCondition)
-	if c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == s.bundle.Generation {
+	ready := c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == s.bundle.Generation
+	if ready || s.retrying() {
 		s.keep, s.after = true, after
 	}
 }

@@ -16,22 +16,25 @@ import (
 	"github.com/windlass-dev/windlass/internal/kit"
 )
 
-// checkVersion lets one digest have a version: that of the Bundle which is stored already, else of the older one.
+// checkVersion lets one digest have a version: that of the Bundle which is stored already, else of the oldest one.
 func (r *Reconciler) checkVersion(ctx context.Context, s *scope) (time.Duration, error) {
 	namesakes, err := r.namesakes(ctx, s.bundle)
 	if err != nil {
 		return 0, err
 	}
+	holder := s.bundle
 	for i := range namesakes {
-		other := &namesakes[i]
-		if other.Spec.Digest != s.bundle.Spec.Digest && before(other, s.bundle) {
-			r.pool.Drop(keyOf(s.bundle))
-			return 0, kit.Stall(otav1alpha1.VersionConflictReason,
-				"version %s of %s belongs to Bundle %s with digest %s, not to %s: use another version, or delete that Bundle before anything was released",
-				s.bundle.Spec.Version, s.bundle.Spec.App, other.Name, other.Spec.Digest, s.bundle.Spec.Digest)
+		if before(&namesakes[i], holder) {
+			holder = &namesakes[i]
 		}
 	}
-	return 0, nil
+	if holder.Spec.Digest == s.bundle.Spec.Digest {
+		return 0, nil
+	}
+	r.pool.Drop(keyOf(s.bundle))
+	return 0, kit.Stall(otav1alpha1.VersionConflictReason,
+		"version %s of %s belongs to Bundle %s with digest %s, not to %s: use another version, or delete that Bundle before anything was released",
+		s.bundle.Spec.Version, s.bundle.Spec.App, holder.Name, holder.Spec.Digest, s.bundle.Spec.Digest)
 }
 
 // namesakes are the other Bundles with the same Repository, app and version.
