@@ -57,8 +57,9 @@ func (p *Publisher) Collect(ctx context.Context, c Collection) (Collected, error
 	if err != nil {
 		return Collected{}, err
 	}
-	// A timestamp that was replaced may have held longer than new ones do; the defaults are the least that is assumed.
-	window := max(p.cfg.TimestampExpiry, DefaultTimestampExpiry, c.Grace)
+	// A timestamp that was replaced may have held longer than new ones do: the default is the least that is assumed. After the
+	// expiry was raised, the history that is then needed may be gone, and collections fail until it has grown again.
+	window := max(p.cfg.TimestampExpiry, DefaultTimestampExpiry)
 	live, err := p.mark(ctx, w, listing, p.cfg.Clock.Now().Add(-window))
 	if err != nil {
 		return Collected{}, err
