@@ -145,8 +145,8 @@ func TestReadsOnlyWhatChanged(t *testing.T) {
 	h.repo.Publish(doc("c7", "1.2.0"))
 	h.poll(p)
 	got := h.repo.Requests()
-	// timestamp, the next root, snapshot, targets, the role, its document
-	if len(got) != 6 || got["metadata/2.shop.c7.json"] != 1 {
+	// timestamp, the next root, snapshot, the role, its document
+	if len(got) != 5 || got["metadata/2.shop.c7.json"] != 1 {
 		t.Errorf("one channel changed, but read %v", got)
 	}
 	h.want(p, "c7", "1.2.0")

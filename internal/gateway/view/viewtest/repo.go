@@ -33,7 +33,9 @@ type Repo struct {
 	mu       sync.Mutex
 	signers  map[string]signature.Signer // by top-level role, and "channels"
 	roots    int64
-	version  int64 // of timestamp, snapshot and targets
+	version  int64 // of timestamp and snapshot
+	targets  int64 // version of targets
+	stale    bool  // targets have to be signed again: other roles, or other keys
 	roles    map[string]*metadata.Metadata[metadata.TargetsType]
 	objects  map[string][]byte
 	requests map[string]int
@@ -88,6 +90,7 @@ func (r *Repo) Object(name string) []byte {
 func (r *Repo) RotateKeys() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.stale = true
 	old := r.signers[metadata.ROOT]
 	for role := range r.signers {
 		r.signers[role] = newSigner(r.t)
@@ -176,6 +179,8 @@ func (r *Repo) channel(app, channel string, raw []byte) {
 	version := int64(1)
 	if before := r.roles[name]; before != nil {
 		version = before.Signed.Version + 1
+	} else {
+		r.stale = true
 	}
 	role := metadata.Targets(r.Expires.UTC())
 	role.Signed.Version = version
@@ -198,33 +203,43 @@ func Digest(raw []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// commit signs targets, snapshot and timestamp.
+// commit signs snapshot and timestamp, and targets when the delegations changed.
 func (r *Repo) commit() {
 	r.version++
-	targets := metadata.Targets(r.Expires.UTC())
-	targets.Signed.Version = r.version
-	key := r.key(channelKey)
-	id, err := key.ID()
-	check(r.t, err)
-	targets.Signed.Delegations = &metadata.Delegations{Keys: map[string]*metadata.Key{id: key}}
+	if r.stale || r.targets == 0 {
+		r.signTargets()
+	}
 	snapshot := metadata.Snapshot(r.Expires.UTC())
 	snapshot.Signed.Version = r.version
-	snapshot.Signed.Meta["targets.json"] = metadata.MetaFile(r.version)
+	snapshot.Signed.Meta["targets.json"] = metadata.MetaFile(r.targets)
 	for name, role := range r.roles {
 		snapshot.Signed.Meta[name+".json"] = metadata.MetaFile(role.Signed.Version)
-		targets.Signed.Delegations.Roles = append(targets.Signed.Delegations.Roles, metadata.DelegatedRole{
-			Name: name, KeyIDs: []string{id}, Threshold: 1, Terminating: true, Paths: []string{"channels/*/*.json"},
-		})
 	}
 	timestamp := metadata.Timestamp(r.Expires.UTC())
 	timestamp.Signed.Version = r.version
 	timestamp.Signed.Meta["snapshot.json"] = metadata.MetaFile(r.version)
-	r.sign(targets, r.signers[metadata.TARGETS])
 	r.sign(snapshot, r.signers[metadata.SNAPSHOT])
 	r.sign(timestamp, r.signers[metadata.TIMESTAMP])
-	r.put(fmt.Sprintf("metadata/%d.targets.json", r.version), targets)
 	r.put(fmt.Sprintf("metadata/%d.snapshot.json", r.version), snapshot)
 	r.put("metadata/timestamp.json", timestamp)
+}
+
+func (r *Repo) signTargets() {
+	r.targets, r.stale = r.version, false
+	targets := metadata.Targets(time.Now().Add(365 * 24 * time.Hour).UTC())
+	targets.Signed.Version = r.targets
+	key := r.key(channelKey)
+	id, err := key.ID()
+	check(r.t, err)
+	targets.Signed.Delegations = &metadata.Delegations{Keys: map[string]*metadata.Key{id: key}}
+	for name := range r.roles {
+		dot := strings.LastIndexByte(name, '.')
+		targets.Signed.Delegations.Roles = append(targets.Signed.Delegations.Roles, metadata.DelegatedRole{
+			Name: name, KeyIDs: []string{id}, Threshold: 1, Paths: []string{release.ChannelTarget(name[:dot], name[dot+1:])},
+		})
+	}
+	r.sign(targets, r.signers[metadata.TARGETS])
+	r.put(fmt.Sprintf("metadata/%d.targets.json", r.targets), targets)
 }
 
 // Put stores any object, such as an artifact.
