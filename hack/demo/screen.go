@@ -53,7 +53,7 @@ func (s *screen) start(begin time.Time, devices int) {
 	defer s.mu.Unlock()
 	s.begin, s.devices, s.running = begin, devices, true
 	if s.width == nil {
-		fmt.Fprintf(s.out, "\n%s\n", header)
+		fmt.Fprintf(s.out, "\n%*s\n%s\n", len(header), "devices on each bundle", header)
 	} else {
 		fmt.Fprintln(s.out)
 	}
@@ -103,7 +103,7 @@ func (s *screen) update(v *view) {
 var versions = []string{device.Embedded, first, second, third}
 
 const (
-	header = "TIME   CHANNEL     STABLE  CANDIDATE  WEIGHT  VERDICT           EMBEDDED   1.0.0   1.1.0   1.2.0  DEVICES"
+	header = "TIME   CHANNEL     STABLE  CANDIDATE  WEIGHT  VERDICT           EMBEDDED   1.0.0   1.1.0   1.2.0"
 	row    = "%s  %-10s  %-6s  %-9s  %6s  %-16s  %s"
 )
 

@@ -289,6 +289,9 @@ func (s *stack) stop() {
 	for _, p := range slices.Backward(s.processes) {
 		p.Stop()
 	}
+	if s.store != nil {
+		s.store.Stop()
+	}
 	if s.controlPlane != nil {
 		s.controlPlane.Stop()
 	}

@@ -46,12 +46,16 @@ func play(ctx context.Context, s *stack) error {
 	if err != nil {
 		return err
 	}
+	total := time.Since(start)
 	s.screen.stop()
+	if err := checkDevices(bad.last.devices); err != nil {
+		return err
+	}
 	if err := s.printTables(ctx); err != nil {
 		return err
 	}
-	s.printSummary(bad, time.Since(start))
-	return s.checkDevices(bad.last.devices)
+	s.printSummary(bad, total)
+	return nil
 }
 
 // open starts everything up to an empty channel with devices that follow it.
@@ -148,7 +152,7 @@ var completed = ending{
 	},
 	tell: func(a *act) string {
 		b := a.last.devices.Bundles[a.version]
-		return fmt.Sprintf("%s is stable after %s: weights %s %%, failures on %d of %d devices.", a.version, seconds(a.ended.Sub(a.started)),
+		return fmt.Sprintf("%s is stable after %s: %s %%; it failed on %d of %d devices.", a.version, seconds(a.ended.Sub(a.started)),
 			strings.Join(a.weights, ", "), b.Failed, b.Exposed)
 	},
 }
@@ -168,7 +172,7 @@ var rolledBack = ending{
 		return nil
 	},
 	tell: func(a *act) string {
-		return fmt.Sprintf("%s was taken back by itself after %s, at %s %%: %s.", a.version, seconds(a.ended.Sub(a.started)),
+		return fmt.Sprintf("%s was taken back by itself after %s, at %s %%:\n       %s.", a.version, seconds(a.ended.Sub(a.started)),
 			a.weights[len(a.weights)-1], a.why)
 	},
 }
@@ -229,7 +233,7 @@ func finished(state otav1alpha1.ReleaseState) bool {
 }
 
 // checkDevices holds what devices saw against what a sound release gives: no artifact was rejected, and nobody runs the bad version.
-func (s *stack) checkDevices(st device.Status) error {
+func checkDevices(st device.Status) error {
 	for check, n := range st.Rejected {
 		if n > 0 {
 			return fmt.Errorf("devices rejected %d artifacts by %s, want none: %s", n, check, st.LastError)

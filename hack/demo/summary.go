@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/hack/fleet/device"
 )
 
 // printTables prints what kubectl get ota would: the API server itself renders the tables.
@@ -25,7 +26,7 @@ func (s *stack) printTables(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make a client: %w", err)
 	}
-	s.screen.print("\n$ kubectl -n %s get ota\n", namespace)
+	s.screen.print("\nkubectl -n %s get ota\n\n", namespace)
 	for _, kind := range []string{"repositories", "bundles", "channels", "rollouts"} {
 		table, err := getTable(ctx, c, s.controlPlane.Config.Host, kind)
 		if err != nil {
@@ -59,9 +60,6 @@ func getTable(ctx context.Context, c *http.Client, host, kind string) (*metav1.T
 	return &table, nil
 }
 
-// singular names a kind in the first column, as kubectl does when it prints several kinds.
-var singular = map[string]string{"repositories": "repository", "bundles": "bundle", "channels": "channel", "rollouts": "rollout"}
-
 func formatTable(t *metav1.Table, kind string) string {
 	var out strings.Builder
 	w := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
@@ -72,13 +70,13 @@ func formatTable(t *metav1.Table, kind string) string {
 			columns, header = append(columns, i), append(header, strings.ToUpper(c.Name))
 		}
 	}
+	header[0] = strings.ToUpper(kind) // kubectl repeats kind and group in each row instead
 	fmt.Fprintln(w, strings.Join(header, "\t"))
 	for _, row := range t.Rows {
 		cells := make([]string, 0, len(columns))
 		for _, i := range columns {
 			cells = append(cells, cell(row.Cells[i]))
 		}
-		cells[0] = singular[kind] + "." + otav1alpha1.Group + "/" + cells[0]
 		fmt.Fprintln(w, strings.Join(cells, "\t"))
 	}
 	_ = w.Flush() // into memory
@@ -102,14 +100,23 @@ func (s *stack) printSummary(bad *act, total time.Duration) {
 		{"devices that got the bad release", fmt.Sprintf("%d of %d (%.1f %%), it failed on %d", b.Exposed, d.Devices, 100*float64(b.Exposed)/float64(d.Devices), b.Failed)},
 		{"first breach to committed rollback", millis(bad.commit.Sub(bad.breach))},
 		{"first breach to last device home", millis(home) + ", devices ask every " + s.poll.String()},
-		{"what devices did", fmt.Sprintf("%d checks, %d downloads, %d reports; every digest and signature checked", d.Checks, d.Downloads, d.Reports)},
-		{"three releases", seconds(total)},
+		{"what devices did", fmt.Sprintf("%d checks, %d downloads, %d reports", d.Checks, d.Downloads, d.Reports)},
+		{"artifacts that devices rejected", fmt.Sprintf("%d: size, digest and signature were right each time", rejects(d))},
+		{"three releases took", seconds(total)},
 	}
 	s.screen.print("Summary\n")
 	for _, r := range rows {
 		s.screen.print("  %-36s %s\n", r[0], r[1])
 	}
 	s.screen.print("\n")
+}
+
+func rejects(d device.Status) int64 {
+	var n int64
+	for _, k := range d.Rejected {
+		n += k
+	}
+	return n
 }
 
 func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }
