@@ -186,7 +186,7 @@ func TestBundle_sourceFails(t *testing.T) {
 			var repaired atomic.Bool
 			a.URL = s.handle("/flaky", func(w http.ResponseWriter, r *http.Request) {
 				if repaired.Load() {
-					w.Write(a.Content)
+					_, _ = w.Write(a.Content)
 					return
 				}
 				tc.h(w, r)
@@ -231,10 +231,10 @@ func TestBundle_changingSource(t *testing.T) {
 	a.URL = s.handle("/changing", func(w http.ResponseWriter, _ *http.Request) {
 		if answers.Add(1) == 1 {
 			w.Header().Set("Content-Length", fmt.Sprint(len(a.Content)))
-			w.Write(bytes.Repeat([]byte("evil"), 5_000))
+			_, _ = w.Write(bytes.Repeat([]byte("evil"), 5_000))
 			panic(http.ErrAbortHandler)
 		}
-		w.Write(a.Content)
+		_, _ = w.Write(a.Content)
 	})
 	b := s.Bundle("shop", "1.0.0", a)
 	s.Create(t, s.repo, b)
@@ -251,8 +251,9 @@ func TestBundle_progress(t *testing.T) {
 	s := prepare(t)
 	slow, fast := s.publish(t, "/slow-content", "slow"), s.publish(t, "/fast", "fast")
 	finish := make(chan struct{})
-	defer sync.OnceFunc(func() { close(finish) })
-	slow.URL = s.handle("/slow", func(w http.ResponseWriter, _ *http.Request) { <-finish; w.Write(slow.Content) })
+	release := sync.OnceFunc(func() { close(finish) })
+	defer release()
+	slow.URL = s.handle("/slow", func(w http.ResponseWriter, _ *http.Request) { <-finish; _, _ = w.Write(slow.Content) })
 	a, b := s.Bundle("slow", "1.0.0", slow), s.Bundle("fast", "2.0.0", fast)
 	s.Create(t, s.repo, a, b)
 	s.start(t)
@@ -260,7 +261,7 @@ func TestBundle_progress(t *testing.T) {
 	s.want(t, a, metav1.ConditionUnknown, otav1alpha1.ProgressingReason)
 	testkit.Eventually(t, s.Client, a, testkit.HaveMessage(otav1alpha1.ReconcilingCondition, "fetching"))
 	s.rest(t, a)
-	close(finish)
+	release()
 	s.wantReady(t, a)
 }
 
@@ -274,7 +275,7 @@ func TestBundle_credentials(t *testing.T) {
 				w.WriteHeader(http.StatusUnauthorized)
 				return
 			}
-			w.Write(content)
+			_, _ = w.Write(content)
 		})
 	}
 	a.URL = guard("/guarded", a.Content)

@@ -99,7 +99,7 @@ func (r *Reconciler) prepare(ctx context.Context, wake chan<- event.GenericEvent
 		return err
 	}
 	r.worker = &ingest.Worker{Client: fetch.New(r.Options.Source), Scratch: scratch, Now: r.Now, Observe: observe}
-	r.pool = ingest.NewPool(r.Options.Transfers, func(key transferKey) {
+	r.pool = ingest.NewPool(ctx, r.Options.Transfers, func(key transferKey) {
 		b := &otav1alpha1.Bundle{}
 		b.Namespace, b.Name = key.object.Namespace, key.object.Name
 		select {

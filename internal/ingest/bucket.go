@@ -64,17 +64,6 @@ func find(ctx context.Context, b Bucket, app, version, digest string) (string, e
 	return found, nil
 }
 
-// put uploads under a key that holds the digest. What is there under it with other content was damaged, and is replaced.
-func put(ctx context.Context, b Bucket, key string, content io.ReaderAt, size int64, digest, contentType string) error {
-	err := b.PutFile(ctx, key, content, size, release.Hex(digest), contentType)
-	if errors.Is(err, store.ErrDifferent) {
-		if err = b.Delete(ctx, key); err == nil {
-			err = b.PutFile(ctx, key, content, size, release.Hex(digest), contentType)
-		}
-	}
-	return storageError(err)
-}
-
 // storageError gives a class and reason to errors that have none.
 func storageError(err error) error {
 	if err == nil {

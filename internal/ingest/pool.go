@@ -36,10 +36,10 @@ type task struct {
 	out    Outcome
 }
 
-// NewPool makes a pool for size jobs at a time. Wake is called after each job and must not block.
-func NewPool[K comparable](size int, wake func(K)) *Pool[K] {
+// NewPool makes a pool for size jobs at a time, until ctx or that of Start is done. Wake is called after each job and must not block.
+func NewPool[K comparable](ctx context.Context, size int, wake func(K)) *Pool[K] {
 	p := &Pool[K]{slots: make(chan struct{}, size), wake: wake, tasks: map[K]*task{}}
-	p.ctx, p.stop = context.WithCancel(context.Background())
+	p.ctx, p.stop = context.WithCancel(ctx) //nolint:gosec // Start calls stop
 	return p
 }
 

@@ -17,7 +17,7 @@ import (
 func startPool(t *testing.T, size int) (*Pool[string], *atomic.Int32) {
 	t.Helper()
 	var woken atomic.Int32
-	p := NewPool(size, func(string) { woken.Add(1) })
+	p := NewPool(t.Context(), size, func(string) { woken.Add(1) })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = p.Start(ctx) }()
@@ -86,7 +86,7 @@ func TestPool_drop(t *testing.T) {
 
 func TestPool_stop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := NewPool(1, func(string) {})
+		p := NewPool(t.Context(), 1, func(string) {})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); _ = p.Start(ctx) }()

@@ -50,32 +50,27 @@ func pump(r io.Reader, sinks ...io.Writer) (int64, error) {
 func read(r io.Reader, free <-chan []byte, out chan<- []byte, failed *atomic.Pointer[sinkError]) (int64, error) {
 	var total int64
 	for b := range free {
-		n, err := fill(r, b)
+		n, end, err := fill(r, b)
 		total += int64(n)
 		out <- b[:n]
-		switch {
-		case errors.Is(err, io.EOF):
-			return total, nil
-		case err != nil:
+		if end || err != nil || failed.Load() != nil {
 			return total, err
-		case failed.Load() != nil:
-			return total, nil
 		}
 	}
 	return total, nil
 }
 
 // fill reads until b is full. Other than io.ReadFull it keeps the end of r apart from an unexpected end that r reports.
-func fill(r io.Reader, b []byte) (int, error) {
-	n := 0
-	for n < len(b) {
-		m, err := r.Read(b[n:])
+func fill(r io.Reader, b []byte) (n int, end bool, err error) {
+	for n < len(b) && err == nil {
+		var m int
+		m, err = r.Read(b[n:])
 		n += m
-		if err != nil {
-			return n, err
-		}
 	}
-	return n, nil
+	if errors.Is(err, io.EOF) {
+		return n, true, nil
+	}
+	return n, false, err
 }
 
 // stage writes what comes in to a sink and hands it on. After a failure it only hands on, so that nobody is stuck.

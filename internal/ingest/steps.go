@@ -111,7 +111,7 @@ func (r *run) fetchStored(ctx context.Context, key string) error {
 
 // receive reads all of body into a fresh scratch file, through a fresh verifier.
 func (r *run) receive(body io.ReadCloser) error {
-	defer body.Close() //nolint:errcheck // nothing was written
+	defer body.Close()
 	r.close()
 	var err error
 	if r.file, err = r.Scratch.file(); err != nil {
@@ -184,7 +184,7 @@ func (r *run) store(ctx context.Context) error {
 			return storageError(err)
 		}
 	}
-	if err := put(ctx, r.job.Bucket, key, r.file, r.result.Size, r.job.Digest, r.result.Facts.MediaType); err != nil {
+	if err := r.put(ctx, key); err != nil {
 		return err
 	}
 	there, err := Present(ctx, r.job.Bucket, r.result.Path, r.job.Digest, r.result.Size)
@@ -192,4 +192,18 @@ func (r *run) store(ctx context.Context) error {
 		err = kit.Retry(otav1alpha1.StorageFailedReason, "the bucket took %s, but does not have it with the right size and digest when asked again", key)
 	}
 	return err
+}
+
+// put uploads under a key that holds the digest. What is there under it with other content was damaged, and is replaced.
+func (r *run) put(ctx context.Context, key string) error {
+	upload := func() error {
+		return r.job.Bucket.PutFile(ctx, key, r.file, r.result.Size, release.Hex(r.job.Digest), r.result.Facts.MediaType)
+	}
+	err := upload()
+	if errors.Is(err, store.ErrDifferent) {
+		if err = r.job.Bucket.Delete(ctx, key); err == nil {
+			err = upload()
+		}
+	}
+	return storageError(err)
 }

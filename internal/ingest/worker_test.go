@@ -166,14 +166,14 @@ func TestWorker_changingSource(t *testing.T) {
 	a := b.site.Publish(t, "/a", good, b.author)
 	job := b.job(t, a)
 	answers := 0
-	site := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	site := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		answers++
 		if answers == 1 { // the first half of something else, then the line breaks
 			w.Header().Set("Content-Length", "1048576")
-			w.Write(bytes.Repeat([]byte("evil"), 1<<17))
+			_, _ = w.Write(bytes.Repeat([]byte("evil"), 1<<17))
 			panic(http.ErrAbortHandler)
 		}
-		w.Write(good)
+		_, _ = w.Write(good)
 	})
 	b.site.Config.Handler = site
 	if _, err := b.worker.Run(t.Context(), job); kit.Classify(err).Reason != otav1alpha1.FetchFailedReason {
@@ -242,6 +242,7 @@ func (f failingBucket) Head(ctx context.Context, key string) (store.Object, erro
 	return f.Bucket.Head(ctx, key)
 }
 
+//nolint:revive // argument-limit: the method is that of the interface
 func (f failingBucket) PutFile(ctx context.Context, key string, content io.ReaderAt, size int64, sum, contentType string) error {
 	if f.put != nil {
 		return f.put

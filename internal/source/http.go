@@ -59,7 +59,7 @@ func (h HTTP) open(ctx context.Context, c *Client) (io.ReadCloser, int64, error)
 		return nil, 0, kit.Retry(otav1alpha1.FetchFailedReason, "%s could not be fetched: %s", h, describe(ctx, err))
 	}
 	if resp.StatusCode != http.StatusOK {
-		resp.Body.Close() //nolint:errcheck // not read: an error page is none of our business
+		resp.Body.Close() // not read: an error page is none of our business
 		return nil, 0, statusError(h, resp.StatusCode)
 	}
 	return resp.Body, resp.ContentLength, nil

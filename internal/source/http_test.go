@@ -160,7 +160,7 @@ func cut(w http.ResponseWriter, head string) {
 		panic(err)
 	}
 	fmt.Fprint(buf, head)
-	buf.Flush()
+	_ = buf.Flush()
 	conn.Close()
 }
 
@@ -293,7 +293,7 @@ func TestHTTP_tls(t *testing.T) {
 
 // Each kind of waiting ends by itself, and says which one it was.
 func TestHTTP_timeouts(t *testing.T) {
-	silent := func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+	silent := func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 	stuck := func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, "some")
 		w.(http.Flusher).Flush()
@@ -360,7 +360,7 @@ func TestHTTP_unreachable(t *testing.T) {
 func TestReadSmall(t *testing.T) {
 	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		n, _ := strconv.Atoi(strings.TrimPrefix(r.URL.Path, "/"))
-		w.Write(bytes.Repeat([]byte("x"), n))
+		_, _ = w.Write(bytes.Repeat([]byte("x"), n))
 	})
 	c := newClient(t, source.Options{})
 	if got, err := c.ReadSmall(t.Context(), source.HTTP{URL: url + "/64"}, 64); err != nil || len(got) != 64 {

@@ -64,11 +64,11 @@ func TestS3_anonymous(t *testing.T) {
 		if strings.HasSuffix(r.URL.Path, "open") {
 			w.Header().Set("ETag", `"x"`)
 			w.Header().Set("Last-Modified", "Sun, 22 Nov 2026 00:00:00 GMT")
-			w.Write([]byte("artifact"))
+			_, _ = w.Write([]byte("artifact"))
 			return
 		}
 		w.WriteHeader(http.StatusInternalServerError)
-		w.Write([]byte(`<Error><Code>` + secretText + `</Code><Message>` + secretText + `</Message></Error>`))
+		_, _ = w.Write([]byte(`<Error><Code>` + secretText + `</Code><Message>` + secretText + `</Message></Error>`))
 	})
 	c := newClient(t, source.Options{})
 	if content, err := fetch(t.Context(), c, source.S3{Endpoint: url, Bucket: "bucket", Key: "open"}); err != nil || string(content) != "artifact" {

@@ -89,7 +89,7 @@ func (c *Client) ReadSmall(ctx context.Context, src Source, limit int64) ([]byte
 	if err != nil {
 		return nil, err
 	}
-	defer body.Close() //nolint:errcheck // nothing was written
+	defer body.Close()
 	return io.ReadAll(body)
 }
 
@@ -103,7 +103,7 @@ func (c *Client) read(ctx context.Context, src Source, limit int64, timeout time
 		return nil, err
 	}
 	if length > limit {
-		raw.Close() //nolint:errcheck // given up
+		raw.Close()
 		stop()
 		return nil, tooLarge(src, limit)
 	}
@@ -137,7 +137,7 @@ func (b *body) Read(p []byte) (int, error) {
 	switch {
 	case b.left < 0:
 		return 0, tooLarge(b.src, b.limit)
-	case err == nil || err == io.EOF: //nolint:errorlint // io.Reader's contract is the bare value
+	case err == nil || err == io.EOF:
 		return n, err
 	}
 	return n, kit.Retry(otav1alpha1.FetchFailedReason, "%s could not be read to its end: %s", b.src, describe(b.ctx, err))

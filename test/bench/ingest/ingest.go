@@ -37,7 +37,7 @@ func Run(ctx context.Context, w io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
-	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
+	defer os.RemoveAll(dir)
 	bench, stop, err := start(ctx, dir)
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func serve(ctx context.Context, file string) (url string, stop func(), err error
 	server := &http.Server{ReadHeaderTimeout: readHeader, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, file)
 	})}
-	go server.Serve(listener) //nolint:errcheck // ends with Close
+	go server.Serve(listener)                                                                 //nolint:errcheck // ends with Close
 	return "http://" + listener.Addr().String() + "/artifact", func() { server.Close() }, nil //nolint:errcheck // nothing to save
 }
 
@@ -157,10 +157,10 @@ func (b *bench) round(ctx context.Context, n int) (round, error) {
 
 func report(w io.Writer, all []round) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "INGEST of 1 GiB\tsha256sum\tingest\tfetch+verify\tstore\tratio\tpeak over idle") //nolint:errcheck // as the other columns
+	fmt.Fprintln(t, "INGEST of 1 GiB\tsha256sum\tingest\tfetch+verify\tstore\tratio\tpeak over idle")
 	mib := float64(artifactSize >> 20)
 	for i, r := range all {
-		fmt.Fprintf(t, "round %d\t%.2f s (%.0f MiB/s)\t%.2f s (%.0f MiB/s)\t%.2f s\t%.2f s\t%.2f\t%.1f MiB\n", i+1, //nolint:errcheck // see Flush
+		fmt.Fprintf(t, "round %d\t%.2f s (%.0f MiB/s)\t%.2f s (%.0f MiB/s)\t%.2f s\t%.2f s\t%.2f\t%.1f MiB\n", i+1,
 			r.yardstick.Seconds(), mib/r.yardstick.Seconds(), r.Took.Seconds(), mib/r.Took.Seconds(), r.Fetch.Seconds(), r.Store.Seconds(), r.ratio(), r.peakMiB())
 	}
 	if err := t.Flush(); err != nil {
