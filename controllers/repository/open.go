@@ -67,9 +67,13 @@ func expiry(field string, value otav1alpha1.Duration, least time.Duration) (time
 	if value == "" {
 		return 0, nil
 	}
+	return atLeast("spec.signing."+field, value, least)
+}
+
+func atLeast(field string, value otav1alpha1.Duration, least time.Duration) (time.Duration, error) {
 	d, err := time.ParseDuration(string(value))
 	if err != nil || d < least {
-		return 0, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.signing.%s is %s: it must be %s or more", field, value, least)
+		return 0, kit.Stall(otav1alpha1.InvalidSpecReason, "%s is %s, expected %s or more", field, value, least)
 	}
 	return d, nil
 }

@@ -260,12 +260,57 @@ func TestRepository_trust(t *testing.T) {
 	s.rest(t)
 }
 
-func TestRepository_expiriesAreChecked(t *testing.T) {
+func TestRepository_durationsAreChecked(t *testing.T) {
 	s := begin(t)
 	s.repo.Spec.Signing = &otav1alpha1.SigningSpec{TimestampExpiry: "5s"}
 	s.Create(t, s.secret, s.repo)
-	s.want(t, metav1.ConditionFalse, otav1alpha1.InvalidSpecReason)
+	for _, c := range []struct {
+		signing   otav1alpha1.SigningSpec
+		retention otav1alpha1.Duration
+		say       string
+	}{
+		{otav1alpha1.SigningSpec{TimestampExpiry: "5s"}, "", "timestampExpiry"},
+		{otav1alpha1.SigningSpec{RootExpiry: "30m"}, "", "rootExpiry"},
+		{otav1alpha1.SigningSpec{RootExpiry: "2h", TimestampExpiry: "3h"}, "", "rootExpiry"},
+		{otav1alpha1.SigningSpec{}, "10m", "unreferencedAfter"},
+	} {
+		base := s.repo.DeepCopy()
+		s.repo.Spec.Signing, s.repo.Spec.Retention = &c.signing, &otav1alpha1.RetentionSpec{UnreferencedAfter: c.retention}
+		if err := s.Client.Patch(t.Context(), s.repo, client.MergeFrom(base)); err != nil {
+			t.Fatal(err)
+		}
+		testkit.Eventually(t, s.Client, s.repo, testkit.BeObserved(), testkit.HaveMessage(otav1alpha1.StalledCondition, c.say),
+			testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, otav1alpha1.InvalidSpecReason))
+		testkit.CheckStatus(t, s.repo)
+	}
+	base := s.repo.DeepCopy()
+	s.repo.Spec.Signing, s.repo.Spec.Retention = nil, nil
+	if err := s.Client.Patch(t.Context(), s.repo, client.MergeFrom(base)); err != nil {
+		t.Fatal(err)
+	}
+	s.want(t, metav1.ConditionTrue, otav1alpha1.SucceededReason)
 	s.rest(t)
+}
+
+func TestDigestsOfBundlesAreKept(t *testing.T) {
+	s := begin(t)
+	bundle := s.Bundle("web-1.0.0", "1.0.0", &testkit.Artifact{
+		URL: "https://ci.example.com/web.zip", Digest: testkit.Digest([]byte("web")), Signatures: []string{"bm90IGEgcmVhbCBzaWduYXR1cmU="}})
+	s.Create(t, bundle)
+	key := client.ObjectKeyFromObject(s.repo)
+	d := &digests{ctx: t.Context(), client: s.Client, repository: key}
+	if !d.has(string(bundle.Spec.Digest)) || d.has(testkit.Digest([]byte("other"))) {
+		t.Error("the digests of Bundles are not those that are kept")
+	}
+	other := &digests{ctx: t.Context(), client: s.Client, repository: client.ObjectKey{Namespace: key.Namespace, Name: "other"}}
+	if other.has(string(bundle.Spec.Digest)) {
+		t.Error("a Bundle of another Repository counts")
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if d.ctx = ended; !d.has(testkit.Digest([]byte("other"))) {
+		t.Error("a digest counts as unwanted although nobody could tell")
+	}
 }
 
 func TestRepository_deletionWaitsForItsUsers(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"k8s.io/client-go/util/workqueue"
@@ -36,11 +37,13 @@ import (
 type Options struct {
 	Recheck    time.Duration // of the bucket, Secrets and ConfigMaps; 1 minute
 	ProbeEvery time.Duration // of what the object store can be trusted with; 6 hours
+	Collect    time.Duration // between collections of what nothing refers to; 6 hours
 }
 
 func (o Options) withDefaults() Options {
 	o.Recheck = cmp.Or(o.Recheck, time.Minute)
 	o.ProbeEvery = cmp.Or(o.ProbeEvery, 6*time.Hour)
+	o.Collect = cmp.Or(o.Collect, 6*time.Hour)
 	return o
 }
 
@@ -58,6 +61,10 @@ func (r *Reconciler) SetupWithManager(_ context.Context, mgr ctrl.Manager, news 
 	r.Options = r.Options.withDefaults()
 	if opts.RateLimiter == nil {
 		opts.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](backoffMin, backoffMax)
+	}
+	collect := &collector{client: r.Client, set: r.Set, every: r.Options.Collect, log: mgr.GetLogger().WithName("repository-collector")}
+	if err := mgr.Add(collect); err != nil {
+		return fmt.Errorf("add the collector: %w", err)
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("repository").
