@@ -164,6 +164,9 @@ func expiredNote(names []string) string {
 }
 
 func (r *run) inspect(context.Context) error {
+	if r.result.Size == 0 {
+		return kit.Stall(otav1alpha1.ArchiveInvalidReason, "the artifact is empty: expected an update of at least one byte")
+	}
 	facts, err := artifact.Inspect(r.file, r.result.Size)
 	switch {
 	case errors.Is(err, artifact.ErrInvalid):
