@@ -53,7 +53,8 @@ type Config struct {
 
 	CABundle []byte // PEM certificates to trust beside those of the system
 
-	// ConditionalWrites is what Probe found; empty means Atomic. With less, CompareAndSwap reads before and after.
+	// ConditionalWrites is what Probe found; empty means Atomic. With less, writes look at what is there before, and
+	// CompareAndSwap after it too.
 	ConditionalWrites otav1alpha1.ConditionalWrites
 
 	// WrapTransport sees all requests; when nil, nothing does.
@@ -87,7 +88,7 @@ type Bucket struct {
 	bucket string
 	prefix string // empty or ending in a slash
 
-	careful bool        // compare-and-swap reads before and after
+	careful bool        // writes look at what is there
 	plain   atomic.Bool // the store answered that it has no conditional writes
 }
 

@@ -70,7 +70,7 @@ func (b *Bucket) PutStream(ctx context.Context, key string, s Stream) error {
 		ContentType: s.ContentType, CacheControl: immutableCache,
 		UserMetadata: map[string]string{digestMetadata: s.SHA256}, DisableContentSha256: true,
 	}
-	if b.plain.Load() {
+	if b.careful || b.plain.Load() {
 		if err := b.same(ctx, key, s); !errors.Is(err, ErrNotExist) {
 			return err
 		}
