@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
 
@@ -29,9 +30,7 @@ type vars map[string]string
 func (v vars) with(more vars) vars {
 	out := vars{}
 	for _, m := range []vars{v, more} {
-		for k, s := range m {
-			out[k] = s
-		}
+		maps.Copy(out, m)
 	}
 	return out
 }

@@ -241,7 +241,7 @@ func (s *stack) readObject(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	defer obj.Close() //nolint:errcheck // nothing was written
+	defer obj.Close()
 	raw, err := io.ReadAll(io.LimitReader(obj, 1<<20))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
@@ -342,7 +342,7 @@ func getJSON(ctx context.Context, url string, out any) error {
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close() //nolint:errcheck // nothing was written
+	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("%s: status %d, want 200", url, res.StatusCode)
 	}

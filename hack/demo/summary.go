@@ -49,7 +49,7 @@ func getTable(ctx context.Context, c *http.Client, host, kind string) (*metav1.T
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", kind, err)
 	}
-	defer res.Body.Close() //nolint:errcheck // nothing was written
+	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("list %s: status %d, want 200", kind, res.StatusCode)
 	}

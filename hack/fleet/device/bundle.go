@@ -91,7 +91,7 @@ func readManifest(content []byte) (*manifest, error) {
 	if err != nil {
 		return nil, reject("archive", "open: %w", err)
 	}
-	defer file.Close() //nolint:errcheck // nothing was written
+	defer file.Close()
 	raw, err := io.ReadAll(io.LimitReader(file, maxManifest+1))
 	if err != nil {
 		return nil, reject("archive", "read %s: %w", ManifestFile, err)

@@ -139,8 +139,8 @@ func (f *Fleet) dispatch(ctx context.Context, work chan<- *scheduled, done <-cha
 // nextPoll keeps a device's rhythm; a device that is late by more than one poll skips the polls that it missed, as a device
 // that slept does.
 func nextPoll(due, now time.Time, poll time.Duration) time.Time {
-	if missed := now.Sub(due) / poll; missed > 0 {
-		due = due.Add(missed * poll)
+	if late := now.Sub(due); late >= poll {
+		due = due.Add(late.Truncate(poll))
 	}
 	return due.Add(poll)
 }

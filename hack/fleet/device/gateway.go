@@ -79,7 +79,7 @@ func (g *gateway) call(ctx context.Context, path string, in, out any, want int) 
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	defer res.Body.Close() //nolint:errcheck // nothing was written
+	defer res.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, maxResponse))
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -106,7 +106,7 @@ func (g *gateway) download(ctx context.Context, b *native.Bundle) ([]byte, error
 	if err != nil {
 		return nil, fmt.Errorf("download: %w", err)
 	}
-	defer res.Body.Close() //nolint:errcheck // nothing was written
+	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("download: status %d, want 200", res.StatusCode)
 	}

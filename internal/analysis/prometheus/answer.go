@@ -130,7 +130,7 @@ const maxQuote = 200
 // quoted, because the author of the query has to mend them; other words of the server are not, because they may change each time.
 func apiError(raw []byte) error {
 	var a answer
-	if err := json.Unmarshal(raw, &a); err != nil || a.Status != "error" {
+	if json.Unmarshal(raw, &a) != nil || a.Status != "error" {
 		return nil
 	}
 	switch a.ErrorType {

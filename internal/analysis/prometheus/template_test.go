@@ -17,7 +17,7 @@ func TestRender(t *testing.T) {
 		"quoted":      {query: `rate(x{v={{ quote .version }}}[{{ .window }}])`, want: `rate(x{v="1.2.0"}[90s])`},
 		"quote marks": {query: `{{ quote "a\"b\\c" }}`, want: `"a\"b\\c"`},
 		"if":          {query: `{{ if eq .channel "production" }}a{{ else }}b{{ end }}`, want: "a"},
-		"misspelled":  {query: `{{ .verison }}`, wantErr: `map has no entry for key "verison"`},
+		"misspelled":  {query: `{{ .versions }}`, wantErr: `map has no entry for key "versions"`},
 		"upper case":  {query: `{{ .Version }}`, wantErr: `no entry for key "Version"`},
 		"unclosed":    {query: `{{ .version`, wantErr: "unclosed action"},
 		"function":    {query: `{{ env "HOME" }}`, wantErr: `function "env" not defined`},
