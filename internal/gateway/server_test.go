@@ -128,7 +128,7 @@ func (r *running) check(device string) native.CheckResponse {
 	}
 	defer res.Body.Close()
 	var out native.CheckResponse
-	if err := json.NewDecoder(res.Body).Decode(&out); err != nil || res.StatusCode != 200 {
+	if err := json.NewDecoder(res.Body).Decode(&out); err != nil || res.StatusCode != http.StatusOK {
 		r.Fatalf("check: %d, %v", res.StatusCode, err)
 	}
 	return out
@@ -188,7 +188,7 @@ func TestDeviceStory(t *testing.T) {
 	}
 	report := fmt.Sprintf(`{"app":"shop","channel":"production","deviceID":"d1","digest":%q,"outcome":"confirmed"}`, offer.Digest)
 	res, err := http.Post(r.public+native.ReportPath, "application/json", strings.NewReader(report))
-	if err != nil || res.StatusCode != 202 {
+	if err != nil || res.StatusCode != http.StatusAccepted {
 		t.Fatalf("report: %v, %v", res, err)
 	}
 	res.Body.Close()
@@ -327,7 +327,7 @@ func (s *slowOrigin) Open(ctx context.Context, name string, offset, length int64
 func TestReadToken(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
-	for content, want := range map[string]string{"": "at least 16 characters, got 0", " short \n": "at least 16 characters, got 5"} {
+	for content, want := range map[string]string{"": "at least 16 characters, got 0", "short\n": "at least 16 characters, got 5"} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}

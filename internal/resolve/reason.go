@@ -26,38 +26,45 @@ const (
 // Reason says why a device is told what it is told. Protocols map it to their own words.
 type Reason string
 
-// The reasons. Reasons lists them all.
+// The reasons that come with Update. Reasons lists all reasons.
 const (
-	// With Update.
 	ReasonCandidate Reason = "Candidate" // the device is in the candidate's cohort
 	ReasonStable    Reason = "Stable"    // the channel's stable bundle
 	ReasonFloor     Reason = "Floor"     // the device has to pass through the channel's floor first
+	ReasonRefused   Reason = "Refused"   // the device runs a bundle that was taken back; also with Reset
+)
 
-	// With Update or Reset.
-	ReasonRefused Reason = "Refused" // the device runs a bundle that was taken back
-
-	// With Reset.
+// The reasons that come with Reset, beside ReasonRefused.
+const (
 	ReasonNoStable Reason = "NoStable" // the channel serves no bundle, and the device runs one
+)
 
-	// With None: all is well.
+// The reasons that come with None because all is well.
+const (
 	ReasonUpToDate        Reason = "UpToDate"
 	ReasonNothingReleased Reason = "NothingReleased" // the channel serves no bundle, and the device runs none
 	ReasonLeaseExpired    Reason = "LeaseExpired"    // the device has the candidate, and keeps it while nobody watches the rollout
+)
 
-	// With None: the channel does not serve this device.
+// The reasons that come with None because the channel does not serve this device.
+const (
 	ReasonHalted            Reason = "Halted"
 	ReasonPlatformNotServed Reason = "PlatformNotServed"
 	ReasonBuildNotServed    Reason = "BuildNotServed"
+)
 
-	// With None: the bundle does not fit this device.
+// The reasons that come with None because the bundle does not fit this device.
+const (
 	ReasonPlatformIncompatible       Reason = "PlatformIncompatible"
 	ReasonNativeVersionIncompatible  Reason = "NativeVersionIncompatible"
 	ReasonRuntimeVersionIncompatible Reason = "RuntimeVersionIncompatible"
 	ReasonAutoUpdateDenied           Reason = "AutoUpdateDenied" // a larger jump from the native build than the channel allows
 	ReasonBelowNative                Reason = "BelowNative"      // older than the native build
 	ReasonBelowFloor                 Reason = "BelowFloor"       // older than the channel's floor
+)
 
-	// With None: the gateway cannot tell.
+// The reasons that come with None because the gateway cannot tell.
+const (
 	ReasonUnknownApp        Reason = "UnknownApp"
 	ReasonUnknownChannel    Reason = "UnknownChannel"
 	ReasonReleaseUnreadable Reason = "ReleaseUnreadable" // the channel's release document is not one that this version reads

@@ -46,7 +46,6 @@ type replica struct {
 	*testing.T
 	server   *gateway.Server
 	internal *httptest.Server
-	stop     context.CancelFunc
 }
 
 // startReplica starts a gateway that follows a repository.
@@ -190,15 +189,13 @@ func TestCannotTellIsAnError(t *testing.T) {
 		t.Cleanup(s.Close)
 		return s.URL
 	}
-	gone := httptest.NewServer(nil)
-	gone.Close()
 	for name, tc := range map[string]struct {
 		bases []string
 		token string
 		want  string
 	}{
 		"none":      {nil, token, "no gateway is known"},
-		"refused":   {[]string{good, gone.URL}, token, "cannot be reached: connect: connection refused"},
+		"refused":   {[]string{good, "http://127.0.0.1:1"}, token, "cannot be reached: connect: connection refused"},
 		"token":     {[]string{good}, "another-token-altogether", "answers 401"},
 		"error":     {[]string{answer(500, ""), good}, token, "answers 500"},
 		"HTML":      {[]string{good, answer(200, "<html>")}, token, "no JSON of counts"},

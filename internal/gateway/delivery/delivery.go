@@ -67,7 +67,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 		w.WriteHeader(http.StatusNotModified)
 		return nil
 	}
-	part, err := rangeOf(r, etag, a.Bundle.Size)
+	part, err := partOf(r, etag, a.Bundle.Size)
 	if err != nil {
 		return err
 	}

@@ -67,7 +67,7 @@ func newFixture(t *testing.T, edit func(*release.Document)) *fixture {
 }
 
 // get asks for an artifact; header has names and values.
-func (f *fixture) get(method, path string, header ...string) (*http.Response, []byte, error) {
+func (f *fixture) get(method, path string, header ...string) answer {
 	f.Helper()
 	req, err := http.NewRequestWithContext(f.Context(), method, f.url+path, http.NoBody)
 	if err != nil {
@@ -82,7 +82,16 @@ func (f *fixture) get(method, path string, header ...string) (*http.Response, []
 	}
 	defer res.Body.Close()
 	body, err := io.ReadAll(res.Body)
-	return res, body, err
+	return answer{res.StatusCode, res.Header, body, res.ContentLength, err}
+}
+
+// answer of the handler, read to its end.
+type answer struct {
+	code   int
+	header http.Header
+	body   []byte
+	length int64 // as announced
+	err    error // of reading
 }
 
 func TestStreams(t *testing.T) {
@@ -119,22 +128,22 @@ func TestStreams(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			res, body, err := f.get(tc.method, "shop/"+digest, tc.header...)
-			if err != nil || res.StatusCode != tc.code || res.Header.Get("Content-Range") != tc.contentRange {
-				t.Fatalf("got %d, %q, %v; want %d, %q", res.StatusCode, res.Header.Get("Content-Range"), err, tc.code, tc.contentRange)
+			got := f.get(tc.method, "shop/"+digest, tc.header...)
+			if got.err != nil || got.code != tc.code || got.header.Get("Content-Range") != tc.contentRange {
+				t.Fatalf("got %d, %q, %v; want %d, %q", got.code, got.header.Get("Content-Range"), got.err, tc.code, tc.contentRange)
 			}
-			if tc.code < 400 && !bytes.Equal(body, tc.body) {
-				t.Errorf("got %d bytes, want %d", len(body), len(tc.body))
+			if tc.code < 400 && !bytes.Equal(got.body, tc.body) {
+				t.Errorf("got %d bytes, want %d", len(got.body), len(tc.body))
 			}
-			checkHeader(t, res, tc.method)
+			checkHeader(t, got)
 		})
 	}
 }
 
-func checkHeader(t *testing.T, res *http.Response, method string) {
+func checkHeader(t *testing.T, got answer) {
 	t.Helper()
-	h := res.Header
-	if res.StatusCode >= 400 {
+	h := got.header
+	if got.code >= 400 {
 		if h.Get("Cache-Control") != "no-store" || h.Get("ETag") != "" {
 			t.Errorf("an error must not be cached: %v", h)
 		}
@@ -143,8 +152,8 @@ func checkHeader(t *testing.T, res *http.Response, method string) {
 	if h.Get("ETag") != `"`+digest+`"` || h.Get("Cache-Control") != "public, max-age=31536000, immutable" {
 		t.Errorf("headers %v", h)
 	}
-	if res.StatusCode == 200 && (res.ContentLength != int64(len(content)) || h.Get("Content-Type") != "application/zip" || h.Get("Accept-Ranges") != "bytes") {
-		t.Errorf("%s: length %d, headers %v", method, res.ContentLength, h)
+	if got.code == http.StatusOK && (got.length != int64(len(content)) || h.Get("Content-Type") != "application/zip" || h.Get("Accept-Ranges") != "bytes") {
+		t.Errorf("length %d, headers %v", got.length, h)
 	}
 }
 
@@ -154,16 +163,16 @@ func TestOnlyWhatIsServed(t *testing.T) {
 	for _, path := range []string{
 		"shop/" + strings.Repeat("0", 64), "bank/" + digest, "shop/" + strings.ToUpper(digest), "shop/..%2fx", "shop/sha256:" + digest,
 	} {
-		if res, body, _ := f.get("GET", path); res.StatusCode != 404 || !bytes.Contains(body, []byte("no channel of this app")) {
-			t.Errorf("%s: %d %s", path, res.StatusCode, body)
+		if got := f.get("GET", path); got.code != 404 || !bytes.Contains(got.body, []byte("no channel of this app")) {
+			t.Errorf("%s: %d %s", path, got.code, got.body)
 		}
 	}
-	if res, _, _ := f.get("POST", "shop/"+digest); res.StatusCode != 405 {
-		t.Errorf("POST: %d", res.StatusCode)
+	if got := f.get("POST", "shop/"+digest); got.code != 405 {
+		t.Errorf("POST: %d", got.code)
 	}
 	refused := newFixture(t, func(d *release.Document) { d.Refused = []release.Refusal{{Digest: d.Stable.Digest}} })
-	if res, _, _ := refused.get("GET", "shop/"+digest); res.StatusCode != 404 {
-		t.Errorf("refused: %d", res.StatusCode)
+	if got := refused.get("GET", "shop/"+digest); got.code != 404 {
+		t.Errorf("refused: %d", got.code)
 	}
 }
 
@@ -171,10 +180,10 @@ func TestRedirects(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, func(d *release.Document) { d.PublicURL = "https://cdn.example.com/mobile/" })
 	for _, method := range []string{"GET", "HEAD"} {
-		res, _, _ := f.get(method, "shop/"+digest)
+		got := f.get(method, "shop/"+digest)
 		want := "https://cdn.example.com/mobile/targets/bundles/shop/" + digest + ".1.0.0.zip"
-		if res.StatusCode != 307 || res.Header.Get("Location") != want || res.Header.Get("Cache-Control") != "public, max-age=60" {
-			t.Errorf("%s: %d %v", method, res.StatusCode, res.Header)
+		if got.code != http.StatusTemporaryRedirect || got.header.Get("Location") != want || got.header.Get("Cache-Control") != "public, max-age=60" {
+			t.Errorf("%s: %d %v", method, got.code, got.header)
 		}
 	}
 }
@@ -184,12 +193,12 @@ func TestBucketIsGone(t *testing.T) {
 	f := newFixture(t, nil)
 	for status, want := range map[int]int{503: 502, 404: 502, 403: 502} {
 		f.repo.Down(status)
-		if res, body, _ := f.get("GET", "shop/"+digest); res.StatusCode != want || !bytes.Contains(body, []byte("try again later")) {
-			t.Errorf("bucket says %d: %d %s", status, res.StatusCode, body)
+		if got := f.get("GET", "shop/"+digest); got.code != want || !bytes.Contains(got.body, []byte("try again later")) {
+			t.Errorf("bucket says %d: %d %s", status, got.code, got.body)
 		}
 	}
-	if res, _, _ := f.get("HEAD", "shop/"+digest); res.StatusCode != 200 {
-		t.Errorf("HEAD needs no bucket, but got %d", res.StatusCode)
+	if got := f.get("HEAD", "shop/"+digest); got.code != 200 {
+		t.Errorf("HEAD needs no bucket, but got %d", got.code)
 	}
 }
 
@@ -198,8 +207,8 @@ func TestObjectOfAnotherSize(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, nil)
 	f.repo.Put(release.TargetObject("bundles/shop/1.0.0.zip", release.DigestPrefix+digest), content[:1000])
-	if res, _, _ := f.get("GET", "shop/"+digest); res.StatusCode != 502 {
-		t.Errorf("got %d", res.StatusCode)
+	if got := f.get("GET", "shop/"+digest); got.code != 502 {
+		t.Errorf("got %d", got.code)
 	}
 }
 

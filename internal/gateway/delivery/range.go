@@ -22,26 +22,14 @@ func (p part) contentRange() string {
 	return fmt.Sprintf("bytes %d-%d/%d", p.offset, p.offset+p.length-1, p.size)
 }
 
-// rangeOf gives the part that a request asks for (RFC 9110 14.2). A Range that is no valid single byte range is ignored, as
-// is one whose If-Range does not name this content; one outside of the artifact is a 416.
-func rangeOf(r *http.Request, etag string, size int64) (part, error) {
-	whole := part{length: size, size: size}
-	spec, ok := strings.CutPrefix(r.Header.Get("Range"), "bytes=")
+// partOf gives the part that a request asks for (RFC 9110 14.2). A Range that is no valid single byte range is ignored, as is
+// one whose If-Range does not name this content; one outside of the artifact is a 416.
+func partOf(r *http.Request, etag string, size int64) (part, error) {
+	first, last, ok := parseRange(r.Header.Get("Range"), size)
 	if condition := r.Header.Get("If-Range"); !ok || condition != "" && condition != etag {
-		return whole, nil
+		return part{length: size, size: size}, nil
 	}
-	from, to, ok := strings.Cut(strings.TrimSpace(spec), "-")
-	first, okFirst := number(from)
-	last, okLast := number(to)
-	switch {
-	case !ok || !okFirst && from != "" || !okLast && to != "" || from == "" && to == "" || okFirst && okLast && last < first:
-		return whole, nil
-	case from == "": // the last bytes
-		first, last = max(0, size-last), size-1
-	case to == "" || last >= size:
-		last = size - 1
-	}
-	if first > last {
+	if first >= size || first > last {
 		return part{}, &httpx.Problem{
 			Status: http.StatusRequestedRangeNotSatisfiable, Detail: fmt.Sprintf("expected a range within %d bytes", size),
 			Header: http.Header{"Content-Range": {fmt.Sprintf("bytes */%d", size)}},
@@ -50,7 +38,27 @@ func rangeOf(r *http.Request, etag string, size int64) (part, error) {
 	return part{offset: first, length: last - first + 1, size: size, partial: true}, nil
 }
 
-func number(s string) (int64, bool) {
+// parseRange reads bytes=first-last, bytes=first- and bytes=-count. The last byte is within the artifact; first may be past
+// last when the range has none of its bytes.
+func parseRange(header string, size int64) (first, last int64, ok bool) {
+	spec, isBytes := strings.CutPrefix(header, "bytes=")
+	from, to, isRange := strings.Cut(spec, "-")
+	if !isBytes || !isRange {
+		return 0, 0, false
+	}
+	if from == "" {
+		count, err := parseNumber(to)
+		return max(0, size-count), size - 1, err == nil
+	}
+	first, err := parseNumber(from)
+	if err != nil || to == "" {
+		return first, size - 1, err == nil
+	}
+	last, err = parseNumber(to)
+	return first, min(last, size-1), err == nil && first <= last
+}
+
+func parseNumber(s string) (int64, error) {
 	n, err := strconv.ParseUint(s, 10, 62)
-	return int64(n), err == nil
+	return int64(n), err
 }

@@ -176,7 +176,7 @@ func TestGoneClient(t *testing.T) {
 		cancel()
 		return r.Context().Err()
 	}})
-	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "GET", "/", nil))
+	h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, http.MethodGet, "/", nil))
 	if f.count("499") != 1 || strings.Contains(f.log.String(), "level=ERROR") {
 		t.Errorf("499 counted %v times, log %s", f.count("499"), f.log.String())
 	}
@@ -190,7 +190,7 @@ func TestTimeout(t *testing.T) {
 		return &httpx.Problem{Status: http.StatusServiceUnavailable, Err: r.Context().Err()}
 	}})
 	w := httptest.NewRecorder()
-	h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil))
+	h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
 	if w.Code != http.StatusServiceUnavailable {
 		t.Errorf("got %d", w.Code)
 	}

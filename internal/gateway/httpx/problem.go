@@ -6,10 +6,13 @@ package httpx
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"net/http"
 )
 
 // Problem is an error that a client is told of, as application/problem+json (RFC 9457). Err is for the log only.
+//
+//nolint:errname // named as the RFC names it
 type Problem struct {
 	Status int
 	Detail string       // one sentence; empty: the status says it all
@@ -64,9 +67,7 @@ func (p *Problem) write(w http.ResponseWriter, requestID string) {
 			h.Del(name)
 		}
 	}
-	for name, values := range p.Header {
-		h[name] = values
-	}
+	maps.Copy(h, p.Header)
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Request-Id", requestID)

@@ -68,7 +68,9 @@ func serve() error {
 		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &used); err != nil {
 			return err
 		}
-		fmt.Println(time.Duration(used.Utime.Nano() + used.Stime.Nano()).Nanoseconds())
+		if _, err := fmt.Fprintln(os.Stdout, used.Utime.Nano()+used.Stime.Nano()); err != nil {
+			return err
+		}
 	}
 	return nil
 }

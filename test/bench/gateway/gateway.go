@@ -61,7 +61,7 @@ func Run(ctx context.Context, w io.Writer) error {
 			}
 		}
 	}
-	return print(w, bare, checks, in)
+	return report(w, bare, checks, in)
 }
 
 // round measures one side once.
@@ -104,13 +104,13 @@ func (s *side) median(of func(round) float64) float64 {
 func perSecond(r round) float64 { return r.perSecond }
 func cpu(r round) float64       { return r.cpu.Seconds() }
 
-// print prints the table and the figures. The ratio is that of CPU time, which is what one core can answer: by the clock the
+// report prints the table and the figures. The ratio is that of CPU time, which is what one core can answer: by the clock the
 // client and whatever else the machine does would count too.
-func print(w io.Writer, bare, checks *side, in inProcess) error {
+func report(w io.Writer, bare, checks *side, in inProcess) error {
 	share := ratio(bare, checks, cpu)
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(t, "Update checks on one core (GOMAXPROCS=1, %d connections over loopback, medians of %d rounds)\n\n", connections, rounds)
-	fmt.Fprintln(t, "handler\trequests a second of CPU\tCPU a request\trequests a second by the clock")
+	fmt.Fprintln(t, "handler\trequests a second of CPU\ttime of it for one\trequests a second by the clock")
 	for _, s := range []*side{bare, checks} {
 		used := s.median(cpu)
 		fmt.Fprintf(t, "%s\t%.0f\t%s\t%.0f\n", s.name, 1/used, seconds(used), s.median(perSecond))

@@ -4,6 +4,7 @@
 package native
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/windlass-dev/windlass/internal/gateway/outcome"
@@ -36,14 +37,7 @@ var (
 )
 
 func oneOf(values ...string) rule {
-	return rule{"one of " + strings.Join(values, ", "), func(s string) bool {
-		for _, v := range values {
-			if s == v {
-				return true
-			}
-		}
-		return false
-	}}
+	return rule{"one of " + strings.Join(values, ", "), func(s string) bool { return slices.Contains(values, s) }}
 }
 
 func alphanumeric(c byte) bool {
