@@ -42,6 +42,10 @@ func Run(ctx context.Context, out io.Writer) error {
 	}
 	defer w.stop()
 	samples := make([][]sample, channels)
+	following, stop := context.WithCancel(ctx)
+	defer stop()
+	followed := make(chan error, 1)
+	go func() { followed <- w.follow(following) }()
 	group, ctx := errgroup.WithContext(ctx)
 	for i := range channels {
 		group.Go(func() (err error) {
@@ -50,6 +54,10 @@ func Run(ctx context.Context, out io.Writer) error {
 		})
 	}
 	if err := group.Wait(); err != nil {
+		return err
+	}
+	stop()
+	if err := <-followed; err != nil {
 		return err
 	}
 	report(out, slices.Concat(samples...))
@@ -112,12 +120,12 @@ func (w *world) round(ctx context.Context, channel string, round int) (sample, e
 	if err != nil {
 		return sample{}, fmt.Errorf("wait for the candidate: %w; %s", err, w.state(channel))
 	}
+	start := time.Now()
 	w.metrics.set(channel, true)
 	var committed, answered time.Time
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
-		err = w.until(gctx, func() (bool, error) { seen, err := w.candidate(gctx, channel); return !seen, err })
-		committed = time.Now()
+		committed, err = w.withdrawn(gctx, channel, start)
 		return err
 	})
 	group.Go(func() (err error) {
@@ -156,16 +164,6 @@ func (w *world) retry(ctx context.Context, channel string, round int) error {
 	}
 	patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:"retry",%q:"%d"}}}`, otav1alpha1.CommandAnnotation, otav1alpha1.CommandIDAnnotation, round)
 	return w.client.Patch(ctx, &r, client.RawPatch("application/merge-patch+json", patch))
-}
-
-// candidate tells whether the committed metadata have a candidate. The Channel's role is read straight from the bucket, by
-// the version that the timestamp leads to.
-func (w *world) candidate(ctx context.Context, channel string) (bool, error) {
-	doc, err := w.published(ctx, channel)
-	if err != nil || doc == nil {
-		return true, err
-	}
-	return doc.Candidate != nil, nil
 }
 
 // offers tells whether the gateway offers the candidate to a device.

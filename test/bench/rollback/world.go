@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -55,6 +56,9 @@ type world struct {
 	gateway string // URL
 	digest  otav1alpha1.Digest
 
+	mu   sync.Mutex
+	gone map[string]time.Time // by channel: the last commit that has no candidate
+
 	stops []func()
 }
 
@@ -70,7 +74,7 @@ func newWorld(ctx context.Context, channels int) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{dir: dir, metrics: newMetrics()}
+	w := &world{dir: dir, metrics: newMetrics(), gone: map[string]time.Time{}}
 	w.stops = append(w.stops, func() { _ = os.RemoveAll(dir) }, w.metrics.server.Close)
 	for _, step := range []func(context.Context) error{
 		w.build, w.startAPIServer, w.startStore, w.startManager,
