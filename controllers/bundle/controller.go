@@ -7,6 +7,7 @@ package bundle
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -99,8 +100,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	s := &scope{old: obj, bundle: obj.DeepCopy(), note: note}
 	res, err := kit.Run(ctx, s, r.phases(obj)...)
-	if s.gone {
-		return ctrl.Result{}, nil
+	if s.gone || apierrors.IsConflict(err) {
+		return kit.Settle(ctrl.Result{}, err)
 	}
 	res, err = s.finish(res, err)
 	if werr := r.writeStatus(ctx, s); werr != nil {
@@ -134,6 +135,9 @@ func (r *Reconciler) ensureFinalizer(ctx context.Context, obj *otav1alpha1.Bundl
 func (s *scope) finish(res ctrl.Result, err error) (ctrl.Result, error) {
 	if err != nil && s.keep {
 		return ctrl.Result{RequeueAfter: s.after}, nil
+	}
+	if _, typed := errors.AsType[*kit.Error](err); err != nil && !typed && s.wasReady() {
+		return ctrl.Result{}, err // the API server failed: that says nothing of the Bundle
 	}
 	st := &s.bundle.Status
 	res, err = kit.Finish(s.bundle.Generation, &st.Conditions, &st.ObservedGeneration, res, err)

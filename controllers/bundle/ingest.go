@@ -49,7 +49,7 @@ func (r *Reconciler) settle(_ context.Context, s *scope) (time.Duration, error) 
 func (r *Reconciler) settleSuccess(s *scope, res ingest.Result, now time.Time) {
 	s.record(res, now)
 	s.bundle.Status.Verifications = s.trust.claims(s.bundle.Status.Verifications, now)
-	s.note.checkedAt = now
+	s.note.checkedAt, s.note.checkedFor = now, s.note.submitted
 	if !s.vouched() {
 		s.settled = false
 		r.pool.Drop(keyOf(s.bundle))

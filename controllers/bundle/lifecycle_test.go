@@ -195,6 +195,22 @@ func TestBundle_artifactLost(t *testing.T) {
 	s.rest(t, b)
 }
 
+// A Repository that moves to another bucket takes its artifacts along, without waiting for the next routine check.
+func TestBundle_storageMoves(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	b := s.Bundle("shop", "1.0.0", s.publish(t, "/a", "one"))
+	s.Create(t, b)
+	s.wantReady(t, b)
+	to := testkit.ObjectStore(t)
+	s.bucket = openBucket(t, to)
+	s.publishers.set(func(p *publishers) { p.bucket = s.bucket })
+	update(t, s, s.repo, func(r *otav1alpha1.Repository) { r.Spec.Storage.Bucket = to.Name })
+	gomega.NewWithT(t).Eventually(func() []string { return s.objects(t) }).WithTimeout(testkit.Timeout).Should(gomega.HaveLen(1))
+	s.wantReady(t, b)
+	s.rest(t, b)
+}
+
 // When an authority goes, its signatures no longer count; when it comes back, they do. Neither needs the source.
 func TestBundle_authoritiesChange(t *testing.T) {
 	t.Parallel()

@@ -19,9 +19,10 @@ type note struct {
 	key   transferKey
 	basis string // resourceVersion that our last status write was made from
 
-	submitted string    // trust that the last transfer was started with
-	tried     string    // trust that all signatures were tried against
-	checkedAt time.Time // when the bucket was last asked for the artifact
+	submitted  string    // state of the Repository that the last transfer was started with,
+	tried      string    // that all signatures were tried against,
+	checkedFor string    // and that the bucket was last asked under
+	checkedAt  time.Time // for the artifact
 
 	refused    error  // why the artifact was refused,
 	refusedFor string // and under which trust

@@ -23,7 +23,7 @@ func (r *Reconciler) checkPresence(ctx context.Context, s *scope) (time.Duration
 	if claim == nil {
 		return 0, nil
 	}
-	if left := s.note.checkedAt.Add(r.Options.Recheck).Sub(r.Now()); left > 0 {
+	if left := s.note.checkedAt.Add(r.Options.Recheck).Sub(r.Now()); left > 0 && s.note.checkedFor == s.trust.fingerprint {
 		return left, nil
 	}
 	there, err := ingest.Present(ctx, s.bucket, claim.Path, string(claim.Digest), claim.Size)
@@ -37,6 +37,6 @@ func (r *Reconciler) checkPresence(ctx context.Context, s *scope) (time.Duration
 		s.bundle.Status.Artifact = nil
 		return 0, nil
 	}
-	s.note.checkedAt = r.Now()
+	s.note.checkedAt, s.note.checkedFor = r.Now(), s.trust.fingerprint
 	return wait.Jitter(r.Options.Recheck, 0.1), nil
 }

@@ -21,8 +21,11 @@ import (
 	"github.com/windlass-dev/windlass/internal/verify"
 )
 
-// dependencyWait is how long to wait for a Repository; a watch wakes the Bundle sooner.
-const dependencyWait = 10 * time.Second
+// How long to wait for a Repository.
+const (
+	absentWait   = 10 * time.Second // a watch wakes the Bundle sooner
+	notReadyWait = 5 * time.Second  // after a restart its status says ready before its publisher is, and does not change then
+)
 
 func repositoryKey(b *otav1alpha1.Bundle) types.NamespacedName {
 	return types.NamespacedName{Namespace: b.Namespace, Name: index.RepositoryName(b.Spec.RepositoryRef)}
@@ -36,14 +39,14 @@ func (r *Reconciler) findRepository(ctx context.Context, s *scope) (time.Duratio
 	err := r.Client.Get(ctx, key, s.repository)
 	switch {
 	case apierrors.IsNotFound(err):
-		return 0, kit.Wait(otav1alpha1.RepositoryNotFoundReason, dependencyWait, "there is no Repository %s in this namespace: create it, or set spec.repositoryRef", key.Name)
+		return 0, kit.Wait(otav1alpha1.RepositoryNotFoundReason, absentWait, "there is no Repository %s in this namespace: create it, or set spec.repositoryRef", key.Name)
 	case err != nil:
 		return 0, fmt.Errorf("get Repository %s: %w", key.Name, err)
 	}
 	bucket, ok := r.Repositories.Bucket(key)
 	if !ok {
-		s.routine(dependencyWait)
-		return 0, kit.Wait(otav1alpha1.RepositoryNotReadyReason, dependencyWait, "Repository %s cannot publish yet: see its conditions", key.Name)
+		s.routine(notReadyWait)
+		return 0, kit.Wait(otav1alpha1.RepositoryNotReadyReason, notReadyWait, "Repository %s cannot publish yet: see its conditions", key.Name)
 	}
 	s.bucket = bucket
 	return 0, nil

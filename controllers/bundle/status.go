@@ -27,11 +27,15 @@ func (s *scope) condition(kind string) *metav1.Condition {
 // routine keeps the conditions of a Bundle that is ready in this generation, because what failed is only a check of it; and
 // those of one whose transfer failed or was refused, which still holds.
 func (s *scope) routine(after time.Duration) {
-	c := apimeta.FindStatusCondition(s.old.Status.Conditions, otav1alpha1.ReadyCondition)
-	ready := c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == s.bundle.Generation
-	if ready || s.retrying() {
+	if s.wasReady() || s.retrying() {
 		s.keep, s.after = true, after
 	}
+}
+
+// wasReady tells whether the Bundle was ready in this generation when the reconcile began.
+func (s *scope) wasReady() bool {
+	c := apimeta.FindStatusCondition(s.old.Status.Conditions, otav1alpha1.ReadyCondition)
+	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == s.bundle.Generation
 }
 
 // stages are the conditions of a transfer, in order.
