@@ -57,6 +57,18 @@ func TestCohortsAreNestedAndSticky(t *testing.T) {
 	})
 }
 
+func TestEndsOfCohorts(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		slot, weight int32
+		want         bool
+	}{{0, 0, false}, {0, 1, true}, {1, 1, false}, {9998, 9999, true}, {9999, 9999, false}, {9999, 10_000, true}} {
+		if got := bucketing.InCohort(tc.slot, tc.weight); got != tc.want {
+			t.Errorf("slot %d at weight %d: %v, want %v", tc.slot, tc.weight, got, tc.want)
+		}
+	}
+}
+
 func TestSaltAndDeviceDoNotRunTogether(t *testing.T) {
 	t.Parallel()
 	same := 0

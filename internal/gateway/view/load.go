@@ -70,7 +70,7 @@ func (l *loader) load(ctx context.Context, src Getter, t *top) (*loaded, error) 
 		e, err := w.finish()
 		if err != nil {
 			out.stale = append(out.stale, fmt.Errorf("channel %s of app %s: %w", w.name, w.app, err))
-			e = w.before
+			e = w.keep(t)
 		}
 		if e != nil {
 			out.entries[w.role] = e
@@ -232,6 +232,22 @@ func (p *pending) finish() (*entry, error) {
 	}
 	e.channel = compileDocument(p.doc, p.app, p.name).Until(p.expiry)
 	return e, nil
+}
+
+// keep gives the entry of a channel that could not be read: as it was, if the keys that count now have signed that. If they
+// have not, a key was taken away, and what it signed is not served: then the channel offers nothing.
+func (p *pending) keep(t *top) *entry {
+	if p.before == nil || p.sameKeys {
+		return p.before
+	}
+	role, err := metadata.Targets().FromBytes(p.before.role)
+	if err == nil {
+		err = t.set.Targets[metadata.TARGETS].VerifyDelegate(p.role, role)
+	}
+	if err == nil && p.delegated {
+		return p.before
+	}
+	return &entry{app: p.app, name: p.name, channel: resolve.Unreadable()}
 }
 
 func compileDocument(raw []byte, app, name string) *resolve.Channel {

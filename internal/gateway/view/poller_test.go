@@ -279,6 +279,37 @@ func TestOneBrokenChannel(t *testing.T) {
 	h.want(p, "beta", "1.2.0")
 }
 
+// What a key signed that was taken away is not served any more, though it was verified once.
+func TestRevokedChannelKey(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.repo.Publish(doc("production", "1.1.0"))
+	p := h.start()
+	h.poll(p)
+	h.repo.RevokeChannelKey()
+	h.poll(p)
+	h.want(p, "production", "ReleaseUnreadable")
+	h.repo.Publish(doc("production", "1.2.0")) // signed by the new key
+	h.poll(p)
+	h.want(p, "production", "1.2.0")
+}
+
+// A role says nothing of what it was not delegated.
+func TestRoleWithoutDelegation(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.repo.Publish(doc("production", "1.1.0"))
+	p := h.start()
+	h.poll(p)
+	h.repo.Delegate("channels/shop/another.json")
+	h.poll(p)
+	h.want(p, "production", "ReleaseUnreadable")
+	h.want(h.start(), "production", "1.1.0") // the cache is of before: broken states are not kept
+	h.repo.Delegate("")
+	h.poll(p)
+	h.want(p, "production", "1.1.0")
+}
+
 func TestRemovedChannel(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

@@ -7,6 +7,7 @@ package viewtest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -33,9 +34,10 @@ type Repo struct {
 	mu       sync.Mutex
 	signers  map[string]signature.Signer // by top-level role, and "channels"
 	roots    int64
-	version  int64 // of timestamp and snapshot
-	targets  int64 // version of targets
-	stale    bool  // targets have to be signed again: other roles, or other keys
+	version  int64  // of timestamp and snapshot
+	targets  int64  // version of targets
+	paths    string // that roles may speak for; empty: each for its own channel
+	stale    bool   // targets have to be signed again: other roles, or other keys
 	roles    map[string]*metadata.Metadata[metadata.TargetsType]
 	objects  map[string][]byte
 	requests map[string]int
@@ -101,6 +103,23 @@ func (r *Repo) RotateKeys() {
 		role.Signed.Version++
 		r.putRole(name)
 	}
+	r.commit()
+}
+
+// RevokeChannelKey makes a new key for channels and delegates to it. The channels' roles stay as they are: signed by the old
+// key.
+func (r *Repo) RevokeChannelKey() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.signers[channelKey], r.stale = newSigner(r.t), true
+	r.commit()
+}
+
+// Delegate restricts the paths that the roles of all channels may speak for; an empty one restores them.
+func (r *Repo) Delegate(path string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.paths, r.stale = path, true
 	r.commit()
 }
 
@@ -235,7 +254,7 @@ func (r *Repo) signTargets() {
 	for name := range r.roles {
 		dot := strings.LastIndexByte(name, '.')
 		targets.Signed.Delegations.Roles = append(targets.Signed.Delegations.Roles, metadata.DelegatedRole{
-			Name: name, KeyIDs: []string{id}, Threshold: 1, Paths: []string{release.ChannelTarget(name[:dot], name[dot+1:])},
+			Name: name, KeyIDs: []string{id}, Threshold: 1, Paths: []string{cmp.Or(r.paths, release.ChannelTarget(name[:dot], name[dot+1:]))},
 		})
 	}
 	r.sign(targets, r.signers[metadata.TARGETS])
