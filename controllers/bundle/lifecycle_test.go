@@ -195,17 +195,16 @@ func TestBundle_artifactLost(t *testing.T) {
 	s.rest(t, b)
 }
 
-// A Repository that moves to another bucket takes its artifacts along, without waiting for the next routine check.
+// A Repository that moves to another object store takes its artifacts along, without waiting for the next routine check.
 func TestBundle_storageMoves(t *testing.T) {
 	t.Parallel()
 	s := begin(t)
 	b := s.Bundle("shop", "1.0.0", s.publish(t, "/a", "one"))
 	s.Create(t, b)
 	s.wantReady(t, b)
-	to := testkit.ObjectStore(t)
-	s.bucket = openBucket(t, to)
+	s.bucket = openBucket(t, testkit.ObjectStore(t))
 	s.publishers.set(func(p *publishers) { p.bucket = s.bucket })
-	update(t, s, s.repo, func(r *otav1alpha1.Repository) { r.Spec.Storage.Bucket = to.Name })
+	update(t, s, s.repo, func(r *otav1alpha1.Repository) { r.Spec.Storage.Endpoint = "https://elsewhere.example.com" })
 	gomega.NewWithT(t).Eventually(func() []string { return s.objects(t) }).WithTimeout(testkit.Timeout).Should(gomega.HaveLen(1))
 	s.wantReady(t, b)
 	s.rest(t, b)
