@@ -16,6 +16,9 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
 )
 
 // errInterrupted ends the demo when a person, or what started it, ends it.
@@ -42,6 +45,7 @@ func main() {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(2)
 	}
+	ctrl.SetLogger(logr.Discard()) // of the libraries; Windlass' parts have their own logs
 	ctx, cancel := context.WithCancelCause(context.Background())
 	go cancelOnSignal(cancel)
 	go cancelOnOrphan(cancel)
@@ -125,6 +129,7 @@ func run(ctx context.Context, o options, out io.Writer) (err error) {
 	if o.keep {
 		s.printAccess(out)
 		<-ctx.Done()
+		fmt.Fprintln(out) // after the ^C of the terminal
 	}
 	return nil
 }

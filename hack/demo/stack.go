@@ -241,7 +241,7 @@ func (s *stack) readObject(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)
 	}
-	defer obj.Close()
+	defer func() { _ = obj.Close() }() // nothing was written
 	raw, err := io.ReadAll(io.LimitReader(obj, 1<<20))
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", name, err)

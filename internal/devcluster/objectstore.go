@@ -64,7 +64,7 @@ func StartObjectStoreOn(ctx context.Context, dir string, port int, buckets ...st
 	s := &ObjectStore{Endpoint: "http://" + address, AccessKey: ObjectStoreAccessKey, SecretKey: ObjectStoreSecretKey}
 	s.Process, err = StartProcess(ctx, Command{
 		Name: "versitygw", Path: path, Dir: dir,
-		Args:  []string{"--access", s.AccessKey, "--secret", s.SecretKey, "--port", address, "--quiet", "posix", data},
+		Args:  []string{"--access", s.AccessKey, "--secret", s.SecretKey, "--port", address, "--quiet", "--keep-alive", "posix", data},
 		Ready: s.answers,
 	})
 	if err != nil {

@@ -50,7 +50,6 @@ type Process struct {
 
 	cmd  *exec.Cmd
 	done chan struct{}
-	err  error // of Wait, valid once done is closed
 	stop sync.Once
 
 	grace time.Duration
@@ -88,12 +87,12 @@ func StartProcess(ctx context.Context, c Command) (*Process, error) {
 func (p *Process) run(started chan<- error, log io.Closer) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	defer log.Close()
+	defer func() { _ = log.Close() }() // the child wrote it, not this process
 	defer close(p.done)
 	err := p.cmd.Start()
 	started <- err
 	if err == nil {
-		p.err = p.cmd.Wait()
+		_ = p.cmd.Wait() // ProcessState tells how it ended
 	}
 }
 
@@ -112,7 +111,7 @@ func (p *Process) waitReady(ctx context.Context, ready func(context.Context) err
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("%s ended before it was ready (%v); its log ends with:\n%s", p.Name, p.err, p.tail())
+			return fmt.Errorf("%s ended before it was ready (%s); its log ends with:\n%s", p.Name, p.cmd.ProcessState, p.tail())
 		case <-ctx.Done():
 			return fmt.Errorf("%s is not ready: %w; its log ends with:\n%s", p.Name, errors.Join(ctx.Err(), err), p.tail())
 		case <-tick.C:

@@ -91,7 +91,7 @@ func readManifest(content []byte) (*manifest, error) {
 	if err != nil {
 		return nil, reject("archive", "open: %w", err)
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }() // nothing was written
 	raw, err := io.ReadAll(io.LimitReader(file, maxManifest+1))
 	if err != nil {
 		return nil, reject("archive", "read %s: %w", ManifestFile, err)
