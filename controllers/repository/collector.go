@@ -82,8 +82,9 @@ func (c *collector) collect(ctx context.Context, repo *otav1alpha1.Repository, p
 	}
 	ctx, cancel := context.WithTimeout(ctx, collectTimeout)
 	defer cancel()
-	wanted := &digests{ctx: ctx, client: c.client, repository: client.ObjectKeyFromObject(repo)}
-	return p.Collect(ctx, publish.Collection{Grace: grace, Keep: wanted.has})
+	return p.Collect(ctx, publish.Collection{Grace: grace, Keep: func(digest string) bool {
+		return wanted(ctx, c.client, client.ObjectKeyFromObject(repo), digest)
+	}})
 }
 
 // retention checks the grace time. It comes last, as trust does.
@@ -99,16 +100,9 @@ func retention(spec *otav1alpha1.RetentionSpec) (time.Duration, error) {
 	return atLeast("spec.retention.unreferencedAfter", spec.UnreferencedAfter, minRetention)
 }
 
-// digests asks the cache whether Bundles of a Repository want a digest. It asks each time: between the choice of what to delete
-// and its deletion a Bundle may come.
-type digests struct {
-	ctx        context.Context
-	client     client.Client
-	repository client.ObjectKey
-}
-
-// has tells whether a Bundle wants a digest. When nobody can tell, it says yes.
-func (d *digests) has(digest string) bool {
-	bundles, err := bundlesOf(d.ctx, d.client, d.repository)
+// wanted asks the cache whether Bundles of a Repository want a digest. It asks each time: between the choice of what to delete
+// and its deletion a Bundle may come. When nobody can tell, the answer is yes.
+func wanted(ctx context.Context, c client.Reader, repository client.ObjectKey, digest string) bool {
+	bundles, err := bundlesOf(ctx, c, repository)
 	return err != nil || slices.ContainsFunc(bundles, func(b *otav1alpha1.Bundle) bool { return string(b.Spec.Digest) == digest })
 }

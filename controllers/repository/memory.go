@@ -6,9 +6,9 @@ package repository
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -29,8 +29,7 @@ func (i *identity) add(name string, value []byte) {
 func (i *identity) String() string {
 	var b strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(i.parts)) {
-		raw, _ := json.Marshal([]string{name, i.parts[name]}) // strings cannot fail
-		b.Write(raw)
+		b.WriteString(strconv.Quote(name) + i.parts[name])
 	}
 	digest := sha256.Sum256([]byte(b.String()))
 	return hex.EncodeToString(digest[:])

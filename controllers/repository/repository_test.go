@@ -298,17 +298,16 @@ func TestDigestsOfBundlesAreKept(t *testing.T) {
 		URL: "https://ci.example.com/web.zip", Digest: testkit.Digest([]byte("web")), Signatures: []string{"bm90IGEgcmVhbCBzaWduYXR1cmU="}})
 	s.Create(t, bundle)
 	key := client.ObjectKeyFromObject(s.repo)
-	d := &digests{ctx: t.Context(), client: s.Client, repository: key}
-	if !d.has(string(bundle.Spec.Digest)) || d.has(testkit.Digest([]byte("other"))) {
+	web, none := string(bundle.Spec.Digest), testkit.Digest([]byte("other"))
+	if !wanted(t.Context(), s.Client, key, web) || wanted(t.Context(), s.Client, key, none) {
 		t.Error("the digests of Bundles are not those that are kept")
 	}
-	other := &digests{ctx: t.Context(), client: s.Client, repository: client.ObjectKey{Namespace: key.Namespace, Name: "other"}}
-	if other.has(string(bundle.Spec.Digest)) {
+	if wanted(t.Context(), s.Client, client.ObjectKey{Namespace: key.Namespace, Name: "other"}, web) {
 		t.Error("a Bundle of another Repository counts")
 	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
-	if d.ctx = ended; !d.has(testkit.Digest([]byte("other"))) {
+	if !wanted(ended, s.Client, key, none) {
 		t.Error("a digest counts as unwanted although nobody could tell")
 	}
 }

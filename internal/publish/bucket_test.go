@@ -121,7 +121,7 @@ func (m *memory) CompareAndSwap(_ context.Context, key, old string, content []by
 type faulty struct {
 	Bucket
 	failAt int  // counted from one; zero: never
-	after  bool // the call has its effect, only its answer is lost
+	after  bool // the call has its effect, only its answer is lost; then writes are counted only
 	once   bool // later calls work again; otherwise the writer has died
 	before func(call int)
 
@@ -133,16 +133,18 @@ type faulty struct {
 var errInjected = errors.New("injected fault")
 
 // call counts a call, and tells whether it may have its effect and what it answers.
-func (f *faulty) call() (effect bool, err error) {
+func (f *faulty) call(write bool) (effect bool, err error) {
 	f.mu.Lock()
-	f.calls++
+	if write || !f.after {
+		f.calls++
+	}
 	n := f.calls
 	if f.dead && !f.once {
 		f.mu.Unlock()
 		return false, errInjected
 	}
 	effect = true
-	if n == f.failAt {
+	if n == f.failAt && (write || !f.after) {
 		f.dead, effect, err = true, f.after, errInjected
 	}
 	f.mu.Unlock()
@@ -165,7 +167,7 @@ func (f *faulty) died() bool {
 }
 
 func (f *faulty) PutImmutable(ctx context.Context, key string, content []byte, contentType string) error {
-	effect, err := f.call()
+	effect, err := f.call(true)
 	if effect {
 		err = errors.Join(err, f.Bucket.PutImmutable(ctx, key, content, contentType))
 	}
@@ -173,28 +175,28 @@ func (f *faulty) PutImmutable(ctx context.Context, key string, content []byte, c
 }
 
 func (f *faulty) Get(ctx context.Context, key string, limit int64) ([]byte, store.Object, error) {
-	if _, err := f.call(); err != nil {
+	if _, err := f.call(false); err != nil {
 		return nil, store.Object{}, err
 	}
 	return f.Bucket.Get(ctx, key, limit)
 }
 
 func (f *faulty) Head(ctx context.Context, key string) (store.Object, error) {
-	if _, err := f.call(); err != nil {
+	if _, err := f.call(false); err != nil {
 		return store.Object{}, err
 	}
 	return f.Bucket.Head(ctx, key)
 }
 
 func (f *faulty) List(ctx context.Context, prefix string) iter.Seq2[store.Object, error] {
-	if _, err := f.call(); err != nil {
+	if _, err := f.call(false); err != nil {
 		return func(yield func(store.Object, error) bool) { yield(store.Object{}, err) }
 	}
 	return f.Bucket.List(ctx, prefix)
 }
 
 func (f *faulty) Delete(ctx context.Context, key string) error {
-	effect, err := f.call()
+	effect, err := f.call(true)
 	if effect {
 		err = errors.Join(err, f.Bucket.Delete(ctx, key))
 	}
@@ -202,7 +204,7 @@ func (f *faulty) Delete(ctx context.Context, key string) error {
 }
 
 func (f *faulty) CompareAndSwap(ctx context.Context, key, old string, content []byte, contentType string) (string, error) {
-	effect, err := f.call()
+	effect, err := f.call(true)
 	if !effect {
 		return "", err
 	}

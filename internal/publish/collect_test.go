@@ -124,7 +124,6 @@ func TestCollectStopsWhenAnotherWriterCommits(t *testing.T) {
 // the timestamp they saw, and must be able to fetch everything of it until it expires.
 type history struct {
 	t     *rapid.T
-	ctx   context.Context
 	clock *clocktesting.FakeClock
 	mem   *memory
 	keys  *Keys
@@ -138,7 +137,7 @@ type history struct {
 
 func (h *history) open(b Bucket, floor int64) error {
 	p := newPublisher(Config{Bucket: b, Keys: h.keys, Clock: h.clock, Floor: floor})
-	if err := p.prepare(h.ctx); err != nil {
+	if err := p.prepare(h.t.Context()); err != nil {
 		return err
 	}
 	h.p = p
@@ -160,14 +159,14 @@ func (h *history) submit() {
 	h.revision++
 	version := rapid.SampledFrom([]string{"1.0.0", "2.0.0", "3.0.0", "4.0.0"}).Draw(h.t, "version")
 	b := unstored(version)
-	if err := h.mem.PutImmutable(h.ctx, release.TargetObject(b.Path, b.Digest), []byte("bundle "+version), ""); err != nil {
+	if err := h.mem.PutImmutable(h.t.Context(), release.TargetObject(b.Path, b.Digest), []byte("bundle "+version), ""); err != nil {
 		h.t.Fatal(err)
 	}
 	h.p.Submit(document(h.random("channel"), h.revision, b))
 }
 
 func (h *history) attempt() {
-	if _, err := h.p.attempt(h.ctx); err != nil {
+	if _, err := h.p.attempt(h.t.Context()); err != nil {
 		h.t.Fatalf("commit: %v", err)
 	}
 	if n := len(h.p.pending); n > 0 {
@@ -181,13 +180,13 @@ func (h *history) crash() {
 	if h.open(f, 0) == nil {
 		h.submit()
 		h.submit()
-		_, _ = h.p.attempt(h.ctx)
+		_, _ = h.p.attempt(h.t.Context())
 	}
 	h.reopen()
 }
 
 func (h *history) collect() {
-	ctx, cancel := context.WithCancel(h.ctx)
+	ctx, cancel := context.WithCancel(h.t.Context())
 	var server sync.WaitGroup
 	server.Go(func() { // in place of the publisher's goroutine
 		for {
@@ -235,11 +234,11 @@ func (h *history) check() {
 // resolve looks for everything that a commit refers to.
 func (h *history) resolve(version int64) error {
 	live := &marks{names: map[string]bool{}}
-	if _, err := h.p.markCommit(h.ctx, object("snapshot", version), live); err != nil {
+	if _, err := h.p.markCommit(h.t.Context(), object("snapshot", version), live); err != nil {
 		return err
 	}
 	for name := range live.names {
-		if _, err := h.mem.Head(h.ctx, name); err != nil {
+		if _, err := h.mem.Head(h.t.Context(), name); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -252,7 +251,7 @@ func TestNoHistoryBreaksADevice(t *testing.T) {
 	deleted := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		fake := clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
-		h := &history{t: rt, ctx: t.Context(), clock: fake, mem: newMemory(fake.Now), keys: keys, devices: map[int64]time.Time{}}
+		h := &history{t: rt, clock: fake, mem: newMemory(fake.Now), keys: keys, devices: map[int64]time.Time{}}
 		h.reopen()
 		rt.Repeat(map[string]func(*rapid.T){
 			"submit": func(*rapid.T) { h.submit(); h.attempt() },

@@ -181,7 +181,7 @@ func (p *Publisher) signRoot(old *metadata.Metadata[metadata.RootType]) (*metada
 }
 
 // draftTargets renews the list of delegations.
-func (p *Publisher) draftTargets(d *draft, w *world, pl plan) (err error) {
+func (p *Publisher) draftTargets(d *draft, _ *world, pl plan) (err error) {
 	if !pl.targets {
 		return nil
 	}

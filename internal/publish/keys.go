@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -95,7 +96,7 @@ func parseKey(text []byte) (key, error) {
 		return key{}, fmt.Errorf("want a PEM block of type %s, found %q", pemType, block.Type)
 	}
 	if more, _ := pem.Decode(rest); more != nil {
-		return key{}, fmt.Errorf("want one PEM block, found more")
+		return key{}, errors.New("want one PEM block, found more")
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	if err != nil {

@@ -38,12 +38,20 @@ const (
 
 // Bucket is what the publisher needs of the object store. *store.Bucket is one.
 type Bucket interface {
-	PutImmutable(ctx context.Context, key string, content []byte, contentType string) error
+	readBucket
+	writeBucket
+}
+
+type readBucket interface {
 	Get(ctx context.Context, key string, limit int64) ([]byte, store.Object, error)
 	Head(ctx context.Context, key string) (store.Object, error)
 	List(ctx context.Context, prefix string) iter.Seq2[store.Object, error]
-	Delete(ctx context.Context, key string) error
+}
+
+type writeBucket interface {
+	PutImmutable(ctx context.Context, key string, content []byte, contentType string) error
 	CompareAndSwap(ctx context.Context, key, old string, content []byte, contentType string) (string, error)
+	Delete(ctx context.Context, key string) error
 }
 
 // ChannelKey names a channel of a repository.
@@ -118,7 +126,7 @@ func Open(ctx context.Context, cfg Config) (*Publisher, error) {
 	if err := p.prepare(ctx); err != nil {
 		return nil, err
 	}
-	life, cancel := context.WithCancel(context.Background())
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	p.cancel = cancel
 	go p.run(life)
 	return p, nil

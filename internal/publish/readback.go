@@ -34,7 +34,7 @@ func (p *Publisher) readBack(ctx context.Context, w *world, d *draft) error {
 	if _, fresh := d.put[object(metadata.TARGETS, d.world.versions[metadata.TARGETS])]; !fresh {
 		f.have[object(metadata.TARGETS, w.versions[metadata.TARGETS])] = w.targetsRaw // was verified when it was read or written
 	}
-	if err := f.prefetch(d.put); err != nil {
+	if err := f.prefetch(ctx, d.put); err != nil {
 		return err
 	}
 	if err := p.verify(w, d, f); err != nil {
@@ -100,15 +100,15 @@ func verifyChannel(trusted *trustedmetadata.TrustedMetadata, c *channel, key Cha
 
 // fetcher gives a TUF client the objects of a bucket.
 type fetcher struct {
-	ctx    context.Context
-	bucket Bucket
+	ctx    context.Context //nolint:containedctx // go-tuf's Fetcher has none
+	bucket readBucket
 	have   map[string][]byte
 	err    error // of the bucket, other than that something does not exist
 }
 
 // prefetch reads what was just written, all at once.
-func (f *fetcher) prefetch(objects map[string][]byte) error {
-	group, ctx := errgroup.WithContext(f.ctx)
+func (f *fetcher) prefetch(ctx context.Context, objects map[string][]byte) error {
+	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)
 	var mu sync.Mutex
 	for name := range objects {

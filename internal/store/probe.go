@@ -70,11 +70,11 @@ func (b *Bucket) versioning(ctx context.Context) string {
 
 // obeys tells whether conditions that are false fail, without any race.
 func (b *Bucket) obeys(ctx context.Context, key string) (bool, error) {
-	if _, err := b.attempt(ctx, key, "first", absent); err != nil {
+	if err := b.attempt(ctx, key, "first", absent); err != nil {
 		return false, ignoreNotImplemented(err)
 	}
 	for _, cond := range []condition{absent, {etag: strings.Repeat("0", 32)}} {
-		_, err := b.attempt(ctx, key, "second", cond)
+		err := b.attempt(ctx, key, "second", cond)
 		if err == nil || errors.Is(err, errNotImplemented) {
 			return false, nil
 		}
@@ -120,7 +120,7 @@ func (b *Bucket) compete(ctx context.Context, key string, cond condition) ([]str
 		group.Go(func() error {
 			content := fmt.Sprintf("racer %d of %s", i, cond.etag)
 			<-start
-			_, err := b.attempt(ctx, key, content, cond)
+			err := b.attempt(ctx, key, content, cond)
 			switch {
 			case err == nil:
 				won <- content
@@ -142,11 +142,11 @@ func (b *Bucket) compete(ctx context.Context, key string, cond condition) ([]str
 }
 
 // attempt is a conditional write whose condition is always sent.
-func (b *Bucket) attempt(ctx context.Context, key, content string, cond condition) (string, error) {
+func (b *Bucket) attempt(ctx context.Context, key, content string, cond condition) error {
 	opts := minio.PutObjectOptions{ContentType: "text/plain", DisableContentSha256: true}
 	cond.set(&opts)
-	info, err := b.core.PutObject(ctx, b.bucket, b.prefix+key, strings.NewReader(content), int64(len(content)), "", sumOf(content), opts)
-	return info.ETag, b.fail("put", key, err)
+	_, err := b.core.PutObject(ctx, b.bucket, b.prefix+key, strings.NewReader(content), int64(len(content)), "", sumOf(content), opts)
+	return b.fail("put", key, err)
 }
 
 // clean removes what the probe wrote, with all versions where the bucket keeps them.

@@ -78,7 +78,7 @@ func s3Error(w http.ResponseWriter, status int, code string) {
 }
 
 // lose lets the store do what it was asked for, and cuts the connection before the answer.
-func lose(p *proxy, w http.ResponseWriter, r *http.Request) {
+func lose(p *proxy, r *http.Request) {
 	p.forward.ServeHTTP(httptest.NewRecorder(), r)
 	panic(http.ErrAbortHandler)
 }
@@ -132,9 +132,9 @@ func TestLostAnswersAreFoundOut(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			var p *proxy
 			var b *Bucket
-			b, p = through(t, func(w http.ResponseWriter, r *http.Request, n int) bool {
+			b, p = through(t, func(_ http.ResponseWriter, r *http.Request, n int) bool {
 				if r.Method == http.MethodPut && n == 1 {
-					lose(p, w, r)
+					lose(p, r)
 				}
 				return false
 			})
@@ -152,10 +152,10 @@ func TestLostAnswerOfASwap(t *testing.T) {
 	var p *proxy
 	var b *Bucket
 	losing := false
-	b, p = through(t, func(w http.ResponseWriter, r *http.Request, _ int) bool {
+	b, p = through(t, func(_ http.ResponseWriter, r *http.Request, _ int) bool {
 		if r.Method == http.MethodPut && losing {
 			losing = false
-			lose(p, w, r)
+			lose(p, r)
 		}
 		return false
 	})
@@ -182,7 +182,7 @@ func TestLostAnswerAndAnotherWriter(t *testing.T) {
 	}
 	var p *proxy
 	var b *Bucket
-	b, p = through(t, func(w http.ResponseWriter, r *http.Request, n int) bool {
+	b, p = through(t, func(_ http.ResponseWriter, r *http.Request, n int) bool {
 		if n != 1 {
 			return false
 		}

@@ -44,7 +44,7 @@ func (b *Bucket) PutImmutable(ctx context.Context, key string, content []byte, c
 
 // PutFile is PutImmutable for content of any size up to MaxSinglePut, with constant memory. sum is the hexadecimal SHA-256
 // of the content; the object store checks it.
-func (b *Bucket) PutFile(ctx context.Context, key string, content io.ReaderAt, size int64, sum, contentType string) error {
+func (b *Bucket) PutFile(ctx context.Context, key string, content io.ReaderAt, size int64, sum, contentType string) error { //nolint:revive // PutStream takes a struct; this is its short form for files
 	return b.PutStream(ctx, key, Stream{
 		Reader: io.NewSectionReader(content, 0, size), Size: size, SHA256: sum, ContentType: contentType,
 	})
@@ -129,7 +129,7 @@ func (b *Bucket) CompareAndSwap(ctx context.Context, key, old string, content []
 	careful := b.careful || b.plain.Load()
 	if careful {
 		if err := b.unchanged(ctx, key, old); err != nil {
-			return b.settle(key, content, err)
+			return b.settle(ctx, key, content, err)
 		}
 	}
 	sum := sha256.Sum256(content)
@@ -143,13 +143,13 @@ func (b *Bucket) CompareAndSwap(ctx context.Context, key, old string, content []
 	case errors.Is(err, errNotImplemented) && b.fallback(s):
 		return b.CompareAndSwap(ctx, key, old, content, contentType)
 	}
-	return b.settle(key, content, err)
+	return b.settle(ctx, key, content, err)
 }
 
 // settle finds out what became of a swap whose answer is not to be believed. It has its own deadline, because a swap
 // that timed out still needs an answer.
-func (b *Bucket) settle(key string, content []byte, cause error) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+func (b *Bucket) settle(ctx context.Context, key string, content []byte, cause error) (string, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
 	now, obj, err := b.Get(ctx, key, int64(len(content)))
 	switch {

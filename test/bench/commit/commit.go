@@ -75,23 +75,25 @@ func Run(ctx context.Context, w io.Writer) error {
 			return err
 		}
 	}
-	report(w, results)
-	return nil
+	return report(w, results)
 }
 
-func report(w io.Writer, results map[int]result) {
+func report(w io.Writer, results map[int]result) error {
 	fmt.Fprintf(w, "Commit: publishing changed channels of %d (each with two bundles), real versitygw on loopback\n\n", channels)
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "changed channels\tcommits\ttime\trequests\trequests per channel\t")
+	fmt.Fprintln(table, "changed channels\tcommits\ttime\trequests\tper channel\t")
 	for _, n := range sizes {
 		r := results[n]
 		fmt.Fprintf(table, "%d\t%d\t%s\t%d\t%.1f\t\n", n, r.commits, r.took.Round(time.Millisecond), r.requests, float64(r.requests)/float64(n))
 	}
-	table.Flush()
+	if err := table.Flush(); err != nil {
+		return fmt.Errorf("print the table: %w", err)
+	}
 	fmt.Fprintf(w, "\nBENCH commit_1_requests %d requests\n", results[1].requests)
 	fmt.Fprintf(w, "BENCH commit_1_ms %d ms\n", results[1].took.Milliseconds())
 	fmt.Fprintf(w, "BENCH commit_1000_requests %d requests\n", results[1000].requests)
-	fmt.Fprintf(w, "BENCH commit_1000_ms %d ms\n", results[1000].took.Milliseconds())
+	_, err := fmt.Fprintf(w, "BENCH commit_1000_ms %d ms\n", results[1000].took.Milliseconds())
+	return err
 }
 
 type bench struct {
