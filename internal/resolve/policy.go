@@ -105,17 +105,15 @@ func (g *guards) forbid(bundle, native *semver.Version) Reason {
 	return noReason
 }
 
-// jumpBetween gives the highest part that differs; a change of the pre-release part alone counts as a patch.
+// jumpBetween gives the highest part that differs; whatever is less than minor counts as a patch.
 func jumpBetween(a, b *semver.Version) jump {
 	switch {
 	case a.Major() != b.Major():
 		return jumpMajor
 	case a.Minor() != b.Minor():
 		return jumpMinor
-	case a.Patch() != b.Patch() || a.Prerelease() != b.Prerelease():
-		return jumpPatch
 	}
-	return jumpNone
+	return jumpPatch
 }
 
 // mismatchReasons names what keeps a bundle from running on a device.

@@ -179,6 +179,7 @@ var cases = []struct {
 	{"refused floor still bounds", docEdits{withFloor, refuse(floor), noCandidate}, nil, want{"update", "Stable", "2.4.0", ""}},
 
 	{"auto update none", docEdits{guards("None", ""), noCandidate}, nil, want{"none", "AutoUpdateDenied", "2.4.0", ""}},
+	{"auto update none, not even the same version", docEdits{guards("None", ""), noCandidate}, devEdits{native("2.4.0"), running(previous)}, want{"none", "AutoUpdateDenied", "2.4.0", ""}},
 	{"auto update patch", docEdits{guards("Patch", ""), noCandidate}, nil, want{"none", "AutoUpdateDenied", "2.4.0", ""}},
 	{"auto update patch, same minor", docEdits{guards("Patch", "Allowed"), noCandidate}, devEdits{native("2.4.7")}, want{"update", "Stable", "2.4.0", ""}},
 	{"auto update minor", docEdits{guards("Minor", ""), noCandidate}, nil, want{"update", "Stable", "2.4.0", ""}},

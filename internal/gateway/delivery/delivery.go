@@ -125,7 +125,7 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request, object string, p 
 	if r.Method == http.MethodHead {
 		return nil
 	}
-	if n, err := copyAll(w, body, stalled); err != nil || n != p.length {
+	if err := copyAll(w, body, stalled); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	return nil
@@ -134,28 +134,26 @@ func (h *Handler) send(w http.ResponseWriter, r *http.Request, object string, p 
 var chunks = sync.Pool{New: func() any { b := make([]byte, chunk); return &b }}
 
 // copyAll copies a stream as long as it makes progress.
-func copyAll(w http.ResponseWriter, body io.Reader, stalled *time.Timer) (int64, error) {
+func copyAll(w http.ResponseWriter, body io.Reader, stalled *time.Timer) error {
 	buf := chunks.Get().(*[]byte)
 	defer chunks.Put(buf)
 	control := http.NewResponseController(w)
-	var sent int64
 	for {
 		n, err := body.Read(*buf)
 		stalled.Reset(stall)
 		if n > 0 {
 			if err := control.SetWriteDeadline(time.Now().Add(stall)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-				return sent, err
+				return err
 			}
 			if _, err := w.Write((*buf)[:n]); err != nil {
-				return sent, err
+				return err
 			}
-			sent += int64(n)
 		}
 		if errors.Is(err, io.EOF) {
-			return sent, nil
+			return nil // net/http cuts the connection when this is less than announced
 		}
 		if err != nil {
-			return sent, err
+			return err
 		}
 	}
 }

@@ -221,6 +221,24 @@ func TestRefusesAnOlderState(t *testing.T) {
 	h.want(p, "production", "1.2.0")
 }
 
+// Expired metadata are no state to serve, but one that nothing may go back behind.
+func TestRefusesAStateOlderThanAnExpiredOne(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.repo.Publish(doc("production", "1.1.0"))
+	old := h.keep()
+	h.repo.Expires = time.Now().Add(-time.Hour)
+	h.repo.Publish(doc("production", "1.2.0"))
+	p := h.start()
+	h.wantPollError(p, "expired")
+	h.want(p, "production", "MetadataExpired")
+	for name, raw := range old {
+		h.repo.Put(name, raw)
+	}
+	h.wantPollError(p, "timestamp version")
+	h.want(p, "production", "MetadataExpired")
+}
+
 func TestRefusesWhatIsNotSigned(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
