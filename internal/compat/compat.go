@@ -44,7 +44,9 @@ func ParseRange(text string) (Range, error) {
 }
 
 // Contains tells whether a version is in the range.
-func (r Range) Contains(v *semver.Version) bool { return r.constraints == nil || r.constraints.Check(v) }
+func (r Range) Contains(v *semver.Version) bool {
+	return r.constraints == nil || r.constraints.Check(v)
+}
 
 // Device is what compatibility asks of a device.
 type Device struct {
