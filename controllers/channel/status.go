@@ -148,8 +148,8 @@ func history(old, now otav1alpha1.ChannelStatus) []otav1alpha1.ChannelHistoryEnt
 			Bundle: s.Bundle, Version: s.Version, Digest: s.Digest, As: otav1alpha1.RoleStable, From: s.Since, To: to, Ended: ended(now, s.Digest),
 		})
 	}
-	all := append(added, old.History...)
-	return all[:min(len(all), maxHistory)]
+	added = append(added, old.History...)
+	return added[:min(len(added), maxHistory)]
 }
 
 func offers(st otav1alpha1.ChannelStatus, digest otav1alpha1.Digest) bool {

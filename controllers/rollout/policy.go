@@ -189,16 +189,8 @@ func parseLimits(m *otav1alpha1.Metric) (analysis.Limits, error) {
 	if l.MaxRate != nil && *l.MaxRate > 1 {
 		return l, fmt.Errorf("maxRate is %s, expected a share from 0 to 1", m.MaxRate)
 	}
-	if t := m.ThresholdRange; t != nil {
-		if l.Min, err = number(t.Min); err != nil {
-			return l, fmt.Errorf("thresholdRange.min: %w", err)
-		}
-		if l.Max, err = number(t.Max); err != nil {
-			return l, fmt.Errorf("thresholdRange.max: %w", err)
-		}
-		if l.Min != nil && l.Max != nil && *l.Min > *l.Max {
-			return l, fmt.Errorf("thresholdRange: min %s is above max %s", t.Min, t.Max)
-		}
+	if err := parseRange(m.ThresholdRange, &l); err != nil {
+		return l, err
 	}
 	if m.MinSamples != nil {
 		l.MinSamples = int64(*m.MinSamples)
@@ -218,6 +210,22 @@ func parseLimits(m *otav1alpha1.Metric) (analysis.Limits, error) {
 		}
 	}
 	return l, nil
+}
+
+func parseRange(t *otav1alpha1.ThresholdRange, l *analysis.Limits) (err error) {
+	if t == nil {
+		return nil
+	}
+	if l.Min, err = number(t.Min); err != nil {
+		return fmt.Errorf("thresholdRange.min: %w", err)
+	}
+	if l.Max, err = number(t.Max); err != nil {
+		return fmt.Errorf("thresholdRange.max: %w", err)
+	}
+	if l.Min != nil && l.Max != nil && *l.Min > *l.Max {
+		return fmt.Errorf("thresholdRange: min %s is above max %s", t.Min, t.Max)
+	}
+	return nil
 }
 
 func number(d otav1alpha1.Decimal) (*float64, error) {

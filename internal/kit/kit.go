@@ -145,6 +145,8 @@ func Settle(res ctrl.Result, err error) (ctrl.Result, error) {
 const maxMessage = 1024
 
 // SetCondition sets a condition of a status and keeps its transition time when the status did not change.
+//
+//nolint:revive // a condition has that many parts, and callers close over the first two
 func SetCondition(conds *[]metav1.Condition, generation int64, kind string, status metav1.ConditionStatus, reason, message string) {
 	if len(message) > maxMessage {
 		message = strings.ToValidUTF8(message[:maxMessage-3], "") + "..."

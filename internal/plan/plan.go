@@ -129,7 +129,7 @@ func release(d *Decision, f Facts) {
 		promoting(d, f)
 		return
 	}
-	if mine(f, *r) && r.CommittedAt.IsZero() && f.Channel.Candidate.Weight == r.Weight && r.Weight > 0 {
+	if r.CommittedAt.IsZero() && visible(f, *r) {
 		r.CommittedAt = f.Channel.At
 	}
 	d.Measure = f.Spec.Metrics > 0 && !r.CommittedAt.IsZero()
@@ -137,10 +137,8 @@ func release(d *Decision, f Facts) {
 		adoptSteps(d, f)
 	}
 	switch {
-	case r.Weight > 0 && r.CommittedAt.IsZero() && f.Channel.Busy != "" && !mine(f, *r):
-		hold(d, otav1alpha1.ChannelBusyReason, "Rollout "+f.Channel.Busy+" is active on the channel")
 	case r.Weight > 0 && r.CommittedAt.IsZero():
-		wait(d, otav1alpha1.ProgressingReason, fmt.Sprintf("publishing %s %%", FormatWeight(r.Weight)))
+		publishing(d, f)
 	case r.State == otav1alpha1.ReleasePaused:
 		hold(d, otav1alpha1.PausedReason, r.Reason)
 	case f.Spec.Paused != "":
@@ -150,6 +148,15 @@ func release(d *Decision, f Facts) {
 	default:
 		advance(d, f)
 	}
+}
+
+// publishing waits for the commit of the wanted weight, or for another Rollout that has the channel.
+func publishing(d *Decision, f Facts) {
+	if f.Channel.Busy != "" && !mine(f, d.Release) {
+		hold(d, otav1alpha1.ChannelBusyReason, "Rollout "+f.Channel.Busy+" is active on the channel")
+		return
+	}
+	wait(d, otav1alpha1.ProgressingReason, fmt.Sprintf("publishing %s %%", FormatWeight(d.Release.Weight)))
 }
 
 // endangered rolls back, or pauses, when the bundle must not be used any more or does not do well.
@@ -264,6 +271,11 @@ func ended(d *Decision, f Facts) {
 func mine(f Facts, r Release) bool {
 	c := f.Channel.Candidate
 	return c != nil && c.Mine && c.Release == r.Revision && c.Digest == r.Digest
+}
+
+// visible tells whether devices can see this release at the wanted weight.
+func visible(f Facts, r Release) bool {
+	return r.Weight > 0 && mine(f, r) && f.Channel.Candidate.Weight == r.Weight
 }
 
 // promoted tells whether devices can see this release as stable.

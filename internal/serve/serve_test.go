@@ -227,7 +227,7 @@ func checkDocument(t *rapid.T, f Facts, d *release.Document, revoked map[string]
 	before, now := f.Committed.Candidate, d.Candidate
 	if before != nil && now != nil && before.Salt == now.Salt && before.Weight <= now.Weight {
 		slot := bucketing.Slot(now.Salt, rapid.StringMatching(`[A-Z]{8}`).Draw(t, "device"))
-		if int32(slot) < before.Weight && int32(slot) >= now.Weight {
+		if slot < before.Weight && slot >= now.Weight {
 			t.Fatalf("slot %d left the cohort when the weight rose from %d to %d", slot, before.Weight, now.Weight)
 		}
 	}

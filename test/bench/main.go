@@ -64,7 +64,7 @@ func run(ctx context.Context, only []string) error {
 		if err := b.run(ctx, os.Stdout); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", b.name, err))
 		}
-		fmt.Println()
+		fmt.Fprintln(os.Stdout)
 	}
 	return failed
 }

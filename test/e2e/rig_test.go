@@ -21,7 +21,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -200,11 +199,6 @@ func (r *rig) comes(o client.Object, status metav1.ConditionStatus, reason strin
 		}
 	}()
 	testkit.Eventually(r.T, r.Client, o, testkit.HaveCondition(otav1alpha1.ReadyCondition, status, reason), testkit.BeObserved())
-}
-
-func eventually(t testing.TB, check func(g gomega.Gomega)) {
-	t.Helper()
-	gomega.NewWithT(t).Eventually(check).WithTimeout(testkit.Timeout).WithPolling(testkit.Interval).Should(gomega.Succeed())
 }
 
 // metricServer answers queries as Prometheus does: 1 for good versions, 0.5 for bad ones, unless it is told to lie.

@@ -72,7 +72,7 @@ func (r *rig) watch() *witness {
 	go func() {
 		defer close(w.done)
 		for ctx.Err() == nil {
-			w.look()
+			w.look(ctx)
 		}
 	}()
 	r.Cleanup(func() { cancel(); <-w.done })
@@ -100,7 +100,7 @@ func (w *witness) problem(format string, args ...any) {
 }
 
 // look reads once.
-func (w *witness) look() {
+func (w *witness) look(ctx context.Context) {
 	doc, artifacts, err := w.read()
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -114,7 +114,7 @@ func (w *witness) look() {
 	}
 	w.check(doc)
 	for _, key := range artifacts {
-		if _, err := w.bucket.Head(context.Background(), key); err != nil && !w.seen[key] {
+		if _, err := w.bucket.Head(context.WithoutCancel(ctx), key); err != nil && !w.seen[key] {
 			w.problem("revision %d refers to %s: %v", doc.Revision, key, err)
 		}
 		w.seen[key] = true

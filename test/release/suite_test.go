@@ -15,7 +15,6 @@ import (
 
 	"github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -148,7 +147,7 @@ func (b *bench) startManager(commits chan event.GenericEvent) {
 	mgr, err := ctrl.NewManager(b.Config, ctrl.Options{
 		Scheme: b.Scheme, Metrics: metricsserver.Options{BindAddress: "0"},
 		Cache:      cache.Options{DefaultNamespaces: map[string]cache.Config{b.Namespace: {}}},
-		Controller: config.Controller{SkipNameValidation: ptr.To(true)},
+		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
 	must(b.T, err)
 	ch := &channel.Reconciler{Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("channel"), Publishers: b.publisher, Now: clock.Steady()}
@@ -211,7 +210,7 @@ func (b *bench) rollout(bundle string, steps ...otav1alpha1.Step) *otav1alpha1.R
 		ChannelRef: otav1alpha1.LocalReference{Name: "production"}, BundleRef: otav1alpha1.LocalReference{Name: bundle}, Steps: steps,
 		Analysis: &otav1alpha1.Analysis{Metrics: []otav1alpha1.Metric{{
 			Name: "update-failures", Interval: "1s", Telemetry: &otav1alpha1.TelemetryMetric{Outcome: otav1alpha1.OutcomeFailed},
-			MaxRate: "0.02", MinSamples: ptr.To[int32](10),
+			MaxRate: "0.02", MinSamples: new(int32(10)),
 		}}},
 	}}
 	b.create(o)

@@ -26,20 +26,15 @@ func (w *world) follow(ctx context.Context) error {
 	versions := map[string]int64{}
 	for ctx.Err() == nil {
 		raw, obj, changed, err := w.bucket.GetIfChanged(ctx, "metadata/timestamp.json", etag, limit)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if changed {
+		if err == nil && changed {
 			etag = obj.ETag
-			if err := w.note(ctx, raw, versions, time.Now()); err != nil && ctx.Err() == nil {
-				return err
-			}
+			err = w.note(ctx, raw, versions, time.Now())
 		}
-		if sleep(ctx, look) != nil {
-			return nil
+		if err == nil {
+			err = sleep(ctx, look)
+		}
+		if err != nil && ctx.Err() == nil {
+			return err
 		}
 	}
 	return nil

@@ -118,7 +118,7 @@ func (w *world) round(ctx context.Context, channel string, round int) (sample, e
 		return w.offers(ctx, channel, device)
 	})
 	if err != nil {
-		return sample{}, fmt.Errorf("wait for the candidate: %w; %s", err, w.state(channel))
+		return sample{}, fmt.Errorf("wait for the candidate: %w; %s", err, w.state(context.WithoutCancel(ctx), channel))
 	}
 	start := time.Now()
 	w.metrics.set(channel, true)
@@ -134,7 +134,7 @@ func (w *world) round(ctx context.Context, channel string, round int) (sample, e
 		return err
 	})
 	if err := group.Wait(); err != nil {
-		return sample{}, fmt.Errorf("wait for the rollback: %w; %s", err, w.state(channel))
+		return sample{}, fmt.Errorf("wait for the rollback: %w; %s", err, w.state(context.WithoutCancel(ctx), channel))
 	}
 	told := w.metrics.toldAt(channel)
 	return sample{commit: committed.Sub(told), gateway: answered.Sub(told)}, nil
@@ -182,7 +182,7 @@ func (w *world) check(ctx context.Context, channel, device string) (*native.Chec
 		return nil, err
 	}
 	req.Header.Set("Content-Type", "application/json")
-	res, err := http.DefaultClient.Do(req)
+	res, err := w.http.Do(req)
 	if err != nil {
 		return nil, err
 	}
@@ -195,8 +195,8 @@ func (w *world) check(ctx context.Context, channel, device string) (*native.Chec
 }
 
 // state says where a Rollout is, for an error.
-func (w *world) state(channel string) string {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+func (w *world) state(ctx context.Context, channel string) string {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	var r otav1alpha1.Rollout
 	if err := w.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: channel}, &r); err != nil {

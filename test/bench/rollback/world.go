@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,12 +60,13 @@ type world struct {
 	mu   sync.Mutex
 	gone map[string]time.Time // by channel: the last commit that has no candidate
 
+	http  *http.Client
 	stops []func()
 }
 
 func (w *world) stop() {
-	for i := len(w.stops) - 1; i >= 0; i-- {
-		w.stops[i]()
+	for _, stop := range slices.Backward(w.stops) {
+		stop()
 	}
 }
 
@@ -74,7 +76,7 @@ func newWorld(ctx context.Context, channels int) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{dir: dir, metrics: newMetrics(), gone: map[string]time.Time{}}
+	w := &world{dir: dir, metrics: newMetrics(), gone: map[string]time.Time{}, http: &http.Client{Timeout: 10 * time.Second}}
 	w.stops = append(w.stops, func() { _ = os.RemoveAll(dir) }, w.metrics.server.Close)
 	for _, step := range []func(context.Context) error{
 		w.build, w.startAPIServer, w.startStore, w.startManager,
@@ -166,7 +168,7 @@ func (w *world) startGateway(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			res, err := http.DefaultClient.Do(req)
+			res, err := w.http.Do(req)
 			if err != nil {
 				return err
 			}
