@@ -28,7 +28,8 @@ const (
 	DefaultRootExpiry      = 8760 * time.Hour
 	DefaultTimestampExpiry = 168 * time.Hour
 
-	gatherTime    = 20 * time.Millisecond // how long submissions are gathered into one commit
+	gatherTime    = 20 * time.Millisecond  // without a new submission, before a commit starts
+	gatherLimit   = 200 * time.Millisecond // of gathering, however many come
 	firstBackoff  = 250 * time.Millisecond
 	lastBackoff   = 5 * time.Second
 	commitTimeout = 5 * time.Minute
@@ -293,7 +294,7 @@ func (p *Publisher) wait(ctx context.Context, backoff time.Duration) bool {
 	if backoff > 0 {
 		wake = nil // a new submission must not hurry a store that fails
 	}
-	retry := newTimer(p.untilRetry(backoff))
+	retry := time.NewTimer(p.untilRetry(backoff))
 	defer retry.Stop()
 	due := p.cfg.Clock.NewTimer(p.untilDue())
 	defer due.Stop()
@@ -305,7 +306,7 @@ func (p *Publisher) wait(ctx context.Context, backoff time.Duration) bool {
 			task(ctx)
 			continue
 		case <-wake:
-			return pause(ctx, gatherTime)
+			return p.gather(ctx)
 		case <-retry.C:
 		case <-due.C():
 			if backoff > 0 {

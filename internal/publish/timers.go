@@ -12,17 +12,23 @@ import (
 // never is longer than any wait.
 const never = 1000 * time.Hour
 
-func newTimer(d time.Duration) *time.Timer { return time.NewTimer(d) }
-
-// pause waits and tells whether the context still holds.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := newTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
+// gather waits for more submissions, so that what changes together is one commit. It tells whether the context still holds.
+func (p *Publisher) gather(ctx context.Context) bool {
+	limit := time.NewTimer(gatherLimit)
+	defer limit.Stop()
+	quiet := time.NewTimer(gatherTime)
+	defer quiet.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-p.wake:
+			quiet.Reset(gatherTime)
+		case <-quiet.C:
+			return true
+		case <-limit.C:
+			return true
+		}
 	}
 }
 
