@@ -6,8 +6,6 @@ package gateway_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -38,13 +36,15 @@ import (
 
 const token = "a-token-of-the-manager"
 
-var artifact = bytes.Repeat([]byte("update"), 50_000)
+var (
+	artifact = bytes.Repeat([]byte("update"), 50_000)
+	digest   = release.DigestPrefix + viewtest.Digest(artifact)
+)
 
 // document has production at one stable version, whose artifact is in the repository.
 func document(repo *viewtest.Repo, version string) *release.Document {
-	sum := sha256.Sum256(artifact)
 	b := &release.Bundle{
-		Name: version, Version: version, Digest: release.DigestPrefix + hex.EncodeToString(sum[:]), Size: int64(len(artifact)),
+		Name: version, Version: version, Digest: digest, Size: int64(len(artifact)),
 		Path: release.BundleTarget("shop", version, "zip"),
 	}
 	repo.Put(release.TargetObject(b.Path, b.Digest), artifact)
