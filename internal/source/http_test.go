@@ -326,19 +326,6 @@ func TestHTTP_timeouts(t *testing.T) {
 			wantError(t, err, kit.Transient, otav1alpha1.FetchFailedReason, tc.want)
 		})
 	}
-	t.Run("slow but steady", func(t *testing.T) {
-		url := serve(t, func(w http.ResponseWriter, _ *http.Request) {
-			for range 20 {
-				time.Sleep(10 * time.Millisecond) // the server's pace is the subject
-				fmt.Fprint(w, "x")
-				w.(http.Flusher).Flush()
-			}
-		})
-		got, err := fetch(t.Context(), newClient(t, source.Options{Idle: 5 * time.Second}), source.HTTP{URL: url})
-		if err != nil || len(got) != 20 {
-			t.Errorf("got %d bytes and error %v, want 20", len(got), err)
-		}
-	})
 	t.Run("cancelled", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		url := serve(t, func(_ http.ResponseWriter, r *http.Request) { cancel(); <-r.Context().Done() })
