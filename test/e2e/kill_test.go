@@ -20,6 +20,7 @@ const kills = 50
 // The manager is killed at 50 random moments while one release follows another, every third one bad. Whatever was going on,
 // devices see only verified states that never go back, and each release ends as it should.
 func TestManager_killedAtRandomMoments(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

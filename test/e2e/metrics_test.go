@@ -36,6 +36,7 @@ func result(kind, result string) http.HandlerFunc {
 // Metrics that lie: whatever the provider answers that is no good number, the weight stays where it is, nothing is rolled back,
 // and the status says what is wrong.
 func TestMetrics_liesHold(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.startManager()
 	r.comes(r.Repository(r.bucket, r.author), metav1.ConditionTrue, "")

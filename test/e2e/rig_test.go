@@ -92,7 +92,7 @@ func authInfo(c *rest.Config) *clientcmdapi.AuthInfo {
 func (r *rig) kubeconfig() string { return filepath.Join(r.dir, "kubeconfig") }
 
 // startManager starts the manager and waits until it answers its probe.
-func (r *rig) startManager() {
+func (r *rig) startManager(more ...string) {
 	r.Helper()
 	bin, err := managerBinary()
 	if err != nil {
@@ -106,10 +106,10 @@ func (r *rig) startManager() {
 	probe := fmt.Sprintf("127.0.0.1:%d", port)
 	r.manager, err = devcluster.StartProcess(r.Context(), devcluster.Command{
 		Name: fmt.Sprintf("manager-%d", r.starts), Path: bin, Dir: r.dir, Env: []string{"KUBECONFIG=" + r.kubeconfig()},
-		Args: []string{
+		Args: append([]string{
 			"--namespace", r.Namespace, "--leader-elect=false", "--metrics-bind-address=0", "--health-probe-bind-address", probe,
 			"--scratch-dir", filepath.Join(r.dir, "scratch"),
-		},
+		}, more...),
 		Ready: func(ctx context.Context) error { return answers(ctx, "http://"+probe+"/healthz") },
 	})
 	if err != nil {
