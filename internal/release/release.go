@@ -54,9 +54,10 @@ type Audience struct {
 
 // Guards are compared with the installed native build. Values as in the API; empty means the API's default.
 type Guards struct {
-	AutoUpdate  string  `json:"autoUpdate,omitempty"`  // None, Patch, Minor, Major
-	BelowNative string  `json:"belowNative,omitempty"` // Denied, Allowed
-	Floor       *Bundle `json:"floor,omitempty"`       // devices below its version get this bundle first
+	AutoUpdate   string  `json:"autoUpdate,omitempty"`   // None, Patch, Minor, Major
+	BelowNative  string  `json:"belowNative,omitempty"`  // Denied, Allowed
+	FloorVersion string  `json:"floorVersion,omitempty"` // nothing below it is offered
+	Floor        *Bundle `json:"floor,omitempty"`        // of that version: devices below get it first
 }
 
 // Bundle is an update as devices need it.
