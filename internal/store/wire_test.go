@@ -18,6 +18,8 @@ import (
 	"sync"
 	"testing"
 
+	"golang.org/x/sync/errgroup"
+
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 )
 
@@ -370,6 +372,56 @@ func TestStoreWithoutConditions(t *testing.T) {
 		t.Errorf("got %+v, %v, want Ignored", caps, err)
 	}
 	alone(t, b)
+}
+
+// Many writes at once hear that the store has no conditions: each of them is sent again.
+func TestManyWritesLearnThatThereAreNoConditions(t *testing.T) {
+	const writers = 12
+	var heard sync.WaitGroup // holds the answers back until all writes are under way with a condition
+	heard.Add(writers)
+	b, p := through(t, func(w http.ResponseWriter, r *http.Request, n int) bool {
+		if r.Header.Get("If-None-Match") == "" || r.Method != http.MethodPut {
+			return false
+		}
+		heard.Done()
+		heard.Wait()
+		return unknown(w, r, n)
+	})
+	var group errgroup.Group
+	for i := range writers {
+		group.Go(func() error {
+			key, content := fmt.Sprintf("x%d", i), []byte(fmt.Sprintf("content %d", i))
+			if i%2 == 0 {
+				return b.PutImmutable(t.Context(), key, content, "")
+			}
+			_, err := b.CompareAndSwap(t.Context(), key, "", content, "")
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Errorf("a write was not tried again: %v", err)
+	}
+	if got := len(p.puts()); got != 2*writers {
+		t.Errorf("got %d writes, want %d: each once with and once without a condition", got, 2*writers)
+	}
+}
+
+// A store that answers 501 to everything is not asked again and again.
+func TestStoreThatCannotWrite(t *testing.T) {
+	b, p := through(t, func(w http.ResponseWriter, r *http.Request, _ int) bool {
+		if r.Method != http.MethodPut {
+			return false
+		}
+		_, _ = io.Copy(io.Discard, r.Body)
+		s3Error(w, http.StatusNotImplemented, "NotImplemented")
+		return true
+	})
+	if err := b.PutImmutable(t.Context(), "x", []byte("one"), ""); !errors.Is(err, errNotImplemented) {
+		t.Errorf("got %v, want that it is not implemented", err)
+	}
+	if got := len(p.puts()); got != 2 {
+		t.Errorf("got %d writes, want one with a condition and one without", got)
+	}
 }
 
 func TestStoreThatIgnoresConditions(t *testing.T) {

@@ -70,25 +70,32 @@ func (b *Bucket) PutStream(ctx context.Context, key string, s Stream) error {
 		ContentType: s.ContentType, CacheControl: immutableCache,
 		UserMetadata: map[string]string{digestMetadata: s.SHA256}, DisableContentSha256: true,
 	}
-	if b.careful || b.plain.Load() {
+	cond := absent
+	cond.none = b.plain.Load()
+	if b.careful || cond.none {
 		if err := b.same(ctx, key, s); !errors.Is(err, ErrNotExist) {
 			return err
 		}
 	}
-	_, err := b.put(ctx, key, s, opts, absent)
+	_, err := b.put(ctx, key, s, opts, cond)
 	switch {
 	case errors.Is(err, errCondition):
 		return b.same(ctx, key, s)
-	case errors.Is(err, errNotImplemented) && b.fallback(s):
+	case errors.Is(err, errNotImplemented) && b.fallback(s, cond):
 		return b.PutStream(ctx, key, s)
 	}
 	return err
 }
 
-// fallback gives up conditional writes on a server that has none, and tells whether the content can be sent again.
-func (b *Bucket) fallback(s Stream) bool {
+// fallback gives up conditional writes on a server that has none, and tells whether a refused write can be sent again: once,
+// without its condition. Each of many writes at once has to, not only the first that hears of it.
+func (b *Bucket) fallback(s Stream, refused condition) bool {
+	if refused.none {
+		return false // the server does not mean the condition
+	}
+	b.plain.Store(true)
 	_, again := s.Reader.(io.Seeker)
-	return !b.plain.Swap(true) && again
+	return again
 }
 
 // same is nil when the object has the wanted content.
@@ -126,7 +133,8 @@ func (b *Bucket) digest(ctx context.Context, key string) (string, error) {
 func (b *Bucket) CompareAndSwap(ctx context.Context, key, old string, content []byte, contentType string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	careful := b.careful || b.plain.Load()
+	cond := condition{etag: old, none: b.plain.Load()}
+	careful := b.careful || cond.none
 	if careful {
 		if err := b.unchanged(ctx, key, old); err != nil {
 			return b.settle(ctx, key, content, err)
@@ -135,12 +143,11 @@ func (b *Bucket) CompareAndSwap(ctx context.Context, key, old string, content []
 	sum := sha256.Sum256(content)
 	s := Stream{Reader: bytes.NewReader(content), Size: int64(len(content)), SHA256: hex.EncodeToString(sum[:])}
 	opts := minio.PutObjectOptions{ContentType: contentType, CacheControl: mutableCache, DisableContentSha256: true}
-	cond := condition{etag: old}
 	etag, err := b.put(ctx, key, s, opts, cond)
 	switch {
 	case err == nil && !careful:
 		return etag, nil
-	case errors.Is(err, errNotImplemented) && b.fallback(s):
+	case errors.Is(err, errNotImplemented) && b.fallback(s, cond):
 		return b.CompareAndSwap(ctx, key, old, content, contentType)
 	}
 	return b.settle(ctx, key, content, err)
@@ -182,23 +189,24 @@ func (b *Bucket) unchanged(ctx context.Context, key, old string) error {
 // condition is what a write asks of the object that is there.
 type condition struct {
 	etag string // empty: there must be none
+	none bool   // the store has no conditional writes: nothing is asked
 }
 
 var absent condition
 
 func (c condition) set(opts *minio.PutObjectOptions) {
-	if c.etag == "" {
+	switch {
+	case c.none:
+	case c.etag == "":
 		opts.SetMatchETagExcept("*")
-		return
+	default:
+		opts.SetMatchETag(c.etag)
 	}
-	opts.SetMatchETag(c.etag)
 }
 
 // put is the one PUT that all writes are. The library rewinds a reader that is an io.Seeker.
 func (b *Bucket) put(ctx context.Context, key string, s Stream, opts minio.PutObjectOptions, cond condition) (string, error) {
-	if !b.plain.Load() {
-		cond.set(&opts)
-	}
+	cond.set(&opts)
 	_, again := s.Reader.(io.Seeker)
 	for attempt := 1; ; attempt++ {
 		info, err := b.core.PutObject(ctx, b.bucket, b.prefix+key, s.Reader, s.Size, "", s.SHA256, opts)
