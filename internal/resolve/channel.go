@@ -30,7 +30,13 @@ type Channel struct {
 	trial      *Trial  // nil: no rollout is active
 	floor      *Bundle // nil: none, or it was refused; guards.floor still holds
 	bundles    []*Bundle
-	refused    []release.Refusal
+	refused    []refusal
+}
+
+// refusal is what devices must not keep, by digest, and by version for devices that tell no digest.
+type refusal struct {
+	digest  string
+	version *semver.Version // nil: not known
 }
 
 // Bundle is a compiled bundle. It is immutable.
@@ -69,7 +75,7 @@ func Unreadable() *Channel { return &Channel{unreadable: true} }
 // Compile makes a Channel of a release document. Everything in the document that this version does not understand is an
 // error: a guard that is skipped would offer what nobody allowed.
 func Compile(doc *release.Document) (*Channel, error) {
-	c := &Channel{Revision: doc.Revision, PublicURL: doc.PublicURL, audience: compileAudience(doc.Audience), refused: doc.Refused}
+	c := &Channel{Revision: doc.Revision, PublicURL: doc.PublicURL, audience: compileAudience(doc.Audience)}
 	switch doc.Serving {
 	case release.Active:
 	case release.Halted:
@@ -81,10 +87,28 @@ func Compile(doc *release.Document) (*Channel, error) {
 		return nil, err
 	}
 	var err error
+	if c.refused, err = compileRefused(doc.Refused); err != nil {
+		return nil, err
+	}
 	if c.guards, err = compileGuards(doc.Guards); err != nil {
 		return nil, err
 	}
 	return c, c.compileTrial(doc.Candidate)
+}
+
+func compileRefused(src []release.Refusal) ([]refusal, error) {
+	out := make([]refusal, 0, len(src))
+	for _, s := range src {
+		r := refusal{digest: s.Digest}
+		if s.Version != "" {
+			var err error
+			if r.version, err = semver.StrictNewVersion(s.Version); err != nil {
+				return nil, fmt.Errorf("refused %s: version: expected a semantic version, got %q", s.Digest, s.Version)
+			}
+		}
+		out = append(out, r)
+	}
+	return out, nil
 }
 
 // compileBundles compiles what the document refers to and leaves out what it refuses: a refused stable is replaced by the

@@ -193,14 +193,15 @@ func (d *Device) runs(b *Bundle) bool {
 	return d.NativeVersion.Equal(b.version)
 }
 
-// runsRefused tells whether the device runs a bundle that was taken back.
+// runsRefused tells whether the device runs a bundle that was taken back. Versions are compared by precedence, as everywhere:
+// build metadata that a device adds to a version make no other bundle of it.
 func (c *Channel) runsRefused(d *Device) bool {
 	if d.embedded() {
 		return false
 	}
 	for i := range c.refused {
 		r := &c.refused[i]
-		if d.Digest != "" && d.Digest == r.Digest || d.Digest == "" && d.Version.Original() == r.Version {
+		if d.Digest != "" && d.Digest == r.digest || d.Digest == "" && d.Version.Equal(r.version) {
 			return true
 		}
 	}

@@ -153,6 +153,10 @@ var cases = []struct {
 	{"refused candidate is not offered", docEdits{refuse(candidate)}, nil, want{"update", "Stable", "2.4.0", ""}},
 	{"refused candidate is brought back", docEdits{refuse(candidate)}, devEdits{running(candidate)}, want{"update", "Refused", "2.4.0", ""}},
 	{"refused version is brought back", docEdits{refuse(candidate)}, devEdits{version("2.4.1")}, want{"update", "Refused", "2.4.0", ""}},
+	{"refused version with build metadata", docEdits{refuse(candidate)}, devEdits{version("2.4.1+17")}, want{"update", "Refused", "2.4.0", ""}},
+	{"refused version with a v", docEdits{refuse(candidate)}, devEdits{version("v2.4.1")}, want{"update", "Refused", "2.4.0", ""}},
+	{"refused version, another digest", docEdits{refuse(candidate)}, devEdits{version("2.4.1"), digest(foreign)}, want{"update", "Stable", "2.4.0", ""}},
+	{"refusal without version", docEdits{refuse(release.Bundle{Digest: candidate.Digest})}, devEdits{version("2.4.1")}, want{"update", "Stable", "2.4.0", ""}},
 	{"refused without stable", docEdits{refuse(candidate), noStable}, devEdits{running(candidate)}, want{"reset", "Refused", "", ""}},
 	{"refused and stable does not fit", docEdits{refuse(candidate)}, devEdits{running(candidate), native("2.4.1-rc.1")}, want{"reset", "Refused", "", ""}},
 	{"refused stable gives way to previous", docEdits{refuse(stable), noCandidate}, devEdits{running(stable)}, want{"update", "Refused", "2.3.0", ""}},
@@ -281,6 +285,7 @@ func TestCompileRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		`digest: expected sha256: and 64 hexadecimal digits`: func(d *release.Document) { d.Stable.Digest = "md5:1" },
 		`expected a path and a size`:                         func(d *release.Document) { d.Stable.Path = "" },
 		`bundle shop-2.4.1: native version`:                  func(d *release.Document) { d.Candidate.Bundle.NativeVersion = "x y" },
+		`refused sha256:bb`:                                  refuse(release.Bundle{Digest: candidate.Digest, Version: "2.4"}),
 		`candidate weight: expected 0 to 10000 basis points`: weight(10_001),
 		`onLoss: expected StopOffering, Retract or Continue`: lease("Panic", 0),
 	} {
