@@ -141,8 +141,6 @@ const (
 	HaltedReason = "Halted"
 	// FloorNotFoundReason means that no usable Bundle has the version of guards.floor.
 	FloorNotFoundReason = "FloorNotFound"
-	// NameConflictReason means that another Channel publishes under the same app and name.
-	NameConflictReason = "NameConflict"
 	// StateLostReason means that what the channel published is damaged in the bucket, and nothing older is intact.
 	StateLostReason = "StateLost"
 	// RefusedListFullReason means that no more digests can be refused before some are allowed again.

@@ -45,7 +45,7 @@ func (u *urls) String() string { return strings.Join(*u, ",") }
 
 func (u *urls) Set(v string) error {
 	parsed, err := url.Parse(v)
-	if err != nil || parsed.Host == "" || (parsed.Scheme != "http" && parsed.Scheme != "https") {
+	if err != nil || parsed.Host == "" || parsed.User != nil || (parsed.Scheme != "http" && parsed.Scheme != "https") {
 		return fmt.Errorf("%q is not a URL such as http://windlass-gateway-internal:8081", v)
 	}
 	*u = append(*u, strings.TrimRight(v, "/"))

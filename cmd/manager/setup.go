@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -58,7 +59,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 		return err
 	}
 	channels := &channel.Reconciler{
-		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("channel-controller"), Publishers: publishers{set}, Now: now,
+		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("channel-controller"), Publishers: publishers{set}, Wall: time.Now, Steady: now,
 	}
 	if err := channels.SetupWithManager(ctx, mgr, commits.channels, controllerOptions(o)); err != nil {
 		return err
@@ -140,7 +141,7 @@ func newMeasurer(o options) (rollout.Measurer, error) {
 // counter turns the gateways' counts into votes.
 type counter struct{ client *telemetry.Client }
 
-func (c counter) Counts(ctx context.Context, app, channel, digest string) (candidate, control analysis.Counts, err error) {
-	a, b, err := c.client.Counts(ctx, app, channel, digest)
+func (c counter) Counts(ctx context.Context, s rollout.Subject) (candidate, control analysis.Counts, err error) {
+	a, b, err := c.client.Counts(ctx, telemetry.Trial{App: s.App, Channel: s.Channel, Digest: s.Digest, Release: s.Release})
 	return analysis.Counts{Devices: a.Voted, Failures: a.Failed}, analysis.Counts{Devices: b.Voted, Failures: b.Failed}, err
 }

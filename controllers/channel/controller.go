@@ -51,7 +51,8 @@ type Reconciler struct {
 	Client     client.Client
 	Recorder   events.EventRecorder
 	Publishers Publishers
-	Now        func() time.Time
+	Wall       func() time.Time // of leases, which gateways hold against their own clocks
+	Steady     func() time.Time // of what step timers begin with: must not jump (see clock.Steady)
 }
 
 // scope is what one reconcile knows. Nothing outlives the call.
@@ -63,6 +64,7 @@ type scope struct {
 	outcome    serve.Outcome
 	committed  *release.Committed // nil: nothing is committed yet
 	inSync     bool               // what is wanted is committed
+	frozen     string             // field that cannot be carried out; empty: none
 }
 
 // Reconcile publishes what the Channel should serve and writes the status once.
@@ -75,7 +77,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Channel) (r
 	}
 	s := &scope{channel: obj.DeepCopy()}
 	res, err := kit.Run(ctx, s, r.repository, r.gather, r.publish, r.describe)
-	res, err = s.finish(obj, res, err)
+	if flaw := s.flaw(); err == nil && flaw != nil {
+		_, _ = s.finish(obj, res, flaw) // but come back: what is out still has a lease to renew
+	} else {
+		res, err = s.finish(obj, res, err)
+	}
 	if werr := r.writeStatus(ctx, obj, s); werr != nil {
 		return kit.Settle(ctrl.Result{}, fmt.Errorf("write status (outcome: %v): %w", err, werr))
 	}
@@ -84,9 +90,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Channel) (r
 
 // publish computes the next document and submits it when it differs from the committed one.
 func (r *Reconciler) publish(_ context.Context, s *scope) (time.Duration, error) {
+	s.frozen = unsupported(&s.channel.Spec)
+	s.facts.Frozen = s.frozen != ""
 	s.outcome = serve.Next(s.facts)
-	if field := unsupported(&s.channel.Spec); field != "" && s.outcome.Document.Serving != release.Halted {
-		return 0, kit.Stall(otav1alpha1.NotSupportedYetReason, "%s is not supported by this version: remove it", field)
+	if s.frozen != "" && s.committed == nil {
+		return 0, s.stalled() // nothing is published yet, and nothing has to be taken back
+	}
+	if err := s.lost(); err != nil {
+		return 0, err
 	}
 	want, err := s.outcome.Document.Encode()
 	if err != nil {
@@ -112,7 +123,24 @@ func (r *Reconciler) renewal(s *scope) time.Duration {
 	if at.IsZero() {
 		return 0
 	}
-	return max(at.Sub(r.Now()), time.Second)
+	return max(at.Sub(r.Wall()), time.Second)
+}
+
+// stalled says that the spec cannot be carried out.
+func (s *scope) stalled() error {
+	return kit.Stall(otav1alpha1.NotSupportedYetReason, "%s is not supported by this version: remove it", s.frozen)
+}
+
+// lost is an error when what was published cannot be read any more: starting over would forget what is stable and refused.
+func (s *scope) lost() error {
+	if s.committed != nil {
+		return nil
+	}
+	err := s.publisher.Problem(string(s.channel.Spec.App), s.channel.Name)
+	if err != nil && kit.Classify(err).Reason == otav1alpha1.StateLostReason {
+		return err
+	}
+	return nil
 }
 
 // unsupported names the first field whose behaviour this version does not have.

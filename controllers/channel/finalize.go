@@ -29,8 +29,8 @@ func (r *Reconciler) finalize(ctx context.Context, obj *otav1alpha1.Channel) (ct
 		if !ok {
 			return ctrl.Result{RequeueAfter: commitPatience}, nil
 		}
+		publisher.Remove(string(obj.Spec.App), obj.Name) // also of what is submitted and not committed yet
 		if _, published := publisher.Committed(string(obj.Spec.App), obj.Name); published {
-			publisher.Remove(string(obj.Spec.App), obj.Name)
 			return ctrl.Result{RequeueAfter: commitPatience}, nil // the commit wakes us sooner
 		}
 	}

@@ -32,8 +32,8 @@ import (
 
 // SetupWithManager registers the controller, its indexes and its watches. Commits of publishers arrive through commits.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, commits <-chan event.GenericEvent, opts controller.Options) error {
-	if r.Client == nil || r.Recorder == nil || r.Publishers == nil || r.Now == nil {
-		return errors.New("channel: Client, Recorder, Publishers and Now must be set")
+	if r.Client == nil || r.Recorder == nil || r.Publishers == nil || r.Wall == nil || r.Steady == nil {
+		return errors.New("channel: Client, Recorder, Publishers, Wall and Steady must be set")
 	}
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &otav1alpha1.Channel{}, index.ChannelApp, index.ChannelByApp); err != nil {
 		return fmt.Errorf("index Channels by app: %w", err)

@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -25,7 +26,9 @@ const maxHistory = 20
 // describe puts what is committed into the status, and says what is still missing.
 func (r *Reconciler) describe(_ context.Context, s *scope) (time.Duration, error) {
 	if s.committed != nil {
-		s.channel.Status = project(s.channel.Status, *s.committed, s.outcome.Refusals)
+		seen := *s.committed
+		seen.At = r.Steady() // a little later than the commit, by the clock that times steps
+		s.channel.Status = project(s.channel.Status, seen, s.outcome.Refusals)
 		s.channel.Status.Deviation = deviation(s)
 	}
 	app, name := string(s.channel.Spec.App), s.channel.Name
@@ -35,11 +38,22 @@ func (r *Reconciler) describe(_ context.Context, s *scope) (time.Duration, error
 	if !s.inSync {
 		return 0, kit.Wait(otav1alpha1.PublishingReason, commitPatience, "a commit of the Repository is under way")
 	}
-	if g := s.channel.Spec.Guards; g != nil && g.Floor != "" && s.facts.Floor == nil {
-		return 0, kit.Stall(otav1alpha1.FloorNotFoundReason,
-			"guards.floor is %s, but no Bundle of app %s with this version is Ready: create it, or change the floor", g.Floor, app)
-	}
 	return 0, nil
+}
+
+// flaw is why the Channel is stalled although what it can serve is committed.
+func (s *scope) flaw() error {
+	g := s.channel.Spec.Guards
+	switch {
+	case s.frozen != "":
+		return s.stalled()
+	case g != nil && g.Floor != "" && s.facts.Floor == nil:
+		return kit.Stall(otav1alpha1.FloorNotFoundReason,
+			"guards.floor is %s, but no Bundle of app %s with this version is Ready: create it, or change the floor", g.Floor, s.channel.Spec.App)
+	case s.outcome.Full:
+		return kit.Stall(otav1alpha1.RefusedListFullReason, "%s", s.outcome.Problem)
+	}
+	return nil
 }
 
 // finish maps the outcome to conditions.
@@ -49,8 +63,11 @@ func (s *scope) finish(old *otav1alpha1.Channel, res ctrl.Result, err error) (ct
 		if routine(old, kit.Classify(err).Reason) {
 			return ctrl.Result{RequeueAfter: commitPatience}, nil
 		}
-		if s.publisher != nil {
-			kit.SetCondition(&st.Conditions, gen, otav1alpha1.PublishedCondition, published(s), kit.Classify(err).Reason, err.Error())
+		switch {
+		case s.inSync:
+			kit.SetCondition(&st.Conditions, gen, otav1alpha1.PublishedCondition, metav1.ConditionTrue, otav1alpha1.PublishedReason, "")
+		case s.publisher != nil:
+			kit.SetCondition(&st.Conditions, gen, otav1alpha1.PublishedCondition, metav1.ConditionFalse, kit.Classify(err).Reason, err.Error())
 		}
 		return kit.Finish(gen, &st.Conditions, &st.ObservedGeneration, res, err)
 	}
@@ -77,13 +94,6 @@ func routine(old *otav1alpha1.Channel, reason string) bool {
 			apimeta.IsStatusConditionTrue(old.Status.Conditions, otav1alpha1.ReadyCondition)
 	}
 	return false
-}
-
-func published(s *scope) metav1.ConditionStatus {
-	if s.inSync {
-		return metav1.ConditionTrue
-	}
-	return metav1.ConditionFalse
 }
 
 // project describes a committed document. What only people need (reasons, history) is carried over from the status before.
@@ -128,7 +138,7 @@ func refused(old []otav1alpha1.RefusedBundle, d *release.Document, why map[strin
 		entry := otav1alpha1.RefusedBundle{Digest: digest, Version: otav1alpha1.Version(r.Version), At: seconds(r.At)}
 		now, was := why[r.Digest], known[digest]
 		entry.By = cmp.Or(now.By, was.By)
-		entry.Reason = cmp.Or(now.Reason, was.Reason, "refused before; the reason was not kept")
+		entry.Reason = clip(cmp.Or(now.Reason, was.Reason, "refused before; the reason was not kept"), 512)
 		out = append(out, entry)
 	}
 	return out
@@ -190,9 +200,7 @@ func deviation(s *scope) *otav1alpha1.Deviation {
 		case otav1alpha1.ReleaseRolledBack, otav1alpha1.ReleaseAborted, otav1alpha1.ReleaseBundleRefused, otav1alpha1.ReleaseBundleNotAdmitted:
 			out := &otav1alpha1.Deviation{Reason: string(rel.State), Message: fmt.Sprintf("Rollout %s asks for %s, serving %s: %s",
 				r.Name, rel.Version, stableVersion(s.channel.Status), rel.Reason)}
-			if len(out.Message) > 1024 {
-				out.Message = out.Message[:1024]
-			}
+			out.Message = clip(out.Message, 1024)
 			if rel.EndedAt != nil {
 				out.Since = &metav1.Time{Time: rel.EndedAt.Truncate(time.Second)}
 			}
@@ -207,6 +215,14 @@ func stableVersion(st otav1alpha1.ChannelStatus) string {
 		return "the embedded bundle"
 	}
 	return string(st.Stable.Version)
+}
+
+// clip keeps a text within the bounds of status, n bytes.
+func clip(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n], "")
+	}
+	return s
 }
 
 func seconds(unix int64) *metav1.Time {

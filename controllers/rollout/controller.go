@@ -47,6 +47,7 @@ type scope struct {
 	rollout  *otav1alpha1.Rollout // working copy: only its status changes
 	channel  *otav1alpha1.Channel // nil: it does not exist
 	policy   policy
+	invalid  error // why the spec cannot be carried out while a release is under way
 	facts    plan.Facts
 	decision plan.Decision
 }
@@ -60,8 +61,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		}
 		return kit.Settle(ctrl.Result{}, err)
 	}
-	if !obj.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, nil // the Channel withdraws what belongs to nobody
+	if done, err := r.finalize(ctx, obj); done || err != nil {
+		return kit.Settle(ctrl.Result{}, err)
 	}
 	s := &scope{rollout: obj.DeepCopy()}
 	res, err := r.run(ctx, s)
@@ -78,11 +79,18 @@ func (r *Reconciler) run(ctx context.Context, s *scope) (ctrl.Result, error) {
 	return kit.Run(ctx, s, r.validate, r.observe, r.measure, r.decide)
 }
 
-// validate reads the spec and refuses what cannot be carried out.
+// validate reads the spec and refuses what cannot be carried out. A release that is under way goes on to be measured, and can
+// be taken back; it only does not rise.
 func (r *Reconciler) validate(_ context.Context, s *scope) (time.Duration, error) {
-	var err error
-	s.policy, err = parsePolicy(s.rollout)
-	return 0, err
+	s.policy, s.invalid = parsePolicy(s.rollout)
+	if s.invalid == nil {
+		return 0, nil
+	}
+	if !release(s.rollout.Status).Active() {
+		return 0, s.invalid
+	}
+	s.policy.spec.Blocked = s.invalid.Error()
+	return 0, nil
 }
 
 // decide plans and puts the decision into the working copy's status.
@@ -94,7 +102,7 @@ func (r *Reconciler) decide(_ context.Context, s *scope) (time.Duration, error) 
 	}
 	after := s.decision.RequeueAfter
 	if s.decision.Measure {
-		after = kit.Soonest(after, s.policy.untilDue(s.facts.Analysis, s.facts.Now))
+		after = kit.Soonest(after, s.policy.untilDue(s.facts.Analysis, s.decision.Release.CommittedAt, s.facts.Now))
 	}
 	return after, nil
 }

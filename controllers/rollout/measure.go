@@ -22,6 +22,7 @@ const parallelQueries = 4
 type Subject struct {
 	App, Channel            string
 	Bundle, Version, Digest string
+	Release                 int64
 	Since                   time.Time // the present weight was committed
 	Now                     time.Time
 	Metric                  string
@@ -37,7 +38,7 @@ type Measurer interface {
 func (r *Reconciler) measure(ctx context.Context, s *scope) (time.Duration, error) {
 	f := &s.facts
 	rel := f.Release
-	if !rel.Active() || rel.CommittedAt.IsZero() || rel.Step < f.Spec.FirstCheck || len(s.policy.metrics) == 0 {
+	if !rel.Active() || rel.CommittedAt.IsZero() || len(s.policy.metrics) == 0 {
 		f.Analysis = results(s.rollout.Status, s.policy)
 		return 0, nil
 	}
@@ -45,6 +46,11 @@ func (r *Reconciler) measure(ctx context.Context, s *scope) (time.Duration, erro
 	last := r.memory.results(key, s.rollout.UID, rel.Revision)
 	if last == nil {
 		last = results(s.rollout.Status, s.policy)
+	}
+	for i := range last {
+		if last[i].MeasuredAt.After(f.Now) { // by a clock that was ahead of ours: it says nothing about the present weight
+			last[i].MeasuredAt = time.Time{}
+		}
 	}
 	f.Analysis = r.renew(ctx, s, last)
 	r.memory.remember(key, s.rollout.UID, rel.Revision, f.Analysis)
@@ -60,19 +66,18 @@ func (r *Reconciler) renew(ctx context.Context, s *scope, last []analysis.Result
 	for i, m := range s.policy.metrics {
 		prev := find(last, m.name)
 		out[i] = prev
-		due := prev.MeasuredAt.Add(m.interval)
-		if !prev.MeasuredAt.After(rel.CommittedAt) {
-			due = rel.CommittedAt // a new weight is measured at once
-		}
-		if r.Now().Before(due) {
+		if r.Now().Before(m.due(prev, rel.CommittedAt)) {
 			continue
 		}
 		group.Go(func() error {
 			subject := Subject{
-				App: s.app(), Channel: s.rollout.Spec.ChannelRef.Name, Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest,
+				App: s.app(), Channel: s.rollout.Spec.ChannelRef.Name, Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest, Release: rel.Revision,
 				Since: rel.CommittedAt, Now: s.facts.Now, Metric: m.name, Prometheus: m.prometheus,
 			}
 			measured := r.Measurer.Measure(ctx, subject)
+			if ctx.Err() != nil {
+				return nil // the manager is ending: that is nobody's failure
+			}
 			measured.At = r.Now()
 			out[i] = analysis.Judge(m.limits, prev, measured)
 			return nil

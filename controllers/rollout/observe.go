@@ -63,6 +63,9 @@ func (r *Reconciler) channel(ctx context.Context, self *otav1alpha1.Rollout, ch 
 		return plan.Channel{Message: "Channel " + self.Spec.ChannelRef.Name + " does not exist yet"}, nil
 	}
 	out := plan.Channel{Ready: true, Halted: ch.Spec.Serving == otav1alpha1.ServingHalted, Refused: map[string]string{}}
+	if c := apimeta.FindStatusCondition(ch.Status.Conditions, otav1alpha1.ReadyCondition); c != nil {
+		out.Problem = c.Message
+	}
 	if stalled := apimeta.FindStatusCondition(ch.Status.Conditions, otav1alpha1.StalledCondition); stalled != nil {
 		out.Ready, out.Message = false, "Channel "+ch.Name+" is stalled: "+stalled.Reason
 	}

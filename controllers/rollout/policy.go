@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -47,41 +48,62 @@ type metric struct {
 }
 
 // parsePolicy reads a spec. What it cannot carry out is a stall with a clear message.
+//
+// What parses is returned along with the error: a release that is under way is still protected by it.
 func parsePolicy(r *otav1alpha1.Rollout) (policy, error) {
 	p := policy{spec: plan.Spec{
 		Bundle: r.Spec.BundleRef.Name, Paused: r.Spec.Paused, StepsHash: hashSteps(r.Spec.Steps), OnFailure: otav1alpha1.OnFailureRollback,
 	}}
-	if field := unsupported(&r.Spec); field != "" {
-		return p, kit.Stall(otav1alpha1.NotSupportedYetReason, "%s is not supported by this version: remove it", field)
-	}
 	if r.Spec.Rollback != nil && r.Spec.Rollback.OnFailure != "" {
 		p.spec.OnFailure = r.Spec.Rollback.OnFailure
 	}
+	err := errors.Join(p.parseMetrics(r.Spec.Analysis), p.parseRest(r))
+	if field := unsupported(&r.Spec); field != "" {
+		return p, kit.Stall(otav1alpha1.NotSupportedYetReason, "%s is not supported by this version: remove it", field)
+	}
+	if err != nil {
+		return p, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.%w", err)
+	}
+	return p, nil
+}
+
+// parseRest reads lease and steps.
+func (p *policy) parseRest(r *otav1alpha1.Rollout) error {
 	lease, err := serve.Duration(r.Spec.LeaseDuration, serve.DefaultLease)
 	if err != nil || lease < minLease {
-		return p, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.leaseDuration is %q, expected at least %s", r.Spec.LeaseDuration, minLease)
+		return fmt.Errorf("leaseDuration is %q, expected at least %s", r.Spec.LeaseDuration, minLease)
 	}
 	if p.spec.Steps, err = parseSteps(r.Spec.Steps); err != nil {
-		return p, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.%w", err)
+		return err
 	}
 	if err := checkSamples(p.spec.Steps, r.Spec.Analysis); err != nil {
-		return p, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.%w", err)
+		return err
 	}
-	if r.Spec.Analysis == nil {
-		return p, nil
+	if last := max(len(p.spec.Steps)-1, 0); p.spec.FirstCheck > last {
+		return fmt.Errorf("analysis.startingStep is %d, the last step is %d", p.spec.FirstCheck, last)
 	}
-	if r.Spec.Analysis.StartingStep != nil {
-		p.spec.FirstCheck = int(*r.Spec.Analysis.StartingStep)
+	return nil
+}
+
+// parseMetrics reads all metrics that can be read, and tells of the others.
+func (p *policy) parseMetrics(a *otav1alpha1.Analysis) error {
+	if a == nil {
+		return nil
 	}
-	for i := range r.Spec.Analysis.Metrics {
-		m, err := parseMetric(&r.Spec.Analysis.Metrics[i])
+	if a.StartingStep != nil {
+		p.spec.FirstCheck = int(*a.StartingStep)
+	}
+	var problems error
+	for i := range a.Metrics {
+		m, err := parseMetric(&a.Metrics[i])
 		if err != nil {
-			return p, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.analysis.metrics[%s].%w", r.Spec.Analysis.Metrics[i].Name, err)
+			problems = errors.Join(problems, fmt.Errorf("analysis.metrics[%s].%w", a.Metrics[i].Name, err))
+			continue
 		}
 		p.metrics = append(p.metrics, m)
 	}
 	p.spec.Metrics = len(p.metrics)
-	return p, nil
+	return problems
 }
 
 // checkSamples refuses a pause that would wait for samples that nothing counts.
@@ -134,6 +156,9 @@ func parseSteps(in []otav1alpha1.Step) ([]plan.Step, error) {
 		d, err := serve.Duration(s.Pause.Duration, 0)
 		if err != nil {
 			return nil, fmt.Errorf("steps[%d].pause.duration: %w", i, err)
+		}
+		if s.Pause.Duration != "" && d == 0 {
+			return nil, fmt.Errorf("steps[%d].pause.duration is %s: leave it out to pause until a person promotes, or give a time above 0", i, s.Pause.Duration)
 		}
 		step := plan.Step{Pause: true, Duration: d}
 		if s.Pause.MinSamples != nil {
@@ -239,15 +264,20 @@ func number(d otav1alpha1.Decimal) (*float64, error) {
 	return &v, nil
 }
 
+// due is when a metric is measured next. What came in before a weight was committed says nothing about that weight.
+func (m metric) due(last analysis.Result, committed time.Time) time.Time {
+	from := last.MeasuredAt
+	if !from.After(committed) {
+		from = committed
+	}
+	return from.Add(m.interval)
+}
+
 // untilDue is the time until the next measurement.
-func (p policy) untilDue(results []analysis.Result, now time.Time) time.Duration {
+func (p policy) untilDue(results []analysis.Result, committed, now time.Time) time.Duration {
 	var soonest time.Duration
-	for i, m := range p.metrics {
-		left := minInterval
-		if i < len(results) && !results[i].MeasuredAt.IsZero() {
-			left = max(m.interval-now.Sub(results[i].MeasuredAt), nextPass)
-		}
-		soonest = kit.Soonest(soonest, left)
+	for _, m := range p.metrics {
+		soonest = kit.Soonest(soonest, max(m.due(find(results, m.name), committed).Sub(now), nextPass))
 	}
 	return soonest
 }

@@ -26,7 +26,7 @@ type Querier interface {
 
 // Counter asks the gateways what devices reported.
 type Counter interface {
-	Counts(ctx context.Context, app, channel, digest string) (candidate, control analysis.Counts, err error)
+	Counts(ctx context.Context, s Subject) (candidate, control analysis.Counts, err error)
 }
 
 // Providers measures by telemetry and Prometheus.
@@ -43,7 +43,7 @@ func (p Providers) Measure(ctx context.Context, s Subject) analysis.Measurement 
 	if p.Telemetry == nil {
 		return analysis.Measurement{Err: "no gateway is configured: start the manager with --gateway-url"}
 	}
-	candidate, control, err := p.Telemetry.Counts(ctx, s.App, s.Channel, s.Digest)
+	candidate, control, err := p.Telemetry.Counts(ctx, s)
 	if err != nil {
 		return analysis.Measurement{Err: err.Error()}
 	}

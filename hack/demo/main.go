@@ -63,7 +63,7 @@ func parse(args []string) (options, error) {
 	fs.BoolVar(&o.verbose, "v", false, "print where the logs are, and each commit of the channel")
 	fs.IntVar(&o.devices, "devices", 5000, "number of simulated devices")
 	fs.DurationVar(&o.poll, "poll", 2*time.Second, "time between two checks of a device")
-	fs.DurationVar(&o.timeout, "timeout", 5*time.Minute, "how long it may take after the builds")
+	fs.DurationVar(&o.timeout, "timeout", 3*time.Minute, "how long it may take after the builds")
 	if err := fs.Parse(args); err != nil {
 		return o, err
 	}

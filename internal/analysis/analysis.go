@@ -128,7 +128,8 @@ func (r *Result) judgeRate(l Limits) {
 		r.Value = text(float64(c.Failures) / float64(c.Devices))
 	}
 	base := max(c.Devices, l.MinSamples)
-	if float64(c.Failures) > *l.MaxRate*float64(base) {
+	// Rates have at most nine decimals: half of the last one keeps floating point from deciding what is exactly at the limit.
+	if float64(c.Failures) > (*l.MaxRate+5e-10)*float64(base) {
 		r.breach(l, fmt.Sprintf("%d of %d devices failed, more than %s", c.Failures, c.Devices, percent(*l.MaxRate)))
 		return
 	}

@@ -24,13 +24,13 @@ func Assignment(uid string, r Release) *otav1alpha1.Assignment {
 		a.State, a.Weight = otav1alpha1.AssignmentCandidate, FormatWeight(r.Weight)
 	case otav1alpha1.ReleasePromoting, otav1alpha1.ReleaseCompleted:
 		a.State = otav1alpha1.AssignmentPromoted
-	case otav1alpha1.ReleaseRollingBack, otav1alpha1.ReleaseRolledBack, otav1alpha1.ReleaseAborted:
+	case otav1alpha1.ReleaseRollingBack:
 		a.State = otav1alpha1.AssignmentWithdrawn
 		if r.Outcome != otav1alpha1.ReleaseBundleNotAdmitted {
 			a.Refuse = r.Reason
 		}
-	case otav1alpha1.ReleaseSuperseding:
-		a.State = otav1alpha1.AssignmentWithdrawn
+	case otav1alpha1.ReleaseSuperseding, otav1alpha1.ReleaseRolledBack, otav1alpha1.ReleaseAborted:
+		a.State = otav1alpha1.AssignmentWithdrawn // what had to be refused is on the Channel's list by now
 	default:
 		if !r.Lift {
 			return nil

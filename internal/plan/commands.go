@@ -88,10 +88,15 @@ func commandPause(d *Decision, f Facts) string {
 	return ""
 }
 
-func commandResume(d *Decision, _ Facts) string {
+func commandResume(d *Decision, f Facts) string {
 	r := &d.Release
 	if r.State != otav1alpha1.ReleasePaused {
 		return notNow(*r, "is paused")
+	}
+	for _, m := range f.Analysis {
+		if m.Pause {
+			return "the analysis still cannot tell: " + m.Name + ": " + m.Message
+		}
 	}
 	r.State, r.Reason = otav1alpha1.ReleaseProgressing, ""
 	return ""
@@ -100,7 +105,10 @@ func commandResume(d *Decision, _ Facts) string {
 func commandAbort(d *Decision, f Facts) string {
 	r := &d.Release
 	switch r.State {
-	case otav1alpha1.ReleasePending, otav1alpha1.ReleaseProgressing, otav1alpha1.ReleasePaused, otav1alpha1.ReleasePromoting:
+	case otav1alpha1.ReleasePending: // no device has seen it: there is nothing to take back
+		end(d, f, otav1alpha1.ReleaseAborted, "aborted by "+by(f.Command))
+		return ""
+	case otav1alpha1.ReleaseProgressing, otav1alpha1.ReleasePaused, otav1alpha1.ReleasePromoting:
 		rollBack(d, f, otav1alpha1.ReleaseAborted, "aborted by "+by(f.Command))
 		return ""
 	}

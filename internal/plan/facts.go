@@ -38,6 +38,7 @@ type Spec struct {
 	FirstCheck int // index of the first step at which the analysis counts
 	OnFailure  otav1alpha1.OnFailure
 	Paused     string
+	Blocked    string // why the spec cannot be carried out: nothing rises, but what protects devices goes on
 }
 
 // Step is one step: a weight or a pause.
@@ -68,6 +69,7 @@ type Bundle struct {
 type Channel struct {
 	Ready   bool // exists, can be published
 	Message string
+	Problem string // why it does not serve what it is asked to; empty: it does
 	Halted  bool
 	Busy    string // another Rollout that is active
 

@@ -58,6 +58,9 @@ func supersede(d *Decision, f Facts) bool {
 		startNext(d, f)
 		return true
 	}
+	if endangered(d, f) {
+		return true // a bad bundle is refused, also when another one is wanted already
+	}
 	if r.State == otav1alpha1.ReleaseSuperseding && !mine(f, *r) {
 		startNext(d, f)
 		return true
@@ -129,14 +132,19 @@ func release(d *Decision, f Facts) {
 		promoting(d, f)
 		return
 	}
-	if r.CommittedAt.IsZero() && visible(f, *r) {
+	switch seen := visible(f, *r); {
+	case r.CommittedAt.IsZero() && seen:
 		r.CommittedAt = f.Channel.At
+	case !r.CommittedAt.IsZero() && !seen:
+		r.CommittedAt, r.EnteredAt = time.Time{}, time.Time{} // the channel withdrew it: no clock runs until it is back
 	}
 	d.Measure = f.Spec.Metrics > 0 && !r.CommittedAt.IsZero()
-	if r.StepsHash != f.Spec.StepsHash {
+	if r.StepsHash != f.Spec.StepsHash && f.Spec.Blocked == "" {
 		adoptSteps(d, f)
 	}
 	switch {
+	case f.Spec.Blocked != "":
+		hold(d, otav1alpha1.InvalidSpecReason, f.Spec.Blocked)
 	case r.Weight > 0 && r.CommittedAt.IsZero():
 		publishing(d, f)
 	case r.State == otav1alpha1.ReleasePaused:
@@ -156,7 +164,11 @@ func publishing(d *Decision, f Facts) {
 		hold(d, otav1alpha1.ChannelBusyReason, "Rollout "+f.Channel.Busy+" is active on the channel")
 		return
 	}
-	wait(d, otav1alpha1.ProgressingReason, fmt.Sprintf("publishing %s %%", FormatWeight(d.Release.Weight)))
+	message := fmt.Sprintf("publishing %s %%", FormatWeight(d.Release.Weight))
+	if f.Channel.Problem != "" {
+		message += ": " + f.Channel.Problem
+	}
+	wait(d, otav1alpha1.ProgressingReason, message)
 }
 
 // endangered rolls back, or pauses, when the bundle must not be used any more or does not do well.
@@ -202,7 +214,7 @@ func endangered(d *Decision, f Facts) bool {
 }
 
 func pauseFor(r *Release, reason string) {
-	if r.State != otav1alpha1.ReleasePromoting {
+	if r.State == otav1alpha1.ReleaseProgressing {
 		r.State, r.Reason = otav1alpha1.ReleasePaused, reason
 	}
 }
@@ -219,6 +231,10 @@ func rollBack(d *Decision, f Facts, outcome otav1alpha1.ReleaseState, reason str
 // rollingBack waits until devices can no longer see the candidate, and the digest is refused if it has to be.
 func rollingBack(d *Decision, f Facts) {
 	r := &d.Release
+	if r.Outcome == otav1alpha1.ReleaseBundleNotAdmitted && promoted(f, *r) {
+		end(d, f, otav1alpha1.ReleaseCompleted, "became stable before the channel stopped admitting it: "+r.Reason)
+		return
+	}
 	refused := r.Outcome == otav1alpha1.ReleaseBundleNotAdmitted || f.Channel.Refused[r.Digest] != "" || r.Digest == ""
 	if mine(f, *r) || promoted(f, *r) || !refused {
 		wait(d, otav1alpha1.RollingBackReason, "withdrawing "+r.Bundle+": "+r.Reason)

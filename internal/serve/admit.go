@@ -213,6 +213,11 @@ func Duration(d otav1alpha1.Duration, unset time.Duration) (time.Duration, error
 	return v, nil
 }
 
+// Distrusted tells whether a Bundle must not be served any more: revoked, or no signature of it counts.
+func Distrusted(b *otav1alpha1.Bundle) bool {
+	return b.Spec.Revoked != "" || apimeta.IsStatusConditionFalse(b.Status.Conditions, otav1alpha1.VerifiedCondition)
+}
+
 // Trusted tells whether a Bundle may be served at all: verified, stored and not revoked. Otherwise it says why not.
 func Trusted(b *otav1alpha1.Bundle) (ok bool, why string) {
 	switch {

@@ -6,6 +6,7 @@
 package serve
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"time"
@@ -15,8 +16,12 @@ import (
 	"github.com/windlass-dev/windlass/internal/release"
 )
 
-// MaxRefused is the number of digests that a channel can refuse at a time.
-const MaxRefused = 128
+// Bounds of the list of refused digests. Nothing new is offered once fullRefused is reached, so that there is always room for
+// what has to be refused of what is out already.
+const (
+	MaxRefused  = 128
+	fullRefused = 96
+)
 
 // DefaultLease is how long a candidate's lease holds when the Rollout says nothing.
 const DefaultLease = time.Hour
@@ -30,6 +35,7 @@ type Facts struct {
 	Floor     *otav1alpha1.Bundle            // that guards.floor names; nil: none
 	Upstream  *otav1alpha1.Channel           // that admission.promotedFrom names; nil: none
 	PublicURL string
+	Frozen    bool // the policy cannot be carried out: withdraw as ever, but offer nothing new and nothing to more devices
 	Now       time.Time
 }
 
@@ -39,6 +45,7 @@ type Outcome struct {
 	Refusals map[string]Refusal // by digest: who refused it in this step, and why
 	Active   *otav1alpha1.Rollout
 	Problem  string // why the wanted candidate is not served
+	Full     bool   // and that is because too many digests are refused
 }
 
 // Refusal says who refuses a digest and why.
@@ -75,6 +82,9 @@ func applyPolicy(d *release.Document, f Facts) {
 	}
 	d.PublicURL = f.PublicURL
 	d.Audience, d.Guards = release.Audience{}, release.Guards{Floor: d.Guards.Floor}
+	if spec.Guards != nil {
+		d.Guards.FloorVersion = string(spec.Guards.Floor)
+	}
 	if a := spec.Audience; a != nil {
 		d.Audience = release.Audience{Platforms: texts(a.Platforms), Builds: texts(a.Builds)}
 	}
@@ -86,6 +96,8 @@ func applyPolicy(d *release.Document, f Facts) {
 		d.Guards.Floor = nil
 	case f.Floor != nil:
 		d.Guards.Floor = keepSince(Bundle(f.Floor), d.Guards.Floor, f.Now)
+	case d.Guards.Floor != nil && d.Guards.Floor.Version != d.Guards.FloorVersion:
+		d.Guards.Floor = nil // the version still holds: nothing below it is offered
 	}
 }
 
@@ -94,14 +106,17 @@ func applyPolicy(d *release.Document, f Facts) {
 func (o *Outcome) refuse(f Facts) {
 	d := o.Document
 	for i := range f.Rollouts {
-		r := &f.Rollouts[i]
-		a := r.Status.Assignment
-		switch {
-		case a == nil:
-		case a.Lift != "":
+		if a := f.Rollouts[i].Status.Assignment; a != nil && a.Refuse != "" {
+			o.add(f, string(a.Digest), version(f, a.Bundle), Refusal{By: "rollout/" + f.Rollouts[i].Name, Reason: a.Refuse})
+		}
+	}
+	for i := range f.Rollouts {
+		a := f.Rollouts[i].Status.Assignment
+		if a == nil || a.Lift == "" {
+			continue
+		}
+		if _, refusing := o.Refusals[string(a.Digest)]; !refusing {
 			d.Refused = slices.DeleteFunc(d.Refused, func(x release.Refusal) bool { return x.Digest == string(a.Digest) })
-		case a.Refuse != "":
-			o.add(f, string(a.Digest), version(f, a.Bundle), Refusal{By: "rollout/" + r.Name, Reason: a.Refuse})
 		}
 	}
 	// Last, so that nobody lifts a revocation.
@@ -152,18 +167,24 @@ func version(f Facts, bundle string) string {
 // bundle.
 func (o *Outcome) dropRefused() {
 	d := o.Document
-	if d.Previous != nil && d.Refuses(d.Previous.Digest) {
+	if d.Previous != nil && o.refuses(d.Previous.Digest) {
 		d.Previous = nil
 	}
-	if d.Stable != nil && d.Refuses(d.Stable.Digest) {
+	if d.Stable != nil && o.refuses(d.Stable.Digest) {
 		d.Stable, d.Previous = d.Previous, nil
 	}
-	if d.Guards.Floor != nil && d.Refuses(d.Guards.Floor.Digest) {
+	if d.Guards.Floor != nil && o.refuses(d.Guards.Floor.Digest) {
 		d.Guards.Floor = nil
 	}
-	if d.Candidate != nil && d.Refuses(d.Candidate.Bundle.Digest) {
+	if d.Candidate != nil && o.refuses(d.Candidate.Bundle.Digest) {
 		d.Candidate = nil
 	}
+}
+
+// refuses tells whether a digest is refused, also when the list has no room for it.
+func (o *Outcome) refuses(digest string) bool {
+	_, now := o.Refusals[digest]
+	return now || o.Document.Refuses(digest)
 }
 
 // promote makes the committed candidate stable when its own release asks for it.
@@ -173,7 +194,7 @@ func (o *Outcome) promote(f Facts) {
 		return
 	}
 	r := owner(f, d.Candidate)
-	if r == nil || r.Status.Assignment.State != otav1alpha1.AssignmentPromoted {
+	if r == nil || r.Status.Assignment.State != otav1alpha1.AssignmentPromoted || f.Frozen {
 		return
 	}
 	if d.Stable != nil {
@@ -208,12 +229,13 @@ func (o *Outcome) candidate(f Facts) {
 	}
 	o.Active = r
 	a := r.Status.Assignment
-	weight, err := plan.ParseWeight(string(a.Weight))
-	if err != nil {
-		o.Problem = "rollout " + r.Name + ": " + err.Error()
+	out := before != nil && owner(f, before) == r // devices can see it already
+	weight, problem := o.weight(f, a, before, out)
+	if problem != "" {
+		o.Problem = problem
 		return
 	}
-	bundle, problem := o.admitted(f, a)
+	bundle, problem := o.admitted(f, a, out)
 	if bundle == nil {
 		o.Problem = problem
 		return
@@ -227,10 +249,28 @@ func (o *Outcome) candidate(f Facts) {
 	d.Candidate.LeaseExpires = lease(r, before, d.Candidate, f.Now)
 }
 
+// weight is the weight to serve, in basis points. A promotion that a frozen policy holds back stays where it is.
+func (o *Outcome) weight(f Facts, a *otav1alpha1.Assignment, before *release.Candidate, out bool) (weight int32, problem string) {
+	if f.Frozen && !out {
+		return 0, "nothing new is offered: the Channel asks for what cannot be carried out"
+	}
+	if out && a.State == otav1alpha1.AssignmentPromoted {
+		return before.Weight, ""
+	}
+	weight, err := plan.ParseWeight(string(a.Weight))
+	if err != nil {
+		return 0, "rollout " + a.Bundle + ": " + err.Error()
+	}
+	if f.Frozen {
+		weight = min(weight, before.Weight)
+	}
+	return weight, ""
+}
+
 // active is the Rollout that may have a candidate: the one that has it already, else the oldest that asks.
 func active(f Facts, committed *release.Candidate) *otav1alpha1.Rollout {
 	if committed != nil {
-		if r := owner(f, committed); r != nil && r.Status.Assignment.State == otav1alpha1.AssignmentCandidate {
+		if r := owner(f, committed); r != nil && r.Status.Assignment.State != otav1alpha1.AssignmentWithdrawn {
 			return r
 		}
 	}
@@ -255,28 +295,37 @@ func Older(a, b *otav1alpha1.Rollout) bool {
 	return a.Name < b.Name
 }
 
-// admitted gives the bundle of an assignment as devices need it, or says why it is not served.
-func (o *Outcome) admitted(f Facts, a *otav1alpha1.Assignment) (*release.Bundle, string) {
+// admitted gives the bundle of an assignment as devices need it, or says why it is not served. What is out already stays out
+// while its Bundle is looked at again, waits for its deletion, or an upstream channel forgets it.
+func (o *Outcome) admitted(f Facts, a *otav1alpha1.Assignment, out bool) (*release.Bundle, string) {
 	b := f.Bundles[a.Bundle]
 	switch {
-	case o.Document.Refuses(string(a.Digest)):
+	case o.refuses(string(a.Digest)):
 		return nil, "digest of Bundle " + a.Bundle + " is refused"
-	case len(o.Document.Refused) >= MaxRefused:
-		return nil, "the list of refused digests is full: nothing is released before some are allowed again"
+	case !out && len(o.Document.Refused) >= fullRefused:
+		o.Full = true
+		return nil, fmt.Sprintf("%d digests are refused: nothing is released before some of them were tried again", len(o.Document.Refused))
+	case b == nil && out:
+		return &f.Committed.Candidate.Bundle, ""
 	case b == nil:
 		return nil, "Bundle " + a.Bundle + " does not exist"
 	case b.Spec.Digest != a.Digest:
 		return nil, "Bundle " + a.Bundle + " has digest " + string(b.Spec.Digest) + ", the release has " + string(a.Digest)
 	}
-	if ok, why := Trusted(b); !ok {
+	ok, why := Trusted(b)
+	if !ok && !(out && !Distrusted(b)) {
 		return nil, "Bundle " + a.Bundle + " cannot be served: " + why
 	}
-	if v := Admit(AdmitFacts{Channel: f.Channel, Bundle: b, Upstream: f.Upstream, Now: f.Now}); !v.Admitted() {
+	v := Admit(AdmitFacts{Channel: f.Channel, Bundle: b, Upstream: f.Upstream, Now: f.Now})
+	if v.Denied != "" || (v.Wait != "" && !out) {
 		return nil, "Bundle " + a.Bundle + " is not admitted: " + v.Denied + v.Wait
 	}
-	out := Bundle(b)
-	out.Since = f.Now.Unix()
-	return out, ""
+	if !ok {
+		return &f.Committed.Candidate.Bundle, ""
+	}
+	now := Bundle(b)
+	now.Since = f.Now.Unix()
+	return now, ""
 }
 
 func onLoss(r *otav1alpha1.Rollout) string {

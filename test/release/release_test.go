@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/onsi/gomega"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -66,6 +67,9 @@ func TestRelease_refusedStaysRefusedUntilRetry(t *testing.T) {
 
 	// Made anew, as a GitOps tool would after somebody deleted it: still refused, and never offered again.
 	must(t, b.Client.Delete(t.Context(), r))
+	eventually(t, func(g gomega.Gomega) {
+		g.Expect(apierrors.IsNotFound(b.Client.Get(t.Context(), client.ObjectKeyFromObject(r), r))).To(gomega.BeTrue())
+	})
 	r = b.rollout("shop-1", testkit.SetWeight(10), testkit.PauseFor("1s", 10))
 	b.comes(r, metav1.ConditionFalse, otav1alpha1.BundleRefusedReason)
 	if diff := cmp.Diff([]int32{1000}, b.weights(bad.Spec.Digest)); diff != "" {

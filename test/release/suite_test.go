@@ -150,7 +150,7 @@ func (b *bench) startManager(commits chan event.GenericEvent) {
 		Controller: config.Controller{SkipNameValidation: new(true)},
 	})
 	must(b.T, err)
-	ch := &channel.Reconciler{Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("channel"), Publishers: b.publisher, Now: clock.Steady()}
+	ch := &channel.Reconciler{Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("channel"), Publishers: b.publisher, Wall: time.Now, Steady: clock.Steady()}
 	must(b.T, ch.SetupWithManager(b.Context(), mgr, commits, controller.Options{}))
 	ro := &rollout.Reconciler{Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("rollout"), Measurer: b.metrics, Now: clock.Steady()}
 	must(b.T, ro.SetupWithManager(b.Context(), mgr, controller.Options{}))

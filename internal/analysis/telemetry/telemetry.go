@@ -59,10 +59,16 @@ func New(bases []string, token string) *Client {
 	}}
 }
 
-// Counts gives what all gateways counted for a candidate of a channel, and for its control: devices that stayed on what was
-// stable. When the candidate was tried more than once, the last try counts. A gateway that cannot be asked is an error, never
-// a gateway without failures.
-func (c *Client) Counts(ctx context.Context, app, channel, digest string) (candidate, control Counts, err error) {
+// Trial is one release of a candidate on a channel.
+type Trial struct {
+	App, Channel string
+	Digest       string
+	Release      int64 // of the candidate's Rollout: another try of the same digest is counted apart
+}
+
+// Counts gives what all gateways counted for the candidate of a trial, and for its control: devices that stayed on what was
+// stable. A gateway that cannot be asked is an error, never a gateway without failures.
+func (c *Client) Counts(ctx context.Context, t Trial) (candidate, control Counts, err error) {
 	if len(c.bases) == 0 {
 		return Counts{}, Counts{}, errors.New("no gateway is known: give the manager their internal addresses")
 	}
@@ -70,31 +76,23 @@ func (c *Client) Counts(ctx context.Context, app, channel, digest string) (candi
 	group, ctx := errgroup.WithContext(ctx)
 	for i, base := range c.bases {
 		group.Go(func() (err error) {
-			answers[i], err = c.ask(ctx, base, app, channel)
+			answers[i], err = c.ask(ctx, base, t)
 			return err
 		})
 	}
 	if err := group.Wait(); err != nil {
 		return Counts{}, Counts{}, err
 	}
-	candidate, control = sum(answers, digest)
+	candidate, control = sum(answers, t)
 	return candidate, control, nil
 }
 
-// sum adds up the arms of the last try of a candidate.
-func sum(answers []answer, digest string) (candidate, control Counts) {
-	var last int64
-	for _, a := range answers {
-		for _, r := range a.Counts {
-			if r.Candidate == digest {
-				last = max(last, r.Release)
-			}
-		}
-	}
+// sum adds up the arms of a trial.
+func sum(answers []answer, t Trial) (candidate, control Counts) {
 	for _, a := range answers {
 		for _, r := range a.Counts {
 			switch {
-			case r.Candidate != digest || r.Release != last:
+			case r.Candidate != t.Digest || r.Release != t.Release:
 			case r.Arm == "candidate":
 				candidate.add(r)
 			case r.Arm == "control":
@@ -118,11 +116,11 @@ type row struct {
 	Failed    int64  `json:"failed"`
 }
 
-func (c *Client) ask(ctx context.Context, base, app, channel string) (answer, error) {
+func (c *Client) ask(ctx context.Context, base string, t Trial) (answer, error) {
 	fail := func(format string, args ...any) (answer, error) {
-		return answer{}, fmt.Errorf("gateway "+base+": "+format, args...)
+		return answer{}, fmt.Errorf("gateway %s: %s", base, fmt.Sprintf(format, args...))
 	}
-	query := url.Values{"app": {app}, "channel": {channel}}
+	query := url.Values{"app": {t.App}, "channel": {t.Channel}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+countsPath+"?"+query.Encode(), nil)
 	if err != nil {
 		return fail("its address is no URL")

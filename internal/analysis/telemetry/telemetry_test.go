@@ -145,32 +145,43 @@ func TestAddsUpTheReplicas(t *testing.T) {
 		}
 	}
 	client := telemetry.New([]string{replicas[0].internal.URL, replicas[1].internal.URL}, token)
-	gotCandidate, gotControl, err := client.Counts(t.Context(), "shop", "production", candidate)
+	gotCandidate, gotControl, err := client.Counts(t.Context(), trial(candidate))
 	if err != nil || gotCandidate != want[0] || gotControl != want[1] {
 		t.Errorf("candidate %+v, control %+v, %v; want %+v", gotCandidate, gotControl, err, want)
 	}
 	if want[0].Failed == 0 || want[1].Failed == 0 {
 		t.Fatalf("the test shows nothing: %+v", want)
 	}
-	none, _, err := client.Counts(t.Context(), "shop", "production", release.DigestPrefix+strings.Repeat("f", 64))
+	none, _, err := client.Counts(t.Context(), trial(release.DigestPrefix+strings.Repeat("f", 64)))
 	if err != nil || none != (telemetry.Counts{}) {
 		t.Errorf("a digest that nobody has: %+v, %v", none, err)
 	}
 
-	repo.Publish(document(2)) // a second try: the first one's failures are history
+	second := trial(candidate)
+	second.Release = 2 // another try of the same bundle: the first one's failures are history
+	if got, _, err := client.Counts(t.Context(), second); err != nil || got != (telemetry.Counts{}) {
+		t.Errorf("a try that nobody made: %+v, %v", got, err)
+	}
+	repo.Publish(document(2))
 	for _, r := range replicas {
-		deadline := time.Now().Add(time.Minute)
-		for got, _, _ := client.Counts(t.Context(), "shop", "production", candidate); got.Failed > 0; {
-			if time.Now().After(deadline) {
-				t.Fatalf("still %+v", got)
-			}
+		for deadline := time.Now().Add(time.Minute); ; {
 			r.check("d0")
-			got, _, err = client.Counts(t.Context(), "shop", "production", candidate)
-			if err != nil {
-				t.Fatal(err)
+			got, control, err := client.Counts(t.Context(), second)
+			if err != nil || time.Now().After(deadline) {
+				t.Fatalf("still %+v, %+v, %v", got, control, err)
+			}
+			if got.Exposed+control.Exposed > 0 {
+				break
 			}
 		}
 	}
+	if again, _, err := client.Counts(t.Context(), trial(candidate)); err != nil || again != want[0] {
+		t.Errorf("the first try became %+v, %v; want %+v", again, err, want[0])
+	}
+}
+
+func trial(digest string) telemetry.Trial {
+	return telemetry.Trial{App: "shop", Channel: "production", Digest: digest, Release: 1}
 }
 
 func TestCannotTellIsAnError(t *testing.T) {
@@ -205,7 +216,7 @@ func TestCannotTellIsAnError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, _, err := telemetry.New(tc.bases, tc.token).Counts(t.Context(), "shop", "production", candidate)
+			got, _, err := telemetry.New(tc.bases, tc.token).Counts(t.Context(), trial(candidate))
 			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), tc.token) || got != (telemetry.Counts{}) {
 				t.Errorf("got %+v, %v; want an error with %q", got, err, tc.want)
 			}
