@@ -28,7 +28,7 @@ type Channel struct {
 	guards     guards
 	stable     *Bundle // nil: the app's embedded bundle
 	trial      *Trial  // nil: no rollout is active
-	floor      *Bundle // nil: none, or it was refused; guards.floor still holds
+	floor      *Bundle // nil: there is none to be had, or it was refused; guards.floor still holds
 	bundles    []*Bundle
 	refused    []refusal
 }

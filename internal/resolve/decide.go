@@ -88,6 +88,9 @@ func (c *Channel) Decide(d *Device, now time.Time) Decision {
 		return out
 	}
 	if c.belowFloor(d) {
+		if c.floor == nil {
+			return c.withoutFloor(d, out.Slot)
+		}
 		out = Decision{Bundle: c.floor, Reason: ReasonFloor, Slot: out.Slot}
 	}
 	return c.settle(out, d)
@@ -129,7 +132,20 @@ func (c *Channel) assign(d *Device, now time.Time) Decision {
 
 // belowFloor tells whether the device has to pass through the floor first.
 func (c *Channel) belowFloor(d *Device) bool {
-	return c.floor != nil && c.versionOn(d).LessThan(c.floor.version)
+	if c.guards.floor == nil {
+		return false
+	}
+	v := c.versionOn(d)
+	return v.LessThan(c.guards.floor) || c.floor != nil && v.LessThan(c.floor.version)
+}
+
+// withoutFloor is what a device below the floor is told when there is no bundle that it could pass through: nothing, since to
+// skip the floor is what the guard forbids. What was taken back has to go all the same.
+func (c *Channel) withoutFloor(d *Device, slot int32) Decision {
+	if c.runsRefused(d) {
+		return Decision{Action: Reset, Reason: ReasonRefused, Slot: slot}
+	}
+	return Decision{Action: None, Reason: ReasonBelowFloor, Slot: slot}
 }
 
 // versionOn gives the version that a device runs: what it says, what its digest means here, or that of the native build.

@@ -82,12 +82,16 @@ func compileGuards(src release.Guards) (guards, error) {
 	if src.BelowNative != "" && src.BelowNative != "Denied" && !g.belowNative {
 		return g, fmt.Errorf("guard belowNative: expected Denied or Allowed, got %q", src.BelowNative)
 	}
-	if src.Floor == nil {
+	floor := src.FloorVersion
+	if floor == "" && src.Floor != nil { // documents of before there was a floorVersion
+		floor = src.Floor.Version
+	}
+	if floor == "" {
 		return g, nil
 	}
 	var err error
-	if g.floor, err = semver.StrictNewVersion(src.Floor.Version); err != nil {
-		return g, fmt.Errorf("guard floor: expected a semantic version, got %q", src.Floor.Version)
+	if g.floor, err = semver.StrictNewVersion(floor); err != nil {
+		return g, fmt.Errorf("guard floorVersion: expected a semantic version, got %q", floor)
 	}
 	return g, nil
 }

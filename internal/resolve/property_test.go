@@ -40,6 +40,7 @@ func anyDocument(t *rapid.T) *release.Document {
 	d.Guards.AutoUpdate = rapid.SampledFrom([]string{"", "None", "Patch", "Minor", "Major"}).Draw(t, "autoUpdate")
 	d.Guards.BelowNative = rapid.SampledFrom([]string{"", "Denied", "Allowed"}).Draw(t, "belowNative")
 	d.Guards.Floor = anyBundle(t, "floor")
+	d.Guards.FloorVersion = rapid.SampledFrom([]string{"", "2.1.0", "2.4.0", "2.4.1"}).Draw(t, "floor version")
 	d.Audience.Builds = rapid.SampledFrom([][]string{nil, {"Production"}, {"Emulator"}, {"Development", "Device"}}).Draw(t, "builds")
 	if c := anyBundle(t, "candidate"); c != nil {
 		d.Candidate = &release.Candidate{
@@ -112,8 +113,12 @@ func checkOffer(t *rapid.T, doc *release.Document, dev *resolve.Device, got reso
 	if doc.Refuses(b.Digest) {
 		t.Fatalf("offered %s, which is refused", b.Version)
 	}
-	if f := doc.Guards.Floor; f != nil && semver.MustParse(b.Version).LessThan(semver.MustParse(f.Version)) {
-		t.Fatalf("offered %s below the floor %s", b.Version, f.Version)
+	floor := doc.Guards.FloorVersion
+	if floor == "" && doc.Guards.Floor != nil {
+		floor = doc.Guards.Floor.Version
+	}
+	if floor != "" && semver.MustParse(b.Version).LessThan(semver.MustParse(floor)) {
+		t.Fatalf("offered %s below the floor %s", b.Version, floor)
 	}
 	if len(b.Platforms) > 0 && b.Platforms[0] != dev.Platform || b.RuntimeVersion != "" && b.RuntimeVersion != dev.RuntimeVersion {
 		t.Fatalf("offered %s, which cannot run on the device", b.Version)

@@ -60,7 +60,7 @@ const (
 	ReasonRuntimeVersionIncompatible Reason = "RuntimeVersionIncompatible"
 	ReasonAutoUpdateDenied           Reason = "AutoUpdateDenied" // a larger jump from the native build than the channel allows
 	ReasonBelowNative                Reason = "BelowNative"      // older than the native build
-	ReasonBelowFloor                 Reason = "BelowFloor"       // older than the channel's floor
+	ReasonBelowFloor                 Reason = "BelowFloor"       // older than the channel's floor; or the device is, and there is no floor bundle
 )
 
 // The reasons that come with None because the gateway cannot tell.

@@ -106,6 +106,10 @@ func guards(autoUpdate, belowNative string) func(*release.Document) {
 	return func(d *release.Document) { d.Guards.AutoUpdate, d.Guards.BelowNative = autoUpdate, belowNative }
 }
 
+func floorVersion(v string) func(*release.Document) {
+	return func(d *release.Document) { d.Guards.FloorVersion = v }
+}
+
 func withFloor(d *release.Document) { f := floor; d.Guards.Floor = &f }
 
 // want is what a decision is compared by: what a device sees.
@@ -180,7 +184,15 @@ var cases = []struct {
 	{"floor passed", docEdits{withFloor}, devEdits{running(floor)}, want{"update", "Candidate", "2.4.1", "candidate"}},
 	{"floor passed, digest alone", docEdits{withFloor}, devEdits{digest(floor.Digest)}, want{"update", "Candidate", "2.4.1", "candidate"}},
 	{"below floor is not offered", docEdits{withFloor, noCandidate, func(d *release.Document) { d.Guards.Floor.Version = "2.9.0" }}, devEdits{version("3.0.0")}, want{"none", "BelowFloor", "2.4.0", ""}},
-	{"refused floor still bounds", docEdits{withFloor, refuse(floor), noCandidate}, nil, want{"update", "Stable", "2.4.0", ""}},
+	{"refused floor is not skipped", docEdits{withFloor, refuse(floor)}, nil, want{"none", "BelowFloor", "", ""}},
+	{"refused floor still bounds", docEdits{floorVersion("2.9.0"), refuse(stable), noCandidate}, devEdits{version("3.0.0")}, want{"none", "BelowFloor", "2.3.0", ""}},
+	{"floor version alone bounds", docEdits{floorVersion("2.4.1"), noCandidate}, devEdits{version("2.4.2")}, want{"none", "BelowFloor", "2.4.0", ""}},
+	{"floor version alone bounds the candidate's cohort", docEdits{floorVersion("2.9.0")}, devEdits{version("3.0.0")}, want{"none", "BelowFloor", "2.4.0", ""}},
+	{"floor version alone is not skipped", docEdits{floorVersion("2.1.0")}, nil, want{"none", "BelowFloor", "", ""}},
+	{"floor version alone, passed", docEdits{floorVersion("2.1.0")}, devEdits{version("2.1.0")}, want{"update", "Candidate", "2.4.1", "candidate"}},
+	{"floor version alone, refused below", docEdits{floorVersion("2.1.0"), refuse(bundle("2.0.5", "9"))}, devEdits{version("2.0.5")}, want{"reset", "Refused", "", ""}},
+	{"floor bundle of the version before", docEdits{withFloor, floorVersion("2.2.0")}, nil, want{"none", "BelowFloor", "2.1.0", ""}},
+	{"floor bundle and version", docEdits{withFloor, floorVersion("2.1.0")}, nil, want{"update", "Floor", "2.1.0", ""}},
 
 	{"auto update none", docEdits{guards("None", ""), noCandidate}, nil, want{"none", "AutoUpdateDenied", "2.4.0", ""}},
 	{"auto update none, not even the same version", docEdits{guards("None", ""), noCandidate}, devEdits{native("2.4.0"), running(previous)}, want{"none", "AutoUpdateDenied", "2.4.0", ""}},
@@ -286,6 +298,7 @@ func TestCompileRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		`expected a path and a size`:                         func(d *release.Document) { d.Stable.Path = "" },
 		`bundle shop-2.4.1: native version`:                  func(d *release.Document) { d.Candidate.Bundle.NativeVersion = "x y" },
 		`refused sha256:bb`:                                  refuse(release.Bundle{Digest: candidate.Digest, Version: "2.4"}),
+		`guard floorVersion: expected a semantic version`:    floorVersion("2.4"),
 		`candidate weight: expected 0 to 10000 basis points`: weight(10_001),
 		`onLoss: expected StopOffering, Retract or Continue`: lease("Panic", 0),
 	} {
