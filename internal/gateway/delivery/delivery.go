@@ -148,6 +148,7 @@ func copyAll(w http.ResponseWriter, body io.Reader, stalled *time.Timer) error {
 			if _, err := w.Write((*buf)[:n]); err != nil {
 				return err
 			}
+			stalled.Reset(stall) // the write may have taken most of it
 		}
 		if errors.Is(err, io.EOF) {
 			return nil // net/http cuts the connection when this is less than announced

@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -108,7 +109,8 @@ func TestStreams(t *testing.T) {
 		{"whole", "GET", nil, 200, content, ""},
 		{"head", "HEAD", nil, 200, nil, ""},
 		{"range", "GET", []string{"Range", "bytes=5-9"}, 206, content[5:10], "bytes 5-9/300000"},
-		{"head range", "HEAD", []string{"Range", "bytes=5-9"}, 206, nil, "bytes 5-9/300000"},
+		{"head range", "HEAD", []string{"Range", "bytes=5-9"}, 200, nil, ""},
+		{"head past the end", "HEAD", []string{"Range", "bytes=300000-"}, 200, nil, ""},
 		{"from", "GET", []string{"Range", "bytes=299990-"}, 206, content[size-10:], "bytes 299990-299999/300000"},
 		{"from the start", "GET", []string{"Range", "bytes=0-"}, 206, content, "bytes 0-299999/300000"},
 		{"last", "GET", []string{"Range", "bytes=-3"}, 206, content[size-3:], "bytes 299997-299999/300000"},
@@ -212,6 +214,72 @@ func TestObjectOfAnotherSize(t *testing.T) {
 	}
 }
 
+// slow is an origin and a client that take their time for each chunk, one after the other. It honours cancellation as a
+// connection does.
+type slow struct {
+	http.ResponseWriter
+	gap  time.Duration
+	left int // bytes
+	ctx  context.Context
+}
+
+func (s *slow) Open(ctx context.Context, _ string, _, length int64) (io.ReadCloser, error) {
+	s.ctx, s.left = ctx, int(length)
+	return io.NopCloser(s), nil
+}
+
+func (s *slow) Read(b []byte) (int, error) {
+	select {
+	case <-time.After(s.gap):
+	case <-s.ctx.Done():
+		return 0, s.ctx.Err()
+	}
+	n := min(len(b), s.left)
+	if s.left -= n; n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+func (s *slow) Write(b []byte) (int, error) {
+	<-time.After(s.gap)
+	return s.ResponseWriter.Write(b)
+}
+
+// A download that makes progress goes on, however long reading and writing take together; one that does not is cut.
+func TestSlowDownload(t *testing.T) {
+	t.Parallel()
+	for gap, complete := range map[time.Duration]bool{20 * time.Second: true, 31 * time.Second: false} {
+		synctest.Test(t, func(t *testing.T) {
+			v, err := view.Compile(time.Now().Add(time.Hour), shop())
+			if err != nil {
+				t.Fatal(err)
+			}
+			rec := httptest.NewRecorder()
+			s := &slow{ResponseWriter: rec, gap: gap}
+			h := &delivery.Handler{View: func() *view.View { return v }, Origin: s, Now: time.Now}
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
+			r.SetPathValue("app", "shop")
+			r.SetPathValue("digest", digest)
+			defer func() {
+				if cut := recover(); (cut == nil) != complete || complete && rec.Body.Len() != len(content) {
+					t.Errorf("steps of %v: got %d bytes, cut by %v; want it complete: %v", gap, rec.Body.Len(), cut, complete)
+				}
+			}()
+			if err := h.Routes()[0].Handle(s, r); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+func shop() *release.Document {
+	return &release.Document{
+		Schema: release.Schema, App: "shop", Channel: "production", Serving: release.Active,
+		Stable: &release.Bundle{Name: "s", Version: "1.0.0", Digest: release.DigestPrefix + digest, Size: int64(len(content)), Path: "p/x.zip"},
+	}
+}
+
 // broken is an origin whose streams end too soon.
 type broken struct{}
 
@@ -232,11 +300,7 @@ func (short) Open(context.Context, string, int64, int64) (io.ReadCloser, error) 
 
 func TestBrokenStreamIsNotTakenForTheWhole(t *testing.T) {
 	t.Parallel()
-	doc := &release.Document{
-		Schema: release.Schema, App: "shop", Channel: "production", Serving: release.Active,
-		Stable: &release.Bundle{Name: "s", Version: "1.0.0", Digest: release.DigestPrefix + digest, Size: int64(len(content)), Path: "p/x.zip"},
-	}
-	v, err := view.Compile(time.Now().Add(time.Hour), doc)
+	v, err := view.Compile(time.Now().Add(time.Hour), shop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,10 +22,11 @@ func (p part) contentRange() string {
 	return fmt.Sprintf("bytes %d-%d/%d", p.offset, p.offset+p.length-1, p.size)
 }
 
-// partOf gives the part that a request asks for (RFC 9110 14.2). A Range that is no valid single byte range is ignored, as is
-// one whose If-Range does not name this content; one outside of the artifact is a 416.
+// partOf gives the part that a request asks for (RFC 9110 14.2). A Range is ignored that is no valid single byte range, whose
+// If-Range does not name this content, or that comes with HEAD, for which none is defined; one outside of the artifact is a 416.
 func partOf(r *http.Request, etag string, size int64) (part, error) {
 	first, last, ok := parseRange(r.Header.Get("Range"), size)
+	ok = ok && r.Method == http.MethodGet
 	if condition := r.Header.Get("If-Range"); !ok || condition != "" && condition != etag {
 		return part{length: size, size: size}, nil
 	}
