@@ -28,6 +28,13 @@ const (
 	idleConns     = 64
 )
 
+// How often a stream is opened before that fails, and the time between: enough for a connection that went stale and for a
+// server that restarts behind its balancer. Whole objects are not tried again here: who polls does that.
+const (
+	openAttempts = 2
+	openPause    = 100 * time.Millisecond
+)
+
 // Origin reads objects below a base URL.
 type Origin struct {
 	base   string // ends in a slash
@@ -90,25 +97,41 @@ func (o *Origin) GetIfChanged(ctx context.Context, name, etag string, limit int6
 	return raw, res.Header.Get("ETag"), nil
 }
 
-// Open streams length bytes of an object from an offset on. The context bounds the whole stream.
+// Open streams length bytes of an object from an offset on. The context bounds the whole stream. It tries again when there is
+// no answer, or one of a server that fails; a stream that breaks off later is the caller's to resume.
 func (o *Origin) Open(ctx context.Context, name string, offset, length int64) (io.ReadCloser, error) {
+	for attempt := 1; ; attempt++ {
+		body, passing, err := o.open(ctx, name, offset, length)
+		if err == nil || !passing || attempt == openAttempts {
+			return body, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(openPause):
+		}
+	}
+}
+
+// open is one attempt. Passing tells of an error whether it may be gone at the next.
+func (o *Origin) open(ctx context.Context, name string, offset, length int64) (body io.ReadCloser, passing bool, err error) {
 	header := http.Header{}
 	header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-"+strconv.FormatInt(offset+length-1, 10))
 	res, err := o.do(ctx, name, header)
 	if err != nil {
-		return nil, err
+		return nil, ctx.Err() == nil, err
 	}
 	switch {
 	case res.StatusCode == http.StatusPartialContent && res.ContentLength == length:
-		return res.Body, nil
+		return res.Body, false, nil
 	case res.StatusCode == http.StatusOK && offset == 0 && res.ContentLength == length:
-		return res.Body, nil
+		return res.Body, false, nil
 	}
 	res.Body.Close()
 	if res.StatusCode/100 == 2 {
-		return nil, fmt.Errorf("open %s: expected %d bytes from %d on, got status %d with %d", name, length, offset, res.StatusCode, res.ContentLength)
+		return nil, false, fmt.Errorf("open %s: expected %d bytes from %d on, got status %d with %d", name, length, offset, res.StatusCode, res.ContentLength)
 	}
-	return nil, unexpected(name, res.StatusCode)
+	return nil, res.StatusCode/100 == 5, unexpected(name, res.StatusCode)
 }
 
 func (o *Origin) do(ctx context.Context, name string, header http.Header) (*http.Response, error) {

@@ -154,6 +154,56 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// A stream is opened once more when the server fails or cuts the connection, and not when its answer is final.
+func TestOpenTriesAgain(t *testing.T) {
+	t.Parallel()
+	const cut = 0
+	for name, tc := range map[string]struct {
+		answers  []int // statuses, or cut
+		requests int
+		want     string // part of the error; empty: none
+	}{
+		"works":           {[]int{200}, 1, ""},
+		"fails once":      {[]int{503, 200}, 2, ""},
+		"cut once":        {[]int{cut, 200}, 2, ""},
+		"fails twice":     {[]int{503, 500, 200}, 2, "got 500"},
+		"cut twice":       {[]int{cut, cut, 200}, 2, "EOF"},
+		"missing":         {[]int{404, 200}, 1, "does not exist"},
+		"denied":          {[]int{403, 200}, 1, "credentials"},
+		"another content": {[]int{204, 200}, 1, "expected 4 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var requests atomic.Int32
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				switch status := tc.answers[requests.Add(1)-1]; status {
+				case cut:
+					panic(http.ErrAbortHandler)
+				case http.StatusOK:
+					_, _ = w.Write([]byte("1234"))
+				default:
+					w.WriteHeader(status)
+				}
+			}))
+			t.Cleanup(s.Close)
+			o, err := origin.NewHTTP(s.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := o.Open(t.Context(), name, 0, 4)
+			if err == nil {
+				body.Close()
+			}
+			if tc.want == "" && err != nil || tc.want != "" && (err == nil || !strings.Contains(err.Error(), tc.want)) {
+				t.Errorf("got error %v, want %q", err, tc.want)
+			}
+			if got := int(requests.Load()); got != tc.requests {
+				t.Errorf("%d requests, want %d", got, tc.requests)
+			}
+		})
+	}
+}
+
 func TestBadAddresses(t *testing.T) {
 	t.Parallel()
 	for _, base := range []string{"", "x", "ftp://h/x", "http://", "http://u:p@h/", "http://h/?q=1", "http://[::"} {
