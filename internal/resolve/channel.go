@@ -206,6 +206,9 @@ func (c *Channel) Until(expires time.Time) *Channel {
 	return &out
 }
 
+// Expires is when the channel's own metadata stop to hold; zero: with the view's.
+func (c *Channel) Expires() time.Time { return c.expires }
+
 // Readable tells whether the channel's release document could be understood.
 func (c *Channel) Readable() bool { return !c.unreadable }
 

@@ -447,6 +447,35 @@ func TestArtifacts(t *testing.T) {
 	}
 }
 
+// A channel whose own role has expired hands out nothing, though the repository's other metadata hold. What another channel
+// hands out too is there as long as that one holds.
+func TestArtifactsOfAnExpiredChannel(t *testing.T) {
+	t.Parallel()
+	own, shared := strings.Repeat("b", 64), strings.Repeat("a", 64)
+	for range 8 { // channels are walked in random order
+		h := newHarness(t)
+		production := doc("production", "1.1.0")
+		production.Previous = &release.Bundle{
+			Name: "shop-1.0.0", Version: "1.0.0", Digest: release.DigestPrefix + own, Size: 4, Path: release.BundleTarget("shop", "1.0.0", "zip"),
+		}
+		h.repo.Expires = time.Now().Add(time.Hour)
+		h.repo.Publish(production)
+		h.repo.Expires = time.Now().Add(48 * time.Hour)
+		h.repo.Publish(doc("beta", "1.1.0"))
+		p := h.start()
+		h.poll(p)
+		for _, tc := range []struct {
+			hex  string
+			in   time.Duration
+			want bool
+		}{{own, 0, true}, {own, 2 * time.Hour, false}, {shared, 0, true}, {shared, 2 * time.Hour, true}, {shared, 49 * time.Hour, false}} {
+			if got := second(p.View().Artifact("shop", tc.hex, time.Now().Add(tc.in))); got != tc.want {
+				t.Errorf("artifact %.1s after %v: found %v, want %v", tc.hex, tc.in, got, tc.want)
+			}
+		}
+	}
+}
+
 func second[T any](_ T, ok bool) bool { return ok }
 
 func TestRunEndsWithItsContext(t *testing.T) {

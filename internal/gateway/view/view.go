@@ -27,6 +27,13 @@ type View struct {
 type Artifact struct {
 	Bundle    *resolve.Bundle
 	PublicURL string // where the repository's prefix is public; empty: the gateway streams
+
+	expires time.Time // of the channel that hands it out; zero: with the view
+}
+
+// outlives tells whether an artifact of one channel may be handed out for longer than that of another.
+func (a *Artifact) outlives(b *Artifact) bool {
+	return !b.expires.IsZero() && (a.expires.IsZero() || a.expires.After(b.expires))
 }
 
 type artifactKey struct{ app, hex string }
@@ -59,11 +66,20 @@ func assemble(entries map[string]*entry, expires time.Time, version int64, now t
 			v.Apps[e.app] = map[string]*resolve.Channel{}
 		}
 		v.Apps[e.app][e.name] = e.channel
-		for _, b := range e.channel.Bundles() {
-			v.artifacts[artifactKey{e.app, release.Hex(b.Digest)}] = Artifact{Bundle: b, PublicURL: e.channel.PublicURL}
-		}
+		v.addArtifacts(e)
 	}
 	return v
+}
+
+// addArtifacts adds those of a channel. One that several channels hand out is there as long as the last of them holds.
+func (v *View) addArtifacts(e *entry) {
+	for _, b := range e.channel.Bundles() {
+		key := artifactKey{e.app, release.Hex(b.Digest)}
+		a := Artifact{Bundle: b, PublicURL: e.channel.PublicURL, expires: e.channel.Expires()}
+		if before, ok := v.artifacts[key]; !ok || a.outlives(&before) {
+			v.artifacts[key] = a
+		}
+	}
 }
 
 // expiredView is the View of a repository of which only expired metadata are known.
@@ -72,13 +88,16 @@ func expiredView(now time.Time) *View {
 }
 
 // Artifact finds a bundle that a channel of the app may hand out, by the hexadecimal part of its digest. When the metadata
-// have expired there is none: a download could install what was taken back since.
+// have expired, the channel's own or those of all, there is none: a download could install what was taken back since.
 func (v *View) Artifact(app, hex string, now time.Time) (Artifact, bool) {
 	if v == nil || !now.Before(v.Expires) {
 		return Artifact{}, false
 	}
 	a, ok := v.artifacts[artifactKey{app, hex}]
-	return a, ok
+	if !ok || !a.expires.IsZero() && !now.Before(a.expires) {
+		return Artifact{}, false
+	}
+	return a, true
 }
 
 // Channels gives the number of channels, and how many of them cannot be read.
