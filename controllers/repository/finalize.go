@@ -5,6 +5,7 @@ package repository
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/index"
+	"github.com/windlass-dev/windlass/internal/kit"
 )
 
 const (
@@ -36,10 +38,16 @@ func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error
 		return ctrl.Result{}, err
 	}
 	if len(users) > 0 {
+		// Until then it goes on publishing, also after a restart: a rollback must not wait for a deletion.
+		_, problem := kit.Run(ctx, s, r.storage, r.keys, r.open)
+		s.describe(r.Set)
 		s.set(otav1alpha1.ReconcilingCondition, metav1.ConditionTrue, otav1alpha1.InUseReason,
 			"deletion waits until nothing refers to the Repository any more: "+abridge(users))
 		s.repo.Status.ObservedGeneration = s.repo.Generation
-		return ctrl.Result{RequeueAfter: deletionWait}, r.writeStatus(ctx, s)
+		if err := r.writeStatus(ctx, s); err != nil || problem != nil {
+			return ctrl.Result{}, errors.Join(err, problem)
+		}
+		return ctrl.Result{RequeueAfter: deletionWait}, nil
 	}
 	r.Set.Close(s.key())
 	base := s.repo.DeepCopy()

@@ -151,6 +151,92 @@ func TestNext(t *testing.T) {
 	}
 }
 
+// A full list never lets a revoked bundle through, and never takes away what is out and fine.
+func TestNext_fullList(t *testing.T) {
+	full := published()
+	for i := range MaxRefused {
+		full.Refused = append(full.Refused, release.Refusal{Digest: fmt.Sprintf("sha256:%063dx", i), At: 1})
+	}
+	f := facts(full)
+	f.Bundles["shop-1"].Spec.Revoked = "CVE"
+	if got := Next(f).Document.Stable; got == nil || got.Name != "shop-0" {
+		t.Errorf("with a full list a revoked stable bundle gives way to %+v, want shop-0", got)
+	}
+	o := Next(facts(full, rollout("shop", candidateOf(2, "10"))))
+	if o.Document.Candidate != nil || !o.Full || !strings.Contains(o.Problem, "128 digests are refused") {
+		t.Errorf("a new candidate on a full list: %+v, %q", o.Document.Candidate, o.Problem)
+	}
+	out := Next(facts(published(), rollout("shop", candidateOf(2, "10")))).Document
+	out.Refused = full.Refused
+	if got := Next(facts(out, rollout("shop", candidateOf(2, "50")))).Document.Candidate; got == nil || got.Weight != 5000 {
+		t.Errorf("what is out already became %+v when the list filled up", got)
+	}
+}
+
+// One Rollout takes a digest back while another lifts its refusal: the refusal wins, and nothing flaps.
+func TestNext_refuseAndLift(t *testing.T) {
+	refuse, lift := candidateOf(2, ""), candidateOf(2, "")
+	refuse.State, refuse.Refuse = otav1alpha1.AssignmentWithdrawn, "bad"
+	lift.State, lift.Lift = otav1alpha1.AssignmentWithdrawn, "Refusal"
+	f := facts(published(), rollout("b", lift), rollout("a", refuse))
+	first := Next(f).Document
+	f.Committed, f.Now = first, f.Now.Add(time.Minute)
+	if second := Next(f).Document; !cmp.Equal(first, second) || !second.Refuses(string(digestOf(2))) {
+		t.Errorf("flaps: %s", cmp.Diff(first, second))
+	}
+}
+
+// A policy that cannot be carried out takes nothing back from what protects devices, and lets nothing rise.
+func TestNext_frozen(t *testing.T) {
+	out := Next(facts(published(), rollout("shop", candidateOf(2, "10")))).Document
+	promoted := candidateOf(2, "")
+	promoted.State = otav1alpha1.AssignmentPromoted
+	withdrawn := candidateOf(2, "")
+	withdrawn.State, withdrawn.Refuse = otav1alpha1.AssignmentWithdrawn, "bad"
+	for name, tc := range map[string]struct {
+		committed *release.Document
+		a         *otav1alpha1.Assignment
+		want      string
+	}{
+		"new":       {published(), candidateOf(2, "10"), "r7 stable=shop-1 previous=shop-0"},
+		"rise":      {out, candidateOf(2, "50"), "r8 stable=shop-1 previous=shop-0 candidate=shop-2@1000"},
+		"promotion": {out, promoted, "r8 stable=shop-1 previous=shop-0 candidate=shop-2@1000"},
+		"rollback":  {out, withdrawn, "r9 stable=shop-1 previous=shop-0 refused=1.2.0"},
+	} {
+		f := facts(tc.committed, rollout("shop", tc.a))
+		f.Frozen = true
+		if diff := cmp.Diff(tc.want, summary(Next(f).Document)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// What is out stays out while its Bundle is looked at again or waits for its deletion.
+func TestNext_candidateStays(t *testing.T) {
+	out := Next(facts(published(), rollout("shop", candidateOf(2, "10")))).Document
+	for name, change := range map[string]func(*Facts){
+		"looked at again": func(f *Facts) { f.Bundles["shop-2"].Status.Conditions[0].Status = metav1.ConditionUnknown },
+		"being deleted":   func(f *Facts) { f.Bundles["shop-2"].DeletionTimestamp = &metav1.Time{Time: start} },
+		"gone":            func(f *Facts) { delete(f.Bundles, "shop-2") },
+		"no soak record": func(f *Facts) {
+			up := channel()
+			f.Upstream, f.Channel.Spec.Admission = up, &otav1alpha1.Admission{PromotedFrom: &otav1alpha1.PromotedFrom{Name: "beta"}}
+		},
+	} {
+		f := facts(out, rollout("shop", candidateOf(2, "10")))
+		change(&f)
+		if got := Next(f).Document; got.Candidate == nil {
+			t.Errorf("%s: the candidate was withdrawn", name)
+		}
+	}
+	f := facts(out, rollout("shop", candidateOf(2, "10")))
+	f.Bundles["shop-2"].Status.Conditions = append(f.Bundles["shop-2"].Status.Conditions[:0],
+		metav1.Condition{Type: otav1alpha1.VerifiedCondition, Status: metav1.ConditionFalse})
+	if got := Next(f).Document; got.Candidate != nil {
+		t.Error("a candidate stays whose signatures no longer count")
+	}
+}
+
 func TestNext_lease(t *testing.T) {
 	f := facts(published(), rollout("shop", candidateOf(2, "10")))
 	first := Next(f).Document

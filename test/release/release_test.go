@@ -321,3 +321,48 @@ func TestRelease_commitFails(t *testing.T) {
 	b.change(ch, `{"guards":{"autoUpdate":"Major"}}`) // the real publisher wakes its channels when it is back
 	b.comes(r, metav1.ConditionTrue, otav1alpha1.CompletedReason)
 }
+
+// Whatever is edited while a release is out: it can still be taken back.
+func TestRelease_brokenSpecStillRollsBack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	one := b.bundle(1)
+	b.metrics.say(one.Spec.Digest, devices(100, 0))
+	r := b.rollout("shop-1", testkit.SetWeight(10), testkit.Pause(), testkit.SetWeight(100))
+	b.comes(r, metav1.ConditionUnknown, otav1alpha1.PausedReason)
+	b.change(r, `{"steps":[{"setWeight":10},{"setWeight":5}]}`)
+	b.comes(r, metav1.ConditionFalse, otav1alpha1.InvalidSpecReason)
+	ch := b.production()
+	b.change(ch, `{"maxWeightPerHour":"50"}`)
+	testkit.Eventually(t, b.Client, ch, testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, otav1alpha1.NotSupportedYetReason))
+	if c := b.production().Status.Candidate; c == nil || c.Weight != "10" {
+		t.Errorf("the edits changed what is out: %+v", c)
+	}
+	b.metrics.say(one.Spec.Digest, devices(100, 8))
+	eventually(t, func(g gomega.Gomega) {
+		st := b.production().Status
+		g.Expect(st.Candidate).To(gomega.BeNil())
+		g.Expect(st.Refused).To(gomega.HaveLen(1))
+	})
+	b.ends(r)
+}
+
+// A refusal that is not committed yet outlives the Rollout that made it.
+func TestRelease_deletedWhileRollingBack(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	bad := b.bundle(1)
+	b.metrics.say(bad.Spec.Digest, devices(100, 0))
+	r := b.rollout("shop-1", testkit.SetWeight(10), testkit.Pause())
+	b.comes(r, metav1.ConditionUnknown, otav1alpha1.PausedReason)
+	b.publisher.fail(errBucket)
+	b.metrics.say(bad.Spec.Digest, devices(100, 8))
+	b.comes(r, metav1.ConditionFalse, otav1alpha1.RollingBackReason)
+	must(t, b.Client.Delete(t.Context(), r))
+	b.publisher.fail(nil)
+	b.change(b.production(), `{"guards":{"autoUpdate":"Major"}}`) // the real publisher wakes its channels when it is back
+	eventually(t, func(g gomega.Gomega) {
+		g.Expect(b.production().Status.Refused).To(gomega.HaveLen(1))
+		g.Expect(apierrors.IsNotFound(b.Client.Get(t.Context(), client.ObjectKeyFromObject(r), r))).To(gomega.BeTrue())
+	})
+}
