@@ -136,7 +136,13 @@ func TestTwoPublishersOnOnePrefix(t *testing.T) {
 		t.Errorf("got version %d, want at least one for each of %d commits: %s", highest, 2*rounds, timestamp)
 	}
 
-	// The other writer's newer revision is not overwritten with an older one.
+	// The other writer's newer revision is not overwritten with an older one. That writer has not seen the last revision yet:
+	// it is told so, and then submits what follows it.
+	right.Submit(document("left", rounds+2, one))
+	waitFor(t, "the writer hears of the last revision", func() bool {
+		c, ok := right.Committed(app, "left")
+		return ok && c.Document.Revision == rounds && right.Problem(app, "left") != nil
+	})
 	publishAndWait(t, right, document("left", rounds+2, one))
 	left.Submit(document("left", rounds+1, one))
 	waitFor(t, "the older revision is refused", func() bool { return left.Problem(app, "left") != nil })

@@ -27,17 +27,19 @@ const (
 	maxTargets   = 5_000_000
 )
 
-// reload makes what is in the bucket the present. It makes a root when there is none.
-func (p *Publisher) reload(ctx context.Context) error {
+// reload makes what is in the bucket the present, and gives the channels that another writer changed. It makes a root when
+// there is none.
+func (p *Publisher) reload(ctx context.Context) ([]ChannelKey, error) {
 	w, err := p.load(ctx)
 	if err != nil {
-		return classify(err)
+		return nil, classify(err)
 	}
 	w.count()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	old := p.world
 	p.world = w
-	return nil
+	return w.changedSince(old), nil
 }
 
 func (p *Publisher) load(ctx context.Context) (*world, error) {

@@ -116,6 +116,9 @@ type submission struct {
 	key ChannelKey
 	doc *release.Document // nil: remove
 	raw []byte
+	// base is the digest of the committed document that this one was computed from; empty: none was committed. Revisions
+	// alone do not tell: two writers that start from the same document give their successors the same revision.
+	base string
 
 	notBefore time.Time // real time of the next attempt
 	backoff   time.Duration
@@ -150,7 +153,7 @@ func newPublisher(cfg Config) *Publisher {
 
 // prepare reads what is there, and makes the first commit or renews what is due.
 func (p *Publisher) prepare(ctx context.Context) error {
-	if err := p.reload(ctx); err != nil {
+	if _, err := p.reload(ctx); err != nil {
 		return err
 	}
 	_, err := p.attempt(ctx)
@@ -187,8 +190,12 @@ func (p *Publisher) Remove(app, channel string) {
 func (p *Publisher) enqueue(s *submission) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if old := p.pending[s.key]; old != nil && string(old.raw) == string(s.raw) {
-		return // the same again: keep its backoff
+	s.base = p.world.base(s.key)
+	if old := p.pending[s.key]; old != nil {
+		if string(old.raw) == string(s.raw) {
+			return // the same again: keep its backoff
+		}
+		s.base = old.base // nothing was committed in between
 	}
 	delete(p.problem, s.key)
 	p.pending[s.key] = s
@@ -351,7 +358,8 @@ func (p *Publisher) attempt(ctx context.Context) ([]ChannelKey, error) {
 		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrDifferent) {
 			return touched, classify(err)
 		}
-		if err := p.reload(ctx); err != nil {
+		changed, err := p.reload(ctx)
+		if touched = append(touched, changed...); err != nil {
 			return touched, err
 		}
 	}
@@ -377,9 +385,9 @@ func (p *Publisher) batch(now time.Time) (batch map[ChannelKey]*submission, sett
 		have := p.world.channels[key]
 		switch {
 		case have == nil && s.doc == nil, have != nil && s.doc != nil && string(have.raw) == string(s.raw):
-		case have != nil && s.doc != nil && s.doc.Revision < have.doc.Revision:
+		case s.isOutdated(p.world):
 			p.problem[key] = kit.Retry(otav1alpha1.PublishFailedReason,
-				"revision %d of channel %s is older than the committed revision %d", s.doc.Revision, key.Channel, have.doc.Revision)
+				"revision %d of channel %s was computed from another document than the committed one: it is computed again", s.doc.Revision, key.Channel)
 		case s.notBefore.After(now):
 			continue
 		default:
@@ -413,9 +421,12 @@ func (p *Publisher) install(w *world, batch map[ChannelKey]*submission) []Channe
 	p.world = w
 	var done []ChannelKey
 	for key, s := range batch {
-		if p.pending[key] == s {
+		switch next := p.pending[key]; {
+		case next == s:
 			delete(p.pending, key)
 			delete(p.problem, key)
+		case next != nil && next.doc != nil && s.doc != nil && next.doc.Revision > s.doc.Revision:
+			next.base = w.base(key) // it follows what is committed now
 		}
 		done = append(done, key)
 	}

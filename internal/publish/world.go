@@ -4,6 +4,7 @@
 package publish
 
 import (
+	"bytes"
 	"maps"
 	"time"
 
@@ -45,6 +46,61 @@ func (w *world) clone() *world {
 	next.versions = maps.Clone(w.versions)
 	next.channels = maps.Clone(w.channels)
 	return &next
+}
+
+// base identifies what is committed of a channel by its content: a role that is only signed again keeps it. Empty: nothing
+// is committed.
+func (w *world) base(key ChannelKey) string {
+	if c := w.channels[key]; c != nil {
+		return sum(c.raw)
+	}
+	return ""
+}
+
+// changedSince gives the channels that are not what they were in an older world, which may be nil.
+func (w *world) changedSince(old *world) []ChannelKey {
+	if old == nil {
+		return nil
+	}
+	var changed []ChannelKey
+	for key := range w.channels {
+		if w.base(key) != old.base(key) {
+			changed = append(changed, key)
+		}
+	}
+	for key := range old.channels {
+		if w.channels[key] == nil {
+			changed = append(changed, key)
+		}
+	}
+	return changed
+}
+
+// isOutdated tells whether a document was computed from another one than the committed one. A removal never is.
+func (s *submission) isOutdated(w *world) bool {
+	if s.doc == nil {
+		return false
+	}
+	have := w.channels[s.key]
+	return s.base != w.base(s.key) || have != nil &&
+		(s.doc.Revision < have.doc.Revision || s.doc.Revision == have.doc.Revision && !sameButLease(s.doc, have.doc))
+}
+
+// sameButLease tells whether two documents of one revision may follow each other: only the renewal of a lease keeps the
+// revision (release.Document).
+func sameButLease(a, b *release.Document) bool {
+	one, errOne := withoutLease(*a).Encode()
+	two, errTwo := withoutLease(*b).Encode()
+	return errOne == nil && errTwo == nil && bytes.Equal(one, two)
+}
+
+func withoutLease(d release.Document) *release.Document {
+	if d.Candidate != nil {
+		candidate := *d.Candidate
+		candidate.LeaseExpires = 0
+		d.Candidate = &candidate
+	}
+	return &d
 }
 
 // count fills in which digests are published.
