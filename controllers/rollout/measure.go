@@ -75,11 +75,10 @@ func (r *Reconciler) renew(ctx context.Context, s *scope, last []analysis.Result
 				Since: rel.CommittedAt, Now: s.facts.Now, Metric: m.name, Prometheus: m.prometheus,
 			}
 			measured := r.Measurer.Measure(ctx, subject)
-			if ctx.Err() != nil {
-				return nil // the manager is ending: that is nobody's failure
+			if ctx.Err() == nil { // else the manager is ending: that is nobody's failure
+				measured.At = r.Now()
+				out[i] = analysis.Judge(m.limits, prev, measured)
 			}
-			measured.At = r.Now()
-			out[i] = analysis.Judge(m.limits, prev, measured)
 			return nil
 		})
 	}

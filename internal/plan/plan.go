@@ -132,12 +132,7 @@ func release(d *Decision, f Facts) {
 		promoting(d, f)
 		return
 	}
-	switch seen := visible(f, *r); {
-	case r.CommittedAt.IsZero() && seen:
-		r.CommittedAt = f.Channel.At
-	case !r.CommittedAt.IsZero() && !seen:
-		r.CommittedAt, r.EnteredAt = time.Time{}, time.Time{} // the channel withdrew it: no clock runs until it is back
-	}
+	noteCommit(r, f)
 	d.Measure = f.Spec.Metrics > 0 && !r.CommittedAt.IsZero()
 	if r.StepsHash != f.Spec.StepsHash && f.Spec.Blocked == "" {
 		adoptSteps(d, f)
@@ -155,6 +150,16 @@ func release(d *Decision, f Facts) {
 		hold(d, otav1alpha1.HaltedReason, "the channel is halted")
 	default:
 		advance(d, f)
+	}
+}
+
+// noteCommit starts the clocks when the wanted weight is visible, and stops them when the channel withdrew it.
+func noteCommit(r *Release, f Facts) {
+	switch seen := visible(f, *r); {
+	case r.CommittedAt.IsZero() && seen:
+		r.CommittedAt = f.Channel.At
+	case !r.CommittedAt.IsZero() && !seen:
+		r.CommittedAt, r.EnteredAt = time.Time{}, time.Time{}
 	}
 }
 

@@ -313,7 +313,7 @@ func (o *Outcome) admitted(f Facts, a *otav1alpha1.Assignment, out bool) (*relea
 		return nil, "Bundle " + a.Bundle + " has digest " + string(b.Spec.Digest) + ", the release has " + string(a.Digest)
 	}
 	ok, why := Trusted(b)
-	if !ok && !(out && !Distrusted(b)) {
+	if keep := out && !Distrusted(b); !ok && !keep {
 		return nil, "Bundle " + a.Bundle + " cannot be served: " + why
 	}
 	v := Admit(AdmitFacts{Channel: f.Channel, Bundle: b, Upstream: f.Upstream, Now: f.Now})
