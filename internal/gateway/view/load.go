@@ -46,6 +46,21 @@ type loader struct {
 	targets int64             // version of the targets metadata that delegated the entries
 }
 
+// recall takes over the channels of which a mirror has no file of the version that the snapshot names, but another: they
+// could not be read. They are not verified yet; load does that when it keeps them.
+func (l *loader) recall(ctx context.Context, m *mirror, t *top) {
+	kept := m.roles()
+	l.entries = map[string]*entry{}
+	for _, p := range l.pending(t) {
+		if version := kept[p.role]; version == 0 || version == p.meta.Version {
+			continue
+		}
+		if e := p.recall(ctx, m, kept[p.role]); e != nil {
+			l.entries[p.role] = e
+		}
+	}
+}
+
 // loaded is the outcome of a load.
 type loaded struct {
 	entries map[string]*entry
@@ -72,9 +87,7 @@ func (l *loader) load(ctx context.Context, src Getter, t *top) (*loaded, error) 
 			out.stale = append(out.stale, fmt.Errorf("channel %s of app %s: %w", w.name, w.app, err))
 			e = w.keep(t)
 		}
-		if e != nil {
-			out.entries[w.role] = e
-		}
+		out.entries[w.role] = e
 	}
 	l.entries = out.entries
 	if len(out.stale) == 0 {
@@ -199,6 +212,28 @@ func (p *pending) readDocument(ctx context.Context, src Getter) {
 	}
 }
 
+// recall gives the channel as a mirror has it, with another version of its role; nil: it has not all of it.
+func (p *pending) recall(ctx context.Context, m *mirror, version int64) *entry {
+	raw, err := m.Get(ctx, versionedName(p.role, version), maxRole)
+	if err != nil {
+		return nil
+	}
+	role, err := metadata.Targets().FromBytes(raw)
+	if err != nil {
+		return nil
+	}
+	old := &pending{
+		app: p.app, name: p.name, role: p.role, meta: metadata.MetaFile(role.Signed.Version), raw: raw,
+		expiry: role.Signed.Expires, target: role.Signed.Targets[release.ChannelTarget(p.app, p.name)],
+	}
+	old.readDocument(ctx, m)
+	e, err := old.finish()
+	if err != nil {
+		return nil
+	}
+	return e
+}
+
 func (p *pending) documentName() (string, error) {
 	path := release.ChannelTarget(p.app, p.name)
 	sum := p.target.Hashes["sha256"]
@@ -235,9 +270,14 @@ func (p *pending) finish() (*entry, error) {
 }
 
 // keep gives the entry of a channel that could not be read: as it was, if the keys that count now have signed that. If they
-// have not, a key was taken away, and what it signed is not served: then the channel offers nothing.
+// have not, a key was taken away, and what it signed is not served: then the channel offers nothing. So does one of which
+// nothing is known but that it exists.
 func (p *pending) keep(t *top) *entry {
-	if p.before == nil || p.sameKeys {
+	unreadable := &entry{app: p.app, name: p.name, channel: resolve.Unreadable()}
+	switch {
+	case p.before == nil:
+		return unreadable
+	case p.sameKeys:
 		return p.before
 	}
 	role, err := metadata.Targets().FromBytes(p.before.role)
@@ -247,7 +287,7 @@ func (p *pending) keep(t *top) *entry {
 	if err == nil && p.delegated {
 		return p.before
 	}
-	return &entry{app: p.app, name: p.name, channel: resolve.Unreadable()}
+	return unreadable
 }
 
 func compileDocument(raw []byte, app, name string) *resolve.Channel {

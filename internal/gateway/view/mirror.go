@@ -14,13 +14,27 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
+	"strconv"
 )
 
-// mirror is a folder with the last state that was verified completely, laid out as the bucket is. It is verified again when
+// mirror is a folder with the last state that was published, laid out as the bucket is, and with newer metadata below
+// trustedPrefix that were verified without the state that they belong to. It is verified again when
 // it is read, so that it needs no trust: a tampered one is like none. Files are not synced to disk: after a power failure
 // the repository is read anew.
 type mirror struct {
 	dir *os.Root // no name leads out of it
+}
+
+// trustedPrefix is put before the names of yardsticks. Saving a state removes them: it is not older.
+const trustedPrefix = "trusted/"
+
+// trusted reads the yardsticks of a mirror by the names that they have in the repository.
+type trusted struct{ *mirror }
+
+// Get implements Getter.
+func (t trusted) Get(ctx context.Context, name string, limit int64) ([]byte, error) {
+	return t.mirror.Get(ctx, trustedPrefix+name, limit)
 }
 
 // openMirror gives the mirror of the repository that a pinned root names. Another root has another folder.
@@ -49,6 +63,21 @@ func (m *mirror) Get(_ context.Context, name string, limit int64) ([]byte, error
 		err = fmt.Errorf("%s has more than %d bytes", name, limit)
 	}
 	return raw, err
+}
+
+var rolePath = regexp.MustCompile(`^([0-9]{1,18})\.(.+)\.json$`)
+
+// roles lists the versions of roles that the mirror has: of each the highest.
+func (m *mirror) roles() map[string]int64 {
+	out := map[string]int64{}
+	files, _ := fs.ReadDir(m.dir.FS(), "metadata") // what cannot be listed is not there
+	for _, f := range files {
+		if match := rolePath.FindStringSubmatch(f.Name()); match != nil {
+			version, _ := strconv.ParseInt(match[1], 10, 64) // of 18 digits at most
+			out[match[2]] = max(out[match[2]], version)
+		}
+	}
+	return out
 }
 
 // save replaces the mirrored state: immutable files first, the timestamp last, then what is not needed any more goes. A

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"math/rand/v2"
 	"sync/atomic"
 	"time"
@@ -54,6 +53,7 @@ type Poller struct {
 	// Of the polling goroutine.
 	chain    *chain
 	loader   loader
+	cache    cached
 	etag     string
 	last     []byte    // timestamp metadata of the last publication
 	retryAt  time.Time // when channels that are not as published are tried again; zero: there are none
@@ -83,21 +83,6 @@ func New(ctx context.Context, cfg Config) (*Poller, error) {
 
 // View is the last verified state, or nil before the first one.
 func (p *Poller) View() *View { return p.current.Load() }
-
-// restore loads the cached state. A cache that does not verify is like none.
-func (p *Poller) restore(ctx context.Context) {
-	raw, err := p.mirror.Get(ctx, timestampName, maxTimestamp)
-	if err != nil {
-		return
-	}
-	if err := p.refresh(ctx, p.mirror, raw); err != nil {
-		p.cfg.Log.Warn("Not using all of the cached metadata", "error", err)
-	}
-	if v := p.View(); v != nil {
-		total, _ := v.Channels()
-		p.cfg.Log.Info("Serving from the cache", "metadataVersion", v.Version, "channels", total)
-	}
-}
 
 // Run polls until the context ends.
 func (p *Poller) Run(ctx context.Context) {
@@ -175,13 +160,18 @@ func (p *Poller) refresh(ctx context.Context, src Getter, timestamp []byte) erro
 	start := p.cfg.Now()
 	t, err := p.chain.update(ctx, src, timestamp, start)
 	if err != nil {
+		p.remember(src)
 		if p.View() == nil && errors.Is(err, &metadata.ErrExpiredMetadata{}) {
 			p.publish(expiredView(start)) // known, but expired: better than not to know
 		}
 		return err
 	}
+	if src == Getter(p.mirror) {
+		p.loader.recall(ctx, p.mirror, t)
+	}
 	out, err := p.loader.load(ctx, src, t)
 	if err != nil {
+		p.remember(src)
 		return err
 	}
 	v := assemble(out.entries, t.expires(), t.set.Timestamp.Signed.Version, start)
@@ -189,9 +179,7 @@ func (p *Poller) refresh(ctx context.Context, src Getter, timestamp []byte) erro
 	p.last = timestamp
 	p.metrics.loaded(p.cfg.Now().Sub(start), len(out.stale))
 	p.noteStale(out.stale, start)
-	if p.mirror != nil && len(out.stale) == 0 && src != Getter(p.mirror) {
-		p.save(t, out)
-	}
+	p.save(src, t, out)
 	return nil
 }
 
@@ -212,20 +200,5 @@ func (p *Poller) publish(v *View) {
 	p.cfg.Log.Debug("Publishing a view", "metadataVersion", v.Version, "expires", v.Expires)
 	if p.cfg.OnChange != nil {
 		p.cfg.OnChange(v)
-	}
-}
-
-// save keeps a complete state for the next start. To fail is no reason not to serve.
-func (p *Poller) save(t *top, out *loaded) {
-	files := maps.Clone(t.files)
-	for role, e := range out.entries {
-		files[versionedName(role, e.version)] = e.role
-		if e.docName != "" {
-			files[e.docName] = e.doc
-		}
-	}
-	if err := p.mirror.save(files); err != nil {
-		p.metrics.cacheErrors.Inc()
-		p.cfg.Log.Warn("Writing the cache failed", "error", err)
 	}
 }

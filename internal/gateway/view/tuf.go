@@ -76,6 +76,49 @@ func (c *chain) update(ctx context.Context, src Getter, timestamp []byte, now ti
 	return t, nil
 }
 
+// snapshotName is that of the snapshot among the yardsticks: the version that it should have is not known there.
+const snapshotName = "metadata/snapshot.json"
+
+// yardsticks are the metadata, by object name, that tell an older state from a newer one. The targets are none: the snapshot
+// says which version they have.
+func (c *chain) yardsticks() map[string][]byte {
+	out := maps.Clone(c.newerRoots)
+	if c.timestamp != nil {
+		out[timestampName] = c.timestamp
+	}
+	if c.snapshot != nil {
+		out[snapshotName] = c.snapshot
+	}
+	return out
+}
+
+// recall takes over the yardsticks of an earlier process, as far as they verify and are newer than what is known. It does not
+// matter whether they have expired.
+func (c *chain) recall(ctx context.Context, src Getter) {
+	set, err := trustedmetadata.New(c.root)
+	if err != nil {
+		return
+	}
+	set.RefTime = time.Unix(0, 0)
+	t := &top{set: set, files: map[string][]byte{}}
+	_ = c.followRoots(ctx, src, t) // as far as they go
+	if raw, err := src.Get(ctx, timestampName, maxTimestamp); err == nil {
+		_ = c.updateTimestamp(t, raw) // one that does not verify is none
+	}
+	if raw, err := src.Get(ctx, snapshotName, maxSnapshot); err == nil && t.snapshotVersion(raw) > t.snapshotVersion(c.snapshot) {
+		c.snapshot = raw
+	}
+}
+
+// snapshotVersion gives the version of a snapshot that the root's keys have signed; 0 when they have not.
+func (t *top) snapshotVersion(raw []byte) int64 {
+	snapshot, err := metadata.Snapshot().FromBytes(raw)
+	if err != nil || t.set.Root.VerifyDelegate(metadata.SNAPSHOT, snapshot) != nil {
+		return 0
+	}
+	return snapshot.Signed.Version
+}
+
 func newChain(root []byte) *chain { return &chain{root: root, newerRoots: map[string][]byte{}} }
 
 // followRoots loads every newer root that the repository has, one by one, each signed by the one before.
