@@ -67,6 +67,8 @@ type Worker struct {
 	Client  *source.Client
 	Scratch *Scratch
 	Now     func() time.Time
+	MaxSize int64         // of a stored artifact that is read again, in bytes; zero: that of package source
+	Idle    time.Duration // for its next bytes; zero: that of package source
 	// Observe is told how long each stage took and how it ended.
 	Observe func(stage Stage, took time.Duration, err error)
 }

@@ -69,15 +69,17 @@ func rephrase(err error, format string, args ...any) error {
 	return &kit.Error{Class: e.Class, Reason: e.Reason, After: e.After, Err: fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), e.Err)}
 }
 
-// fetch reads the artifact. What the bucket has already under this version is read there, unless it turns out damaged:
-// sources of old releases vanish.
+// fetch reads the artifact. What the bucket has already under this version is read there: sources of old releases vanish. Only
+// when it is gone or damaged the source is asked; a bucket that cannot be read could not take the artifact either.
 func (r *run) fetch(ctx context.Context) error {
 	stored, err := find(ctx, r.job.Bucket, r.job.App, r.job.Version, r.job.Digest)
 	if err != nil {
 		return err
 	}
-	if stored != "" && r.fetchStored(ctx, stored) == nil {
-		return nil
+	if stored != "" {
+		if err = r.fetchStored(ctx, stored); !errors.Is(err, errNotThere) {
+			return err
+		}
 	}
 	body, err := r.Client.Open(ctx, r.job.Source)
 	if err != nil {
@@ -89,22 +91,6 @@ func (r *run) fetch(ctx context.Context) error {
 	if actual := r.verifier.Digest(); actual != r.job.Digest {
 		return kit.Stall(otav1alpha1.DigestMismatchReason, "%s is not what the author signed: expected %s, got %s; make a new Bundle with the right digest",
 			r.job.Source, r.job.Digest, actual)
-	}
-	return nil
-}
-
-// fetchStored reads the artifact from the bucket.
-func (r *run) fetchStored(ctx context.Context, key string) error {
-	body, err := r.job.Bucket.Open(ctx, key, store.Range{})
-	if err != nil {
-		return storageError(err)
-	}
-	if err := r.receive(body); err != nil {
-		return err
-	}
-	if r.verifier.Digest() != r.job.Digest {
-		r.damaged = key
-		return errors.New("the object in the bucket is damaged")
 	}
 	return nil
 }

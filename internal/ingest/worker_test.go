@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -233,6 +234,18 @@ func TestWorker_damagedObject(t *testing.T) {
 type failingBucket struct {
 	ingest.Bucket
 	head, put error
+	open      func(context.Context, *store.Reader) error // may change what is read; nil: nothing
+}
+
+func (f failingBucket) Open(ctx context.Context, key string, part store.Range) (*store.Reader, error) {
+	r, err := f.Bucket.Open(ctx, key, part)
+	if err == nil && f.open != nil {
+		if err = f.open(ctx, r); err != nil {
+			r.Close()
+			return nil, err
+		}
+	}
+	return r, err
 }
 
 func (f failingBucket) Head(ctx context.Context, key string) (store.Object, error) {
@@ -265,6 +278,70 @@ func TestWorker_storageFails(t *testing.T) {
 			res, err := b.worker.Run(t.Context(), job)
 			if e := kit.Classify(err); e.Reason != otav1alpha1.StorageFailedReason || e.Class != kit.Transient || res.Reached != ingest.Inspected {
 				t.Errorf("reached %s with error %v, want StorageFailed", res.Reached, err)
+			}
+		})
+	}
+}
+
+// A stored artifact that cannot be read is no reason to ask the source, which may be gone: the bucket is broken.
+func TestWorker_storedUnreadable(t *testing.T) {
+	breaksWith := func(err error) func(context.Context, *store.Reader) error {
+		return func(_ context.Context, r *store.Reader) error {
+			r.ReadCloser = io.NopCloser(io.MultiReader(strings.NewReader("art"), iotest.ErrReader(err)))
+			return nil
+		}
+	}
+	for name, tc := range map[string]struct {
+		open   func(context.Context, *store.Reader) error
+		reason string
+		text   string
+	}{
+		"not opened": {func(context.Context, *store.Reader) error { return errors.New("broken") }, otav1alpha1.StorageFailedReason, "broken"},
+		"unreachable": {func(context.Context, *store.Reader) error {
+			return kit.Retry(otav1alpha1.StorageUnreachableReason, "down")
+		}, otav1alpha1.StorageUnreachableReason, "down"},
+		"breaks off": {breaksWith(io.ErrUnexpectedEOF), otav1alpha1.StorageFailedReason, "broke off"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, source.Options{})
+			job := b.job(t, b.site.Publish(t, "/a", []byte("artifact"), b.author))
+			if _, err := b.worker.Run(t.Context(), job); err != nil {
+				t.Fatal(err)
+			}
+			job.Bucket = failingBucket{Bucket: b.bucket, open: tc.open}
+			res, err := b.worker.Run(t.Context(), job)
+			if e := kit.Classify(err); err == nil || e.Reason != tc.reason || e.Class != kit.Transient || res.Reached != ingest.Decoded || !strings.Contains(err.Error(), tc.text) {
+				t.Errorf("reached %s with error %v, want %s", res.Reached, err, tc.reason)
+			}
+			b.wantClean(t)
+		})
+	}
+}
+
+// What is gone when it is opened, or larger than an artifact may be, is not read, but replaced from the source.
+func TestWorker_storedUnfit(t *testing.T) {
+	for name, open := range map[string]func(context.Context, *store.Reader) error{
+		"gone": func(context.Context, *store.Reader) error { return store.ErrNotExist },
+		"too large": func(_ context.Context, r *store.Reader) error {
+			r.ReadCloser = io.NopCloser(iotest.ErrReader(errors.New("was read")))
+			return nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench(t, source.Options{})
+			b.worker.MaxSize = 8
+			a := b.site.Publish(t, "/a", []byte("artifact"), b.author)
+			key := release.TargetObject("bundles/"+testkit.App+"/1.0.0.bin", a.Digest)
+			if err := b.bucket.PutImmutable(t.Context(), key, []byte("artifact and more"), "application/octet-stream"); err != nil {
+				t.Fatal(err)
+			}
+			job := b.job(t, a)
+			job.Bucket = failingBucket{Bucket: b.bucket, open: open}
+			if _, err := b.worker.Run(t.Context(), job); err != nil {
+				t.Fatal(err)
+			}
+			if got, _, err := b.bucket.Get(t.Context(), key, 100); err != nil || string(got) != "artifact" {
+				t.Errorf("the bucket has %q, error %v", got, err)
 			}
 		})
 	}
