@@ -53,6 +53,9 @@ func (p *Publisher) Collect(ctx context.Context, c Collection) (Collected, error
 	p.mu.Lock()
 	w := p.world
 	p.mu.Unlock()
+	for _, err := range w.lost {
+		return Collected{}, fmt.Errorf("%w; nothing was deleted, because what it refers to is not known", err)
+	}
 	listing, err := p.list(ctx)
 	if err != nil {
 		return Collected{}, err

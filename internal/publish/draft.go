@@ -55,12 +55,13 @@ func (p *Publisher) plan(w *world, changes map[ChannelKey]*submission) plan {
 		root:    p.cfg.Keys.HasRoot() && due(p.otherDue(w.root.Signed.Expires)),
 		targets: w.version == 0 || due(p.otherDue(w.targets.Signed.Expires)),
 		// A bucket that was restored from a backup is behind what devices have seen.
-		forced: w.version == 0 || w.version < p.cfg.Floor || due(p.timestampDue(w)) || due(p.otherDue(w.snapshotExpires)),
+		forced: w.etag == "" || w.version < p.cfg.Floor || due(p.timestampDue(w)) || due(p.otherDue(w.snapshotExpires)),
 	}
 	rekeyed := p.rekeyed(w)
-	pl.targets = pl.targets || rekeyed
+	pl.targets = pl.targets || rekeyed || w.recovered
 	for key, c := range w.channels {
-		if changes[key] == nil && (rekeyed || due(p.otherDue(c.expires)) && len(pl.renew) < maxRenewals) {
+		must := rekeyed || w.recovered || c.restored
+		if changes[key] == nil && (must || due(p.otherDue(c.expires)) && len(pl.renew) < maxRenewals) {
 			pl.renew = append(pl.renew, key)
 		}
 	}
@@ -105,6 +106,7 @@ func (p *Publisher) draft(w *world, pl plan) (*draft, error) {
 			return nil, err
 		}
 	}
+	d.world.recovered = false
 	d.world.count()
 	return d, nil
 }
@@ -113,6 +115,7 @@ func (p *Publisher) draft(w *world, pl plan) (*draft, error) {
 func (p *Publisher) draftChange(d *draft, key ChannelKey, s *submission) error {
 	if s.doc == nil {
 		delete(d.world.channels, key)
+		delete(d.world.lost, key)
 		role := metadata.Targets(p.expires(p.cfg.RootExpiry))
 		return p.addRole(d, release.Role(key.App, key.Channel), role)
 	}
@@ -128,7 +131,7 @@ func (p *Publisher) draftRole(d *draft, key ChannelKey, c *channel) error {
 	for _, b := range c.doc.Bundles() {
 		files[b.Path] = targetFile(b.Size, release.Hex(b.Digest))
 	}
-	c.version, c.expires = d.version, role.Signed.Expires
+	c.version, c.expires, c.restored = d.version, role.Signed.Expires, false
 	d.world.channels[key] = c
 	d.signed = append(d.signed, key)
 	return p.addRole(d, release.Role(key.App, key.Channel), role)
@@ -187,7 +190,7 @@ func (p *Publisher) draftTargets(d *draft, _ *world, pl plan) (err error) {
 	}
 	targets := metadata.Targets(p.expires(p.cfg.RootExpiry))
 	targets.Signed.Version = d.version
-	targets.Signed.Delegations = p.delegations(d.world.channels)
+	targets.Signed.Delegations = p.delegations(d.world)
 	if d.world.targetsRaw, err = sign(targets, p.cfg.Keys.byRole[metadata.TARGETS]); err != nil {
 		return err
 	}
@@ -197,10 +200,10 @@ func (p *Publisher) draftTargets(d *draft, _ *world, pl plan) (err error) {
 	return nil
 }
 
-func (p *Publisher) delegations(channels map[ChannelKey]*channel) *metadata.Delegations {
+func (p *Publisher) delegations(w *world) *metadata.Delegations {
 	signer := p.cfg.Keys.byRole[channelsRole]
 	d := &metadata.Delegations{Keys: map[string]*metadata.Key{signer.id: signer.public}, Roles: []metadata.DelegatedRole{}}
-	for key := range channels {
+	for key := range w.delegated() {
 		d.Roles = append(d.Roles, metadata.DelegatedRole{
 			Name: release.Role(key.App, key.Channel), KeyIDs: []string{signer.id}, Threshold: 1,
 			Paths: []string{release.ChannelTarget(key.App, key.Channel), "bundles/" + key.App + "/*"},

@@ -10,8 +10,6 @@ import (
 	"maps"
 	"sync"
 	"testing"
-
-	"github.com/windlass-dev/windlass/internal/store"
 )
 
 // A writer dies at each of its calls to the object store, before or after the call has its effect, and a client reads before
@@ -225,35 +223,6 @@ func TestWrongSizeOfArtifactIsNotPublished(t *testing.T) {
 	waitFor(t, "the problem shows", func() bool { return p.Problem(app, "a") != nil })
 	if _, ok := p.Committed(app, "a"); ok {
 		t.Error("a document with a wrong size was published")
-	}
-}
-
-func TestDamageInTheBucket(t *testing.T) {
-	b, keys := openBucket(t), generateKeys(t)
-	one := artifact(t, b, "1.0.0")
-	p := open(t, Config{Bucket: b, Keys: keys})
-	publishAndWait(t, p, document("a", 1, one), document("b", 1, one))
-	version := p.State().Version
-	p.Close()
-
-	if err := b.Delete(t.Context(), object(app+".a", version)); err != nil {
-		t.Fatal(err)
-	}
-	again := open(t, Config{Bucket: b, Keys: keys})
-	if _, ok := again.Committed(app, "a"); ok {
-		t.Error("a channel whose role is lost counts as published: nobody would publish it again")
-	}
-	publishAndWait(t, again, document("a", 2, one))
-	if got, err := newReader(t, b).read(); err != nil || !maps.Equal(got, map[string]int64{"a": 2, "b": 1}) {
-		t.Errorf("a client got %v, %v", got, err)
-	}
-	again.Close()
-
-	if err := b.Delete(t.Context(), object("snapshot", again.State().Version)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(t.Context(), Config{Bucket: b, Keys: keys}); err == nil || errors.Is(err, store.ErrNotExist) {
-		t.Errorf("got %v, want an error that says what to restore", err)
 	}
 }
 

@@ -4,10 +4,13 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -35,26 +38,30 @@ func (p *Publisher) reload(ctx context.Context) ([]ChannelKey, error) {
 		return nil, classify(err)
 	}
 	w.count()
+	w.loadedAt = p.cfg.Clock.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	old := p.world
-	p.world = w
+	p.world, p.stale = w, false
 	return w.changedSince(old), nil
 }
 
 func (p *Publisher) load(ctx context.Context) (*world, error) {
-	lastRoot, err := p.survey(ctx)
+	found, err := p.survey(ctx)
 	if err != nil {
 		return nil, err
 	}
-	w := &world{versions: map[string]int64{}, channels: map[ChannelKey]*channel{}}
-	if err := p.loadRoot(ctx, w, lastRoot); err != nil {
+	if found.lastRoot == 0 && len(found.versions[metadata.SNAPSHOT]) == 0 && p.seen() > 0 {
+		return nil, kit.Retry(otav1alpha1.PublishFailedReason,
+			"the bucket has no metadata, although version %d was published: restore it from a backup", p.seen())
+	}
+	w := newWorld()
+	if err := p.loadRoot(ctx, w, found.lastRoot); err != nil {
 		return nil, err
 	}
 	raw, obj, err := p.cfg.Bucket.Get(ctx, timestampName, maxTimestamp)
 	if errors.Is(err, store.ErrNotExist) {
-		w.targets = metadata.Targets() // due at once
-		return w, nil
+		return p.recover(ctx, w, found)
 	}
 	if err != nil {
 		return nil, err
@@ -73,26 +80,50 @@ func (p *Publisher) load(ctx context.Context) (*world, error) {
 	if err := p.loadSnapshot(ctx, w, snapshot.Version); err != nil {
 		return nil, err
 	}
-	return w, p.loadChannels(ctx, w)
+	if err := p.loadTargets(ctx, w); err != nil {
+		return nil, err
+	}
+	return w, p.loadChannels(ctx, w, found)
 }
 
-// survey finds the last root, and the highest version that any object carries, committed or not.
-func (p *Publisher) survey(ctx context.Context) (lastRoot int64, err error) {
+// seen is the highest version that is known to have been published, apart from what the bucket says now.
+func (p *Publisher) seen() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.world == nil {
+		return p.cfg.Floor
+	}
+	return max(p.cfg.Floor, p.world.version)
+}
+
+// survey is what the metadata folder has, committed or not.
+type survey struct {
+	lastRoot int64
+	versions map[string][]int64 // of each other role; the newest first
+}
+
+// survey lists the metadata, and remembers the highest version that any object carries.
+func (p *Publisher) survey(ctx context.Context) (*survey, error) {
 	p.highest = max(p.highest, p.cfg.Floor)
+	found := &survey{versions: map[string][]int64{}}
 	for obj, err := range p.cfg.Bucket.List(ctx, metadataFolder) {
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
 		role, version, ok := parseObject(obj.Key)
 		switch {
 		case !ok:
 		case role == metadata.ROOT:
-			lastRoot = max(lastRoot, version)
+			found.lastRoot = max(found.lastRoot, version)
 		default:
+			found.versions[role] = append(found.versions[role], version)
 			p.highest = max(p.highest, version)
 		}
 	}
-	return lastRoot, nil
+	for _, versions := range found.versions {
+		slices.SortFunc(versions, func(a, b int64) int { return cmp.Compare(b, a) })
+	}
+	return found, nil
 }
 
 // loadRoot reads the last root, or makes the first one.
@@ -135,94 +166,146 @@ func (p *Publisher) loadSnapshot(ctx context.Context, w *world, version int64) e
 		return lost(name, err)
 	}
 	snapshot, err := metadata.Snapshot().FromBytes(raw)
-	if err := verified(err, func() error { return w.root.VerifyDelegate(metadata.SNAPSHOT, snapshot) }, name); err != nil {
+	if err := verified(err, func() error {
+		return cmp.Or(w.root.VerifyDelegate(metadata.SNAPSHOT, snapshot), sameVersion(snapshot.Signed.Version, version))
+	}, name); err != nil {
 		return err
 	}
 	w.snapshotExpires = snapshot.Signed.Expires
 	for file, meta := range snapshot.Signed.Meta {
-		w.versions[file[:max(0, len(file)-len(".json"))]] = meta.Version
+		w.versions[strings.TrimSuffix(file, ".json")] = meta.Version
 	}
-	name = object(metadata.TARGETS, w.versions[metadata.TARGETS])
-	if w.targetsRaw, _, err = p.cfg.Bucket.Get(ctx, name, maxTargets); err != nil {
-		return lost(name, err)
-	}
-	w.targets, err = metadata.Targets().FromBytes(w.targetsRaw)
-	return verified(err, func() error { return w.root.VerifyDelegate(metadata.TARGETS, w.targets) }, name)
+	return nil
 }
 
-// loadChannels reads what channels publish. A channel whose role or document is lost or damaged counts as unpublished, so
-// that it is published again; the role keeps its version.
-func (p *Publisher) loadChannels(ctx context.Context, w *world) error {
+// loadTargets reads the delegations that a snapshot refers to.
+func (p *Publisher) loadTargets(ctx context.Context, w *world) error {
+	version := w.versions[metadata.TARGETS]
+	name := object(metadata.TARGETS, version)
+	raw, _, err := p.cfg.Bucket.Get(ctx, name, maxTargets)
+	if err != nil {
+		return lost(name, err)
+	}
+	targets, err := metadata.Targets().FromBytes(raw)
+	if err := verified(err, func() error {
+		return cmp.Or(w.root.VerifyDelegate(metadata.TARGETS, targets), sameVersion(targets.Signed.Version, version))
+	}, name); err != nil {
+		return err
+	}
+	w.targets, w.targetsRaw = targets, raw
+	return nil
+}
+
+func sameVersion(have, want int64) error {
+	if have != want {
+		return fmt.Errorf("it is version %d", have)
+	}
+	return nil
+}
+
+// loadChannels reads what channels publish. A channel whose role or document is lost or damaged goes back to the newest
+// intact one before; without one its state is lost, which is not the same as to be unpublished: who took it for that would
+// publish it from the start, without what was stable or refused.
+func (p *Publisher) loadChannels(ctx context.Context, w *world, found *survey) error {
 	if w.targets.Signed.Delegations == nil {
 		return nil
 	}
-	var group errgroup.Group
+	group, ctx := errgroup.WithContext(ctx)
 	var mu sync.Mutex
 	group.SetLimit(parallel)
 	for _, role := range w.targets.Signed.Delegations.Roles {
 		group.Go(func() error {
-			key, c, err := p.loadChannel(ctx, w, role.Name)
-			if errors.Is(err, errUnusable) || errors.Is(err, store.ErrNotExist) {
-				return nil
+			key := keyOf(role.Name)
+			c, err := p.loadChannel(ctx, w, role.Name, found.versions[role.Name])
+			bad, ok := errors.AsType[*damage](err)
+			if err != nil && !ok {
+				return err
 			}
-			if err == nil {
-				mu.Lock()
-				defer mu.Unlock()
+			mu.Lock()
+			defer mu.Unlock()
+			if ok {
+				w.lost[key] = stateLost(key, bad)
+			} else {
 				w.channels[key] = c
 			}
-			return err
+			return nil
 		})
 	}
 	return group.Wait()
 }
 
-// errUnusable marks a role or document that cannot be used any more.
-var errUnusable = errors.New("role or document is damaged")
-
-func (p *Publisher) loadChannel(ctx context.Context, w *world, role string) (ChannelKey, *channel, error) {
+// loadChannel reads the committed version of a role, or, when that one is damaged, an older one that is in the bucket.
+func (p *Publisher) loadChannel(ctx context.Context, w *world, role string, versions []int64) (*channel, error) {
 	version := w.versions[role]
-	if key, c := p.remembered(role, version); c != nil {
-		return key, c, nil
+	if c := p.remembered(role, version); c != nil {
+		return c, nil
 	}
-	raw, _, err := p.cfg.Bucket.Get(ctx, object(role, version), maxTargets)
+	c, err := p.readRole(ctx, w, role, version)
+	if _, ok := errors.AsType[*damage](err); !ok {
+		return c, err
+	}
+	for _, older := range versions {
+		if older >= version {
+			continue // never committed
+		}
+		c, again := p.readRole(ctx, w, role, older)
+		switch _, bad := errors.AsType[*damage](again); {
+		case errors.Is(again, errNoDocument):
+			return nil, err // the channel was removed: what it was before does not count
+		case again == nil:
+			c.restored = true
+			return c, nil
+		case !bad:
+			return nil, again
+		}
+	}
+	return nil, err
+}
+
+// readRole reads one version of a channel's role and its document. What is wrong with them is a *damage.
+func (p *Publisher) readRole(ctx context.Context, w *world, role string, version int64) (*channel, error) {
+	name := object(role, version)
+	raw, _, err := p.cfg.Bucket.Get(ctx, name, maxTargets)
 	if err != nil {
-		return ChannelKey{}, nil, err
+		return nil, damageOf(name, err)
 	}
 	meta, err := metadata.Targets().FromBytes(raw)
-	if err != nil || w.targets.VerifyDelegate(role, meta) != nil || meta.Signed.Version != version {
-		return ChannelKey{}, nil, errUnusable
+	if err == nil {
+		err = cmp.Or(w.targets.VerifyDelegate(role, meta), sameVersion(meta.Signed.Version, version))
+	}
+	if err != nil {
+		return nil, &damage{object: name, err: err}
 	}
 	target, file := documentOf(meta)
 	if file == nil {
-		return ChannelKey{}, nil, errUnusable
+		return nil, &damage{object: name, err: errNoDocument}
 	}
-	body, _, err := p.cfg.Bucket.Get(ctx, release.TargetObject(target, file.Hashes["sha256"].String()), release.MaxDocumentSize)
+	name = release.TargetObject(target, file.Hashes["sha256"].String())
+	body, _, err := p.cfg.Bucket.Get(ctx, name, release.MaxDocumentSize)
 	if err != nil {
-		return ChannelKey{}, nil, err
+		return nil, damageOf(name, err)
 	}
-	if file.VerifyLengthHashes(body) != nil {
-		return ChannelKey{}, nil, errUnusable
+	if err := file.VerifyLengthHashes(body); err != nil {
+		return nil, &damage{object: name, err: err}
 	}
 	doc, err := release.Decode(body)
 	if err != nil {
-		return ChannelKey{}, nil, fmt.Errorf("%s: %w", target, err)
+		return nil, fmt.Errorf("%s: %w", target, err)
 	}
-	c := &channel{doc: doc, raw: body, version: version, expires: meta.Signed.Expires, at: p.cfg.Clock.Now()}
-	return ChannelKey{App: doc.App, Channel: doc.Channel}, c, nil
+	return &channel{doc: doc, raw: body, version: version, expires: meta.Signed.Expires, at: p.cfg.Clock.Now()}, nil
 }
 
 // remembered gives a channel that did not change since the last load.
-func (p *Publisher) remembered(role string, version int64) (ChannelKey, *channel) {
+func (p *Publisher) remembered(role string, version int64) *channel {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.world == nil {
-		return ChannelKey{}, nil
+		return nil
 	}
-	key := keyOf(role)
-	if c := p.world.channels[key]; c != nil && c.version == version {
-		return key, c
+	if c := p.world.channels[keyOf(role)]; c != nil && c.version == version {
+		return c
 	}
-	return ChannelKey{}, nil
+	return nil
 }
 
 // documentOf finds the release document among a role's targets.
@@ -233,28 +316,6 @@ func documentOf(meta *metadata.Metadata[metadata.TargetsType]) (string, *metadat
 		}
 	}
 	return "", nil
-}
-
-// verified joins the errors of reading and of checking one metadata object.
-func verified(parse error, check func() error, name string) error {
-	if parse != nil {
-		return damaged(name, parse)
-	}
-	if err := check(); err != nil {
-		return damaged(name, err)
-	}
-	return nil
-}
-
-func damaged(name string, err error) error {
-	return kit.Retry(otav1alpha1.PublishFailedReason, "%s in the bucket is not valid: restore it from a backup or an older version: %w", name, err)
-}
-
-func lost(name string, err error) error {
-	if errors.Is(err, store.ErrNotExist) {
-		return kit.Retry(otav1alpha1.PublishFailedReason, "%s is missing in the bucket, although metadata refers to it: restore it", name)
-	}
-	return err
 }
 
 func previousOf(s *metadata.SnapshotType) int64 {

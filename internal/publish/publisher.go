@@ -105,6 +105,7 @@ type Publisher struct {
 
 	mu      sync.Mutex
 	world   *world // what is committed; replaced, never changed
+	stale   bool   // another writer has changed the bucket since
 	pending map[ChannelKey]*submission
 	problem map[ChannelKey]error // of submissions that are pending or were refused
 	lastErr error
@@ -190,6 +191,9 @@ func (p *Publisher) Remove(app, channel string) {
 func (p *Publisher) enqueue(s *submission) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if s.doc != nil && p.world.lost[s.key] != nil {
+		return // what it was computed from is not what was published
+	}
 	s.base = p.world.base(s.key)
 	if old := p.pending[s.key]; old != nil {
 		if string(old.raw) == string(s.raw) {
@@ -228,11 +232,15 @@ func (p *Publisher) Committed(app, channel string) (release.Committed, bool) {
 	return release.Committed{Document: c.doc, MetadataVersion: c.version, At: c.at}, true
 }
 
-// Problem tells why the last submission of a channel is not committed; nil when nothing is wrong so far.
+// Problem tells why the last submission of a channel is not committed; nil when nothing is wrong so far. With reason
+// StateLost what was published cannot be read any more: submissions are refused until it is restored or the channel removed.
 func (p *Publisher) Problem(app, channel string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	key := ChannelKey{App: app, Channel: channel}
+	if err := p.world.lost[key]; err != nil {
+		return err
+	}
 	if err := p.problem[key]; err != nil {
 		return err
 	}
@@ -349,7 +357,10 @@ func (p *Publisher) round(ctx context.Context, backoff time.Duration) time.Durat
 
 // attempt commits what is pending and due. It reads the bucket again and repeats when another writer was first.
 func (p *Publisher) attempt(ctx context.Context) ([]ChannelKey, error) {
-	var touched []ChannelKey
+	touched, err := p.lookAgain(ctx)
+	if err != nil {
+		return touched, err
+	}
 	for range conflictAttempts {
 		batch, settled := p.batch(time.Now())
 		touched = append(touched, settled...)
@@ -384,7 +395,8 @@ func (p *Publisher) batch(now time.Time) (batch map[ChannelKey]*submission, sett
 	for key, s := range maps.All(p.pending) {
 		have := p.world.channels[key]
 		switch {
-		case have == nil && s.doc == nil, have != nil && s.doc != nil && string(have.raw) == string(s.raw):
+		case p.world.lost[key] != nil && s.doc != nil: // Problem says why
+		case have == nil && s.doc == nil && p.world.lost[key] == nil, have != nil && s.doc != nil && string(have.raw) == string(s.raw):
 		case s.isOutdated(p.world):
 			p.problem[key] = kit.Retry(otav1alpha1.PublishFailedReason,
 				"revision %d of channel %s was computed from another document than the committed one: it is computed again", s.doc.Revision, key.Channel)

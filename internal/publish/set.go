@@ -70,12 +70,12 @@ func (p *Publisher) adopt(old *Publisher) {
 	}
 }
 
-// channels are those that are published.
+// channels are those that are published or lost.
 func (p *Publisher) channels() []ChannelKey {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var keys []ChannelKey
-	for k := range p.world.channels {
+	for k := range p.world.delegated() {
 		keys = append(keys, k)
 	}
 	return keys

@@ -5,6 +5,7 @@ package publish
 
 import (
 	"bytes"
+	"iter"
 	"maps"
 	"time"
 
@@ -28,7 +29,11 @@ type world struct {
 	versions   map[string]int64 // of all roles in the snapshot: targets, channels and channels that were removed
 
 	channels map[ChannelKey]*channel
-	digests  map[string]bool // of the bundles that channels refer to
+	// lost are channels of which nothing intact is in the bucket, and why. They stay delegated until they are removed.
+	lost      map[ChannelKey]error
+	recovered bool            // from a snapshot without a timestamp: all of it is to be signed again
+	loadedAt  time.Time       // from the bucket
+	digests   map[string]bool // of the bundles that channels refer to
 }
 
 // channel is what is committed of one.
@@ -38,6 +43,12 @@ type channel struct {
 	version int64     // of its role, which is the metadata version of the commit
 	expires time.Time // of its role
 	at      time.Time // of the commit, or of the opening after it
+
+	restored bool // from an older version than the committed one, which is damaged: to be signed again
+}
+
+func newWorld() *world {
+	return &world{versions: map[string]int64{}, channels: map[ChannelKey]*channel{}, lost: map[ChannelKey]error{}}
 }
 
 // clone gives a copy whose maps can be changed.
@@ -45,6 +56,7 @@ func (w *world) clone() *world {
 	next := *w
 	next.versions = maps.Clone(w.versions)
 	next.channels = maps.Clone(w.channels)
+	next.lost = maps.Clone(w.lost)
 	return &next
 }
 
@@ -70,6 +82,11 @@ func (w *world) changedSince(old *world) []ChannelKey {
 	}
 	for key := range old.channels {
 		if w.channels[key] == nil {
+			changed = append(changed, key)
+		}
+	}
+	for key := range w.lost {
+		if old.lost[key] == nil && old.channels[key] == nil {
 			changed = append(changed, key)
 		}
 	}
@@ -101,6 +118,22 @@ func withoutLease(d release.Document) *release.Document {
 		d.Candidate = &candidate
 	}
 	return &d
+}
+
+// delegated gives the channels that have a role: a lost one too, lest it is taken for one that was never published.
+func (w *world) delegated() iter.Seq[ChannelKey] {
+	return func(yield func(ChannelKey) bool) {
+		for key := range w.channels {
+			if !yield(key) {
+				return
+			}
+		}
+		for key := range w.lost {
+			if !yield(key) {
+				return
+			}
+		}
+	}
 }
 
 // count fills in which digests are published.
@@ -135,6 +168,9 @@ func (p *Publisher) due(w *world) time.Time {
 	}
 	for _, c := range w.channels {
 		at = earlier(at, p.otherDue(c.expires))
+	}
+	if len(w.lost) > 0 {
+		at = earlier(at, w.loadedAt.Add(lostPatience))
 	}
 	return at
 }
