@@ -59,8 +59,6 @@ type watched struct {
 }
 
 // newWatched gives at most one byte more than the limit, so that what is too large has another digest.
-//
-//nolint:revive // argument-limit: a stream and its limits
 func newWatched(ctx context.Context, abort context.CancelCauseFunc, raw io.ReadCloser, limit int64, idle time.Duration) *watched {
 	w := &watched{Reader: io.LimitReader(raw, limit+1), Closer: raw, ctx: ctx, idle: idle}
 	w.watch = time.AfterFunc(idle, func() { abort(errIdle) })

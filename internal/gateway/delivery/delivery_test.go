@@ -220,7 +220,7 @@ type slow struct {
 	http.ResponseWriter
 	gap  time.Duration
 	left int // bytes
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // of the request that the stream belongs to
 }
 
 func (s *slow) Open(ctx context.Context, _ string, _, length int64) (io.ReadCloser, error) {
