@@ -96,6 +96,7 @@ type State struct {
 type Publisher struct {
 	cfg    Config
 	spread float64 // jitter of renewals, as a share of a life
+	start  func()
 	cancel context.CancelFunc
 	done   chan struct{}
 	wake   chan struct{}              // of capacity one
@@ -127,13 +128,22 @@ type submission struct {
 
 // Open reads the repository from the bucket, makes one when there is none, and starts to publish. ctx bounds only the opening.
 func Open(ctx context.Context, cfg Config) (*Publisher, error) {
+	p, err := prepared(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	p.start()
+	return p, nil
+}
+
+// prepared gives a publisher that does not publish yet. It has to be started, also to be closed.
+func prepared(ctx context.Context, cfg Config) (*Publisher, error) {
 	p := newPublisher(cfg)
 	if err := p.prepare(ctx); err != nil {
 		return nil, err
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	p.cancel = cancel
-	go p.run(life)
+	p.cancel, p.start = cancel, func() { go p.run(life) }
 	return p, nil
 }
 

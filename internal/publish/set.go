@@ -46,7 +46,7 @@ func (s *Set) Open(ctx context.Context, repository types.NamespacedName, identit
 	if old.publisher != nil {
 		cfg.Floor = max(cfg.Floor, old.publisher.State().Version)
 	}
-	p, err := Open(ctx, cfg)
+	p, err := prepared(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -54,20 +54,31 @@ func (s *Set) Open(ctx context.Context, repository types.NamespacedName, identit
 	s.open[repository] = entry{publisher: p, bucket: bucket, identity: identity}
 	s.mu.Unlock()
 	if old.publisher != nil {
-		old.publisher.Close()
-		p.adopt(old.publisher)
+		p.succeed(ctx, old.publisher)
 	}
+	p.start()
 	s.notify(repository, p.channels()) // those who looked before it was open have to look again
 	return p, nil
 }
 
-// adopt takes over what another publisher had not committed.
-func (p *Publisher) adopt(old *Publisher) {
+// succeed takes over from another publisher, before this one starts: what that one committed while this one was opened, and
+// what it had not committed. When the bucket cannot be read now, it is read before the first commit.
+func (p *Publisher) succeed(ctx context.Context, old *Publisher) {
+	old.Close()
+	p.mu.Lock()
+	p.stale = true
+	p.mu.Unlock()
+	_, _ = p.reload(ctx) // a failure leaves it stale
 	old.mu.Lock()
 	defer old.mu.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	for key, s := range old.pending {
-		p.enqueue(&submission{key: key, doc: s.doc, raw: s.raw})
+		if p.pending[key] == nil { // else there is a later one
+			p.pending[key] = &submission{key: key, doc: s.doc, raw: s.raw, base: s.base}
+		}
 	}
+	p.signal()
 }
 
 // channels are those that are published or lost.
