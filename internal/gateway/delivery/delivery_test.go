@@ -219,7 +219,7 @@ func TestObjectOfAnotherSize(t *testing.T) {
 type slow struct {
 	http.ResponseWriter
 	gap  time.Duration
-	left int // bytes
+	left int             // bytes
 	ctx  context.Context //nolint:containedctx // of the request that the stream belongs to
 }
 
