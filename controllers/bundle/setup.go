@@ -98,7 +98,10 @@ func (r *Reconciler) prepare(ctx context.Context, wake chan<- event.GenericEvent
 	if err != nil {
 		return err
 	}
-	r.worker = &ingest.Worker{Client: fetch.New(r.Options.Source), Scratch: scratch, Now: r.Now, Observe: observe}
+	r.worker = &ingest.Worker{
+		Client: fetch.New(r.Options.Source), Scratch: scratch, Now: r.Now, Observe: observe,
+		MaxSize: r.Options.Source.MaxSize, Idle: r.Options.Source.Idle,
+	}
 	r.pool = ingest.NewPool(ctx, r.Options.Transfers, func(key transferKey) {
 		b := &otav1alpha1.Bundle{}
 		b.Namespace, b.Name = key.object.Namespace, key.object.Name
