@@ -57,20 +57,25 @@ func (p *Publisher) plan(w *world, changes map[ChannelKey]*submission) plan {
 		// A bucket that was restored from a backup is behind what devices have seen.
 		forced: w.etag == "" || w.version < p.cfg.Floor || due(p.timestampDue(w)) || due(p.otherDue(w.snapshotExpires)),
 	}
-	rekeyed := p.rekeyed(w)
-	pl.targets = pl.targets || rekeyed || w.recovered
+	all := w.recovered || p.rekeyed(w)
+	pl.targets = pl.targets || all
 	for key, c := range w.channels {
-		must := rekeyed || w.recovered || c.restored
-		if changes[key] == nil && (must || due(p.otherDue(c.expires)) && len(pl.renew) < maxRenewals) {
+		if changes[key] == nil && (all || c.restored || due(p.otherDue(c.expires)) && len(pl.renew) < maxRenewals) {
 			pl.renew = append(pl.renew, key)
 		}
 	}
+	pl.targets = pl.targets || redelegates(w, changes)
+	return pl
+}
+
+// redelegates tells whether changes add or remove a delegation.
+func redelegates(w *world, changes map[ChannelKey]*submission) bool {
 	for key, s := range changes {
 		if delegated := isDelegated(w.targets, release.Role(key.App, key.Channel)); delegated != (s.doc != nil) {
-			pl.targets = true
+			return true
 		}
 	}
-	return pl
+	return false
 }
 
 // rekeyed tells whether channels are delegated to another key than the present one. Then all of their roles are signed anew.
