@@ -11,7 +11,7 @@ import (
 
 // TestMain lets the invariants look at many histories: they are cheap here and rare where they fail.
 func TestMain(m *testing.M) {
-	if err := flag.Set("rapid.checks", "1500"); err != nil {
+	if err := flag.Set("rapid.checks", "500"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
