@@ -163,6 +163,7 @@ func world(t *testing.T) (*viewtest.Repo, gateway.Config) {
 
 // The whole way of a device: check, download, report; and what the manager and Prometheus see of it.
 func TestDeviceStory(t *testing.T) {
+	const jane = "phone-of-jane" // nothing random in a log looks like it
 	t.Parallel()
 	repo, cfg := world(t)
 	repo.Down(http.StatusServiceUnavailable)
@@ -170,23 +171,23 @@ func TestDeviceStory(t *testing.T) {
 	if code, body := r.get(r.public + "/readyz"); code != 503 || !strings.Contains(body, "no metadata were verified yet") {
 		t.Errorf("before the first metadata: %d %s", code, body)
 	}
-	if got := r.check("d1"); got.Action != "none" || got.Reason != "NoMetadata" {
+	if got := r.check(jane); got.Action != "none" || got.Reason != "NoMetadata" {
 		t.Errorf("before the first metadata: %+v", got)
 	}
 	repo.Down(0)
 	repo.Publish(document(repo, "1.1.0"))
-	r.eventually("an update", func() bool { return r.check("d1").Action == "update" })
+	r.eventually("an update", func() bool { return r.check(jane).Action == "update" })
 	for _, url := range []string{r.public + "/readyz", r.public + "/livez", r.internal + "/readyz", r.internal + "/livez"} {
 		if code, body := r.get(url); code != 200 || body != "ok\n" {
 			t.Errorf("%s: %d %s", url, code, body)
 		}
 	}
 
-	offer := r.check("d1").Bundle
+	offer := r.check(jane).Bundle
 	if code, body := r.get(offer.URL); code != 200 || body != string(artifact) {
 		t.Errorf("download: %d, %d bytes", code, len(body))
 	}
-	report := fmt.Sprintf(`{"app":"shop","channel":"production","deviceID":"d1","digest":%q,"outcome":"confirmed"}`, offer.Digest)
+	report := fmt.Sprintf(`{"app":"shop","channel":"production","deviceID":"phone-of-jane","digest":%q,"outcome":"confirmed"}`, offer.Digest)
 	res, err := http.Post(r.public+native.ReportPath, "application/json", strings.NewReader(report))
 	if err != nil || res.StatusCode != http.StatusAccepted {
 		t.Fatalf("report: %v, %v", res, err)
@@ -200,7 +201,7 @@ func TestDeviceStory(t *testing.T) {
 		t.Errorf("without the bucket: %+v", got)
 	}
 	r.stop()
-	if log := r.log.String(); strings.Contains(log, "d1") || strings.Contains(log, token) || strings.Contains(log, "remote") || !strings.Contains(log, "route=native_check") {
+	if log := r.log.String(); strings.Contains(log, jane) || strings.Contains(log, token) || strings.Contains(log, "remote") || !strings.Contains(log, "route=native_check") {
 		t.Errorf("log: %s", log)
 	}
 	again := start(t, cfg) // a restart without the bucket
