@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"time"
 
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -25,6 +24,7 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/index"
 	"github.com/windlass-dev/windlass/internal/ingest"
+	"github.com/windlass-dev/windlass/internal/kit"
 	fetch "github.com/windlass-dev/windlass/internal/source"
 )
 
@@ -85,7 +85,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opt
 		Named("bundle").
 		For(&otav1alpha1.Bundle{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&otav1alpha1.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.wakeNamesakes), builder.WithPredicates(comesOrGoes)).
-		Watches(&otav1alpha1.Repository{}, handler.EnqueueRequestsFromMapFunc(r.wakeOfRepository), builder.WithPredicates(trustOrReadiness)).
+		Watches(&otav1alpha1.Repository{}, handler.EnqueueRequestsFromMapFunc(r.wakeOfRepository), builder.WithPredicates(kit.RepositoryChanged)).
 		Watches(&otav1alpha1.Channel{}, handler.EnqueueRequestsFromMapFunc(r.wakeOfChannel)).
 		WatchesRawSource(source.Channel(wake, &handler.EnqueueRequestForObject{})).
 		WithOptions(opts).
@@ -142,16 +142,6 @@ var comesOrGoes = predicate.Funcs{
 		return (old.Status.Artifact == nil) != (now.Status.Artifact == nil)
 	},
 }
-
-// trustOrReadiness lets through a Repository whose spec changed, or whose bucket can be used again. Each commit of metadata
-// writes its status, which concerns no Bundle.
-var trustOrReadiness = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	old, now := e.ObjectOld.(*otav1alpha1.Repository), e.ObjectNew.(*otav1alpha1.Repository)
-	ready := func(r *otav1alpha1.Repository) bool {
-		return apimeta.IsStatusConditionTrue(r.Status.Conditions, otav1alpha1.ReadyCondition)
-	}
-	return old.Generation != now.Generation || ready(old) != ready(now)
-}}
 
 // wakeNamesakes wakes the other Bundles of the same version.
 func (r *Reconciler) wakeNamesakes(ctx context.Context, o client.Object) []reconcile.Request {

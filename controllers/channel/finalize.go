@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/serve"
 )
 
@@ -20,7 +21,7 @@ func (r *Reconciler) finalize(ctx context.Context, obj *otav1alpha1.Channel) (ct
 	if !controllerutil.ContainsFinalizer(obj, finalizer) {
 		return ctrl.Result{}, nil
 	}
-	repo, err := get(ctx, r.Client, obj.Namespace, serve.RepositoryName(obj.Spec.RepositoryRef), &otav1alpha1.Repository{})
+	repo, err := kit.Find(ctx, r.Client, client.ObjectKey{Namespace: obj.Namespace, Name: serve.RepositoryName(obj.Spec.RepositoryRef)}, &otav1alpha1.Repository{})
 	if err != nil {
 		return ctrl.Result{}, err
 	}

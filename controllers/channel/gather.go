@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -20,7 +19,7 @@ import (
 // repository finds the Repository and its publisher.
 func (r *Reconciler) repository(ctx context.Context, s *scope) (time.Duration, error) {
 	name := serve.RepositoryName(s.channel.Spec.RepositoryRef)
-	repo, err := get(ctx, r.Client, s.channel.Namespace, name, &otav1alpha1.Repository{})
+	repo, err := kit.Find(ctx, r.Client, client.ObjectKey{Namespace: s.channel.Namespace, Name: name}, &otav1alpha1.Repository{})
 	switch {
 	case err != nil:
 		return 0, err
@@ -61,7 +60,7 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) (time.Duration, error
 		return 0, err
 	}
 	if a := s.channel.Spec.Admission; a != nil && a.PromotedFrom != nil {
-		if f.Upstream, err = get(ctx, r.Client, s.channel.Namespace, a.PromotedFrom.Name, &otav1alpha1.Channel{}); err != nil {
+		if f.Upstream, err = kit.Find(ctx, r.Client, client.ObjectKey{Namespace: s.channel.Namespace, Name: a.PromotedFrom.Name}, &otav1alpha1.Channel{}); err != nil {
 			return 0, err
 		}
 	}
@@ -87,7 +86,7 @@ func (r *Reconciler) bundles(ctx context.Context, s *scope, f serve.Facts) (map[
 	}
 	out := map[string]*otav1alpha1.Bundle{}
 	for name := range names {
-		b, err := get(ctx, r.Client, s.channel.Namespace, name, &otav1alpha1.Bundle{})
+		b, err := kit.Find(ctx, r.Client, client.ObjectKey{Namespace: s.channel.Namespace, Name: name}, &otav1alpha1.Bundle{})
 		if err != nil {
 			return nil, err
 		}
@@ -119,16 +118,4 @@ func (r *Reconciler) floor(ctx context.Context, s *scope) (*otav1alpha1.Bundle, 
 		}
 	}
 	return nil, nil
-}
-
-// get reads an object; nil when it does not exist.
-func get[T client.Object](ctx context.Context, c client.Reader, namespace, name string, into T) (T, error) {
-	var none T
-	switch err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, into); {
-	case apierrors.IsNotFound(err):
-		return none, nil
-	case err != nil:
-		return none, fmt.Errorf("read %T %s: %w", into, name, err)
-	}
-	return into, nil
 }

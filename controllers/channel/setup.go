@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -21,6 +20,7 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/index"
+	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/serve"
 )
 
@@ -46,7 +46,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, com
 		For(&otav1alpha1.Channel{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&otav1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(ofRollout)).
 		Watches(&otav1alpha1.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.ofBundle)).
-		Watches(&otav1alpha1.Repository{}, handler.EnqueueRequestsFromMapFunc(r.ofRepository), builder.WithPredicates(specOrReadiness)).
+		Watches(&otav1alpha1.Repository{}, handler.EnqueueRequestsFromMapFunc(r.ofRepository), builder.WithPredicates(kit.RepositoryChanged)).
 		WatchesRawSource(source.Channel(commits, &handler.EnqueueRequestForObject{})).
 		WithOptions(opts).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
@@ -62,16 +62,6 @@ func (r *Reconciler) ofBundle(ctx context.Context, o client.Object) []reconcile.
 	return r.find(ctx, o.GetNamespace(), func(*otav1alpha1.Channel) bool { return true },
 		client.MatchingFields{index.ChannelApp: string(o.(*otav1alpha1.Bundle).Spec.App)})
 }
-
-// specOrReadiness lets through a Repository that publishes in another way, or again. Each commit writes its status, which
-// concerns no Channel.
-var specOrReadiness = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	old, now := e.ObjectOld.(*otav1alpha1.Repository), e.ObjectNew.(*otav1alpha1.Repository)
-	ready := func(r *otav1alpha1.Repository) bool {
-		return apimeta.IsStatusConditionTrue(r.Status.Conditions, otav1alpha1.ReadyCondition)
-	}
-	return old.Generation != now.Generation || ready(old) != ready(now)
-}}
 
 func (r *Reconciler) ofRepository(ctx context.Context, o client.Object) []reconcile.Request {
 	return r.find(ctx, o.GetNamespace(), func(c *otav1alpha1.Channel) bool {

@@ -7,7 +7,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -138,7 +137,7 @@ func refused(old []otav1alpha1.RefusedBundle, d *release.Document, why map[strin
 		entry := otav1alpha1.RefusedBundle{Digest: digest, Version: otav1alpha1.Version(r.Version), At: seconds(r.At)}
 		now, was := why[r.Digest], known[digest]
 		entry.By = cmp.Or(now.By, was.By)
-		entry.Reason = clip(cmp.Or(now.Reason, was.Reason, "refused before; the reason was not kept"), 512)
+		entry.Reason = kit.Clip(cmp.Or(now.Reason, was.Reason, "refused before; the reason was not kept"), 512)
 		out = append(out, entry)
 	}
 	return out
@@ -200,7 +199,7 @@ func deviation(s *scope) *otav1alpha1.Deviation {
 		case otav1alpha1.ReleaseRolledBack, otav1alpha1.ReleaseAborted, otav1alpha1.ReleaseBundleRefused, otav1alpha1.ReleaseBundleNotAdmitted:
 			out := &otav1alpha1.Deviation{Reason: string(rel.State), Message: fmt.Sprintf("Rollout %s asks for %s, serving %s: %s",
 				r.Name, rel.Version, stableVersion(s.channel.Status), rel.Reason)}
-			out.Message = clip(out.Message, 1024)
+			out.Message = kit.Clip(out.Message, 1024)
 			if rel.EndedAt != nil {
 				out.Since = &metav1.Time{Time: rel.EndedAt.Truncate(time.Second)}
 			}
@@ -215,14 +214,6 @@ func stableVersion(st otav1alpha1.ChannelStatus) string {
 		return "the embedded bundle"
 	}
 	return string(st.Stable.Version)
-}
-
-// clip keeps a text within the bounds of status, n bytes.
-func clip(s string, n int) string {
-	if len(s) > n {
-		return strings.ToValidUTF8(s[:n], "")
-	}
-	return s
 }
 
 func seconds(unix int64) *metav1.Time {

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
 )
 
@@ -14,11 +15,11 @@ import (
 type event struct{ kind, reason, action, note string }
 
 func normal(reason, action, note string) event {
-	return event{corev1.EventTypeNormal, reason, action, clip(note, 1000)}
+	return event{corev1.EventTypeNormal, reason, action, kit.Clip(note, 1000)}
 }
 
 func warning(reason, action, note string) event {
-	return event{corev1.EventTypeWarning, reason, action, clip(note, 1000)}
+	return event{corev1.EventTypeWarning, reason, action, kit.Clip(note, 1000)}
 }
 
 // transitions are the events of a decision: one a transition, none for what stays as it is.

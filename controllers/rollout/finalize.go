@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/kit"
 )
 
 const finalizer = otav1alpha1.Group + "/rollout"
@@ -26,7 +27,7 @@ func (r *Reconciler) finalize(ctx context.Context, obj *otav1alpha1.Rollout) (do
 		return false, r.Client.Patch(ctx, obj, lock)
 	}
 	if rel := obj.Status.Release; rel != nil && rel.State == otav1alpha1.ReleaseRollingBack {
-		ch, err := get(ctx, r.Client, obj.Namespace, obj.Spec.ChannelRef.Name, &otav1alpha1.Channel{})
+		ch, err := kit.Find(ctx, r.Client, client.ObjectKey{Namespace: obj.Namespace, Name: obj.Spec.ChannelRef.Name}, &otav1alpha1.Channel{})
 		if err != nil {
 			return false, err
 		}

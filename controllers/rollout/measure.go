@@ -13,6 +13,7 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/kit"
 )
 
 // parallelQueries bounds how many metrics of one Rollout are measured at a time.
@@ -149,7 +150,7 @@ func metricStatuses(results []analysis.Result) []otav1alpha1.MetricStatus {
 			continue
 		}
 		out = append(out, otav1alpha1.MetricStatus{
-			Name: r.Name, Verdict: r.Verdict, Value: clip(r.Value, 32), Limit: clip(r.Limit, 64), Message: clip(r.Message, 512),
+			Name: r.Name, Verdict: r.Verdict, Value: kit.Clip(r.Value, 32), Limit: kit.Clip(r.Limit, 64), Message: kit.Clip(r.Message, 512),
 			Candidate: armCounts(r.Candidate), Control: armCounts(r.Control), Failures: r.Failures, Errors: r.Errors,
 			MeasuredAt: micro(r.MeasuredAt), Since: micro(r.Since),
 		})

@@ -6,22 +6,21 @@ package rollout
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/index"
+	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/serve"
 )
 
 // observe gathers the facts of a decision. Everything comes from the cache.
 func (r *Reconciler) observe(ctx context.Context, s *scope) (time.Duration, error) {
-	channel, err := get(ctx, r.Client, s.rollout.Namespace, s.rollout.Spec.ChannelRef.Name, &otav1alpha1.Channel{})
+	channel, err := kit.Find(ctx, r.Client, client.ObjectKey{Namespace: s.rollout.Namespace, Name: s.rollout.Spec.ChannelRef.Name}, &otav1alpha1.Channel{})
 	if err != nil {
 		return 0, err
 	}
@@ -43,18 +42,6 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (time.Duration, erro
 	}
 	s.facts = f
 	return 0, nil
-}
-
-// get reads an object; nil when it does not exist.
-func get[T client.Object](ctx context.Context, c client.Reader, namespace, name string, into T) (T, error) {
-	var none T
-	switch err := c.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, into); {
-	case apierrors.IsNotFound(err):
-		return none, nil
-	case err != nil:
-		return none, fmt.Errorf("read %T %s: %w", into, name, err)
-	}
-	return into, nil
 }
 
 // channel tells what devices can see of a Channel, and who else releases on it.
@@ -121,7 +108,7 @@ func (r *Reconciler) busy(ctx context.Context, self *otav1alpha1.Rollout) (strin
 
 // bundle tells what is known of a Bundle, and what the Channel makes of it.
 func (r *Reconciler) bundle(ctx context.Context, name string, ch *otav1alpha1.Channel, s *scope) (plan.Bundle, error) {
-	b, err := get(ctx, r.Client, s.rollout.Namespace, name, &otav1alpha1.Bundle{})
+	b, err := kit.Find(ctx, r.Client, client.ObjectKey{Namespace: s.rollout.Namespace, Name: name}, &otav1alpha1.Bundle{})
 	if err != nil || b == nil {
 		return plan.Bundle{}, err
 	}
@@ -132,7 +119,7 @@ func (r *Reconciler) bundle(ctx context.Context, name string, ch *otav1alpha1.Ch
 	}
 	f := serve.AdmitFacts{Channel: ch, Bundle: b, Now: r.Now()}
 	if a := ch.Spec.Admission; a != nil && a.PromotedFrom != nil {
-		if f.Upstream, err = get(ctx, r.Client, s.rollout.Namespace, a.PromotedFrom.Name, &otav1alpha1.Channel{}); err != nil {
+		if f.Upstream, err = kit.Find(ctx, r.Client, client.ObjectKey{Namespace: s.rollout.Namespace, Name: a.PromotedFrom.Name}, &otav1alpha1.Channel{}); err != nil {
 			return out, err
 		}
 	}
@@ -144,21 +131,13 @@ func (r *Reconciler) bundle(ctx context.Context, name string, ch *otav1alpha1.Ch
 // command reads a command that was not acted upon yet.
 func command(r *otav1alpha1.Rollout) *plan.Command {
 	id, name := r.Annotations[otav1alpha1.CommandIDAnnotation], r.Annotations[otav1alpha1.CommandAnnotation]
-	if id == "" || name == "" || (r.Status.LastCommand != nil && r.Status.LastCommand.ID == clip(id, 128)) {
+	if id == "" || name == "" || (r.Status.LastCommand != nil && r.Status.LastCommand.ID == kit.Clip(id, 128)) {
 		return nil
 	}
 	return &plan.Command{
-		ID: clip(id, 128), Name: clip(name, 32), Args: r.Annotations[otav1alpha1.CommandArgsAnnotation],
-		By: clip(r.Annotations[otav1alpha1.RequestedByAnnotation], 256),
+		ID: kit.Clip(id, 128), Name: kit.Clip(name, 32), Args: r.Annotations[otav1alpha1.CommandArgsAnnotation],
+		By: kit.Clip(r.Annotations[otav1alpha1.RequestedByAnnotation], 256),
 	}
-}
-
-// clip keeps a text within the bounds of status, n bytes.
-func clip(s string, n int) string {
-	if len(s) > n {
-		return strings.ToValidUTF8(s[:n], "")
-	}
-	return s
 }
 
 // app that the Channel serves; empty when there is no Channel.

@@ -23,7 +23,7 @@ const maxHistory = 10
 // record puts a decision into the status.
 func (s *scope) record() {
 	st, d := &s.rollout.Status, s.decision
-	st.Message = clip(d.Message, 1024)
+	st.Message = kit.Clip(d.Message, 1024)
 	if d.Ended != nil {
 		st.History = append([]otav1alpha1.RolloutHistoryEntry{historyEntry(*d.Ended)}, st.History...)
 		st.History = st.History[:min(len(st.History), maxHistory)]
@@ -32,7 +32,7 @@ func (s *scope) record() {
 		st.LastCommand = commandStatus(d.Command, s.facts.Now)
 	}
 	rel := d.Release
-	rel.Reason = clip(rel.Reason, 512)
+	rel.Reason = kit.Clip(rel.Reason, 512)
 	st.Release = releaseStatus(rel)
 	st.CurrentStepIndex = new(int32(rel.Step))
 	st.Step = fmt.Sprintf("%d/%d", min(rel.Step+1, len(s.policy.spec.Steps)), len(s.policy.spec.Steps))
@@ -50,7 +50,7 @@ func (s *scope) record() {
 func (s *scope) finish(res ctrl.Result, err error) (ctrl.Result, error) {
 	st, gen := &s.rollout.Status, s.rollout.Generation
 	if err != nil {
-		st.Message = clip(err.Error(), 1024)
+		st.Message = kit.Clip(err.Error(), 1024)
 		return kit.Finish(gen, &st.Conditions, &st.ObservedGeneration, res, err)
 	}
 	d := s.decision
@@ -197,7 +197,7 @@ func historyEntry(r plan.Release) otav1alpha1.RolloutHistoryEntry {
 	}
 	return otav1alpha1.RolloutHistoryEntry{
 		Revision: r.Revision, Bundle: r.Bundle, Digest: otav1alpha1.Digest(r.Digest),
-		StartedAt: micro(r.StartedAt), EndedAt: micro(r.EndedAt), Ended: ended, Reason: clip(r.Reason, 512),
+		StartedAt: micro(r.StartedAt), EndedAt: micro(r.EndedAt), Ended: ended, Reason: kit.Clip(r.Reason, 512),
 	}
 }
 
@@ -207,7 +207,7 @@ func commandStatus(c *plan.CommandResult, now time.Time) *otav1alpha1.CommandSta
 		Result: otav1alpha1.CommandAccepted,
 	}
 	if c.Refused != "" {
-		out.Result, out.Message = otav1alpha1.CommandRefused, clip(c.Refused, 512)
+		out.Result, out.Message = otav1alpha1.CommandRefused, kit.Clip(c.Refused, 512)
 	}
 	return out
 }

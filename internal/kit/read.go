@@ -1,0 +1,48 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package kit
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+)
+
+// Find reads an object; the zero T, which is nil for objects, when it does not exist.
+func Find[T client.Object](ctx context.Context, c client.Reader, key client.ObjectKey, into T) (T, error) {
+	var none T
+	switch err := c.Get(ctx, key, into); {
+	case apierrors.IsNotFound(err):
+		return none, nil
+	case err != nil:
+		return none, fmt.Errorf("read %T %s: %w", into, key.Name, err)
+	}
+	return into, nil
+}
+
+// Clip keeps a text within n bytes, the bound of a field of status.
+func Clip(s string, n int) string {
+	if len(s) > n {
+		return strings.ToValidUTF8(s[:n], "")
+	}
+	return s
+}
+
+// RepositoryChanged lets through a Repository whose spec changed, or that can, or cannot, publish now. Each commit of metadata
+// writes its status, which concerns nobody else.
+var RepositoryChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	old, now := e.ObjectOld.(*otav1alpha1.Repository), e.ObjectNew.(*otav1alpha1.Repository)
+	ready := func(r *otav1alpha1.Repository) bool {
+		return apimeta.IsStatusConditionTrue(r.Status.Conditions, otav1alpha1.ReadyCondition)
+	}
+	return old.Generation != now.Generation || ready(old) != ready(now)
+}}
