@@ -163,6 +163,7 @@ func TestPanicAfterTheAnswerBegan(t *testing.T) {
 	if err == nil {
 		t.Error("the client got a whole answer")
 	}
+	s.Close() // waits for the handler: it logs after the connection is cut
 	if families, _ := f.registry.Gather(); !strings.Contains(fmt.Sprint(families), "in_flight") || strings.Contains(f.log.String(), "127.0.0.1") {
 		t.Errorf("log shows an address: %s", f.log.String())
 	}
