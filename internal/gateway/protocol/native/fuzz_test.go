@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
 )
 
 // FuzzCheck holds the reader against encoding/json: what it takes, encoding/json takes too and reads alike; what it refuses is
@@ -30,7 +31,7 @@ func FuzzCheck(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body string) {
 		var q CheckRequest
-		err := read(&reader{in: body}, checkFields, &q)
+		err := read(&reader{Lexer: jsonlex.Lexer{In: body}}, checkFields, &q)
 		if err != nil {
 			var p *httpx.Problem
 			if !errors.As(err, &p) || p.Status != 400 || p.Detail == "" {
@@ -60,7 +61,7 @@ func FuzzCheck(f *testing.F) {
 			t.Fatal(err)
 		}
 		var q2 CheckRequest
-		if err := read(&reader{in: string(again)}, checkFields, &q2); err != nil || q2 != q {
+		if err := read(&reader{Lexer: jsonlex.Lexer{In: string(again)}}, checkFields, &q2); err != nil || q2 != q {
 			t.Fatalf("written again as %s: %v", again, err)
 		}
 	})

@@ -76,7 +76,7 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	q := &s.check
-	s.reader.in = body
+	s.reader.In = body
 	if err := read(&s.reader, checkFields, q); err != nil {
 		return err
 	}

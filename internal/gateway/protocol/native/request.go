@@ -9,6 +9,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/compat"
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
 	"github.com/windlass-dev/windlass/internal/gateway/outcome"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
 
@@ -46,7 +47,7 @@ var (
 func readCurrent(r *reader, q *CheckRequest) {
 	errors := len(r.fields)
 	object(r, "current.", currentFields, &q.Current)
-	if q.Current == (Current{}) && len(r.fields) == errors && r.syntax == "" {
+	if q.Current == (Current{}) && len(r.fields) == errors && r.Syntax == "" {
 		r.wrong("current", "version, digest or both; leave it out for the embedded bundle", "an empty object")
 	}
 }
@@ -74,7 +75,7 @@ func (q *CheckRequest) device(v *versions, d *resolve.Device) error {
 // parseReport reads a report.
 func parseReport(body string) (ReportRequest, error) {
 	var q ReportRequest
-	if err := read(&reader{in: body}, reportFields, &q); err != nil {
+	if err := read(&reader{Lexer: jsonlex.Lexer{In: body}}, reportFields, &q); err != nil {
 		return q, err
 	}
 	switch {

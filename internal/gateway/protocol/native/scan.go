@@ -4,12 +4,12 @@
 package native
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
 )
 
 // This file reads requests: JSON objects whose values are strings, or objects of strings. It is stricter than encoding/json,
@@ -27,25 +27,23 @@ type field[T any] struct {
 
 // reader reads one request. The first error of syntax ends the reading; errors of values are collected.
 type reader struct {
-	in     string
-	pos    int
-	syntax string // what was expected where reading ended; empty: no error
+	jsonlex.Lexer
 	fields []httpx.FieldError
 }
 
 // read reads a request.
 func read[T any](r *reader, fields []field[T], into *T) error {
-	if !utf8.ValidString(r.in) {
+	if !utf8.ValidString(r.In) {
 		return &httpx.Problem{Status: 400, Detail: "the body is not valid UTF-8"}
 	}
 	object(r, "", fields, into)
-	r.space()
-	if r.syntax == "" && r.pos < len(r.in) {
-		r.expect("the end of the body")
+	r.Space()
+	if r.Syntax == "" && r.Pos < len(r.In) {
+		r.Expect("the end of the body")
 	}
 	switch {
-	case r.syntax != "":
-		return &httpx.Problem{Status: 400, Detail: fmt.Sprintf("the body is not the expected JSON: expected %s at byte %d, got %s", r.syntax, r.pos, r.next())}
+	case r.Syntax != "":
+		return &httpx.Problem{Status: 400, Detail: fmt.Sprintf("the body is not the expected JSON: expected %s at byte %d, got %s", r.Syntax, r.Pos, r.Next())}
 	case len(r.fields) > 0:
 		return invalid(r.fields...)
 	}
@@ -60,33 +58,33 @@ func invalid(fields ...httpx.FieldError) error {
 // object reads an object into a T. The path of its fields begins with prefix.
 func object[T any](r *reader, prefix string, fields []field[T], into *T) {
 	var seen uint32
-	if !r.take('{') {
-		r.expect("an object")
+	if !r.Take('{') {
+		r.Expect("an object")
 		return
 	}
-	for first := true; !r.take('}'); first = false {
-		if !first && !r.take(',') {
-			r.expect("a comma or the end of the object")
+	for first := true; !r.Take('}'); first = false {
+		if !first && !r.Take(',') {
+			r.Expect("a comma or the end of the object")
 			return
 		}
-		name, ok := r.text()
-		if !ok || !r.take(':') {
-			r.expect("a field's name and a colon")
+		name, ok := r.Text()
+		if !ok || !r.Take(':') {
+			r.Expect("a field's name and a colon")
 			return
 		}
 		i := index(fields, name)
 		switch {
 		case i < 0:
 			r.wrong(prefix+clip(name), "no such field", "a field of this name")
-			r.skip()
+			r.Skip()
 		case seen&(1<<i) != 0:
 			r.wrong(prefix+name, "the field once", "the field twice")
-			r.skip()
+			r.Skip()
 		default:
 			seen |= 1 << i
 			value(r, prefix, &fields[i], into)
 		}
-		if r.syntax != "" {
+		if r.Syntax != "" {
 			return
 		}
 	}
@@ -108,21 +106,21 @@ func index[T any](fields []field[T], name string) int {
 
 // value reads the value of a field.
 func value[T any](r *reader, prefix string, f *field[T], into *T) {
-	r.space()
-	switch kind := r.kind(); {
+	r.Space()
+	switch kind := r.Kind(); {
 	case f.object != nil && kind == "an object":
 		f.object(r, into)
 	case f.object != nil:
 		r.wrong(prefix+f.name, "an object", kind)
-		r.skip()
+		r.Skip()
 	case kind != "a string":
 		r.wrong(prefix+f.name, f.valid.expected, kind)
-		r.skip()
+		r.Skip()
 	default:
-		text, ok := r.text()
+		text, ok := r.Text()
 		switch {
 		case !ok:
-			r.expect("a string")
+			r.Expect("a string")
 		case !f.valid.ok(text):
 			r.wrong(prefix+f.name, f.valid.expected, quote(text))
 		default:
@@ -137,115 +135,6 @@ func (r *reader) wrong(path, expected, actual string) {
 	if len(r.fields) < most {
 		r.fields = append(r.fields, httpx.FieldError{Field: path, Expected: expected, Actual: actual})
 	}
-}
-
-// expect notes an error of syntax at the present position.
-func (r *reader) expect(what string) {
-	if r.syntax == "" {
-		r.syntax = what
-	}
-}
-
-func (r *reader) space() {
-	for r.pos < len(r.in) {
-		switch r.in[r.pos] {
-		case ' ', '\t', '\n', '\r':
-			r.pos++
-		default:
-			return
-		}
-	}
-}
-
-// take steps over a character and the space before it, if it comes next.
-func (r *reader) take(c byte) bool {
-	r.space()
-	if r.pos < len(r.in) && r.in[r.pos] == c {
-		r.pos++
-		return true
-	}
-	return false
-}
-
-// text reads a string.
-func (r *reader) text() (string, bool) {
-	r.space()
-	if r.pos >= len(r.in) || r.in[r.pos] != '"' {
-		return "", false
-	}
-	for i := r.pos + 1; i < len(r.in); i++ {
-		switch c := r.in[i]; {
-		case c == '"':
-			s := r.in[r.pos+1 : i]
-			r.pos = i + 1
-			return s, true
-		case c == '\\':
-			return r.escaped()
-		case c < ' ':
-			return "", false
-		}
-	}
-	return "", false
-}
-
-// escaped reads a string with escapes.
-func (r *reader) escaped() (string, bool) {
-	for i := r.pos + 1; i < len(r.in); i++ {
-		switch r.in[i] {
-		case '\\':
-			i++
-		case '"':
-			var s string
-			if json.Unmarshal([]byte(r.in[r.pos:i+1]), &s) != nil {
-				return "", false
-			}
-			r.pos = i + 1
-			return s, true
-		}
-	}
-	return "", false
-}
-
-// kind names the value that comes next.
-func (r *reader) kind() string {
-	if r.pos >= len(r.in) {
-		return "the end of the body"
-	}
-	switch c := r.in[r.pos]; {
-	case c == '"':
-		return "a string"
-	case c == '{':
-		return "an object"
-	case c == '[':
-		return "an array"
-	case c == '-' || '0' <= c && c <= '9':
-		return "a number"
-	case c == 't' || c == 'f':
-		return "a boolean"
-	case c == 'n':
-		return "null"
-	}
-	return "no value"
-}
-
-// skip steps over a value whose field is wrong anyway.
-func (r *reader) skip() {
-	d := json.NewDecoder(strings.NewReader(r.in[r.pos:]))
-	var raw json.RawMessage
-	if d.Decode(&raw) != nil {
-		r.expect("a value")
-		return
-	}
-	r.pos += int(d.InputOffset())
-}
-
-// next shows what comes next.
-func (r *reader) next() string {
-	if r.pos >= len(r.in) {
-		return "the end of the body"
-	}
-	c, _ := utf8.DecodeRuneInString(r.in[r.pos:])
-	return fmt.Sprintf("%q", c)
 }
 
 // mostQuoted is how much of a wrong value an error shows, in bytes.
