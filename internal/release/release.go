@@ -31,6 +31,7 @@ type Document struct {
 	Serving  string `json:"serving"`  // Active or Halted
 
 	PublicURL string   `json:"publicURL,omitempty"` // where devices find the repository's prefix; empty: through the gateway
+	Follow    Follow   `json:"follow,omitzero"`
 	Audience  Audience `json:"audience,omitzero"`
 	Guards    Guards   `json:"guards,omitzero"`
 
@@ -45,6 +46,13 @@ const (
 	Active = "Active"
 	Halted = "Halted"
 )
+
+// Follow says which devices may follow the channel, and from which web pages. Values as in the API; empty means the API's default.
+type Follow struct {
+	Visibility     string   `json:"visibility,omitempty"`     // Public, Private
+	SelfAssignment string   `json:"selfAssignment,omitempty"` // Denied, Allowed
+	Origins        []string `json:"origins,omitempty"`        // that browsers may ask from (CORS), such as https://app.example.com; empty: none
+}
 
 // Audience restricts which devices are served; empty lists restrict nothing. Values as in the API.
 type Audience struct {
@@ -72,7 +80,8 @@ type Bundle struct {
 	NativeVersion  string      `json:"nativeVersion,omitempty"`
 	RuntimeVersion string      `json:"runtimeVersion,omitempty"`
 	Signatures     []Signature `json:"signatures,omitempty"`
-	Since          int64       `json:"since,omitempty"` // when it became what it is here; Unix seconds
+	Encryption     *Encryption `json:"encryption,omitempty"` // none: the artifact is readable
+	Since          int64       `json:"since,omitempty"`      // when it became what it is here; Unix seconds
 }
 
 // Signature is an author's signature over the artifact, for devices that check the author themselves.
@@ -81,6 +90,13 @@ type Signature struct {
 	KeyID     string `json:"keyID"`
 	Algorithm string `json:"algorithm"`
 	Signature string `json:"signature"` // base64
+}
+
+// Encryption is what a device needs to open an artifact that CI encrypted. It passes through as CI wrote it.
+type Encryption struct {
+	SessionKey string `json:"sessionKey"`      // base64(IV):base64(encrypted AES key)
+	Checksum   string `json:"checksum"`        // encrypted SHA-256 of the readable artifact, hexadecimal
+	KeyID      string `json:"keyID,omitempty"` // of the app's public key: the first 20 characters of its PEM body
 }
 
 // Candidate is a bundle that a rollout lets out.

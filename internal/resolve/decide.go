@@ -23,10 +23,19 @@ type Device struct {
 	Hardware     string          // Device or Emulator
 	Version      *semver.Version // of the bundle that runs; nil when not told
 	Digest       string          // of the bundle that runs; empty when not told
+	Foreign      bool            // it runs a bundle that says no version and no digest: not the embedded one, and none of ours
+	Key          Key             // to open encrypted bundles
+	Failed       []string        // digests of bundles that failed on this device: they are not offered again
+}
+
+// Key says what a device can open. The zero value is a device of a protocol that tells nothing of keys.
+type Key struct {
+	Told bool   // the device would have told its key, if it had one
+	ID   string // of the public key that the app carries; empty: none
 }
 
 // embedded tells whether the device runs the bundle that the app was installed with.
-func (d *Device) embedded() bool { return d.Version == nil && d.Digest == "" }
+func (d *Device) embedded() bool { return d.Version == nil && d.Digest == "" && !d.Foreign }
 
 // Votes tells whether the device counts in the analysis of a rollout.
 func (d *Device) Votes() bool { return d.Distribution == Production && d.Hardware == Physical }

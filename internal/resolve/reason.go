@@ -60,7 +60,15 @@ const (
 	ReasonRuntimeVersionIncompatible Reason = "RuntimeVersionIncompatible"
 	ReasonAutoUpdateDenied           Reason = "AutoUpdateDenied" // a larger jump from the native build than the channel allows
 	ReasonBelowNative                Reason = "BelowNative"      // older than the native build
+	ReasonKeyMismatch                Reason = "KeyMismatch"      // encrypted to another key than the app carries, or not encrypted though it carries one
+	ReasonFailedBefore               Reason = "FailedBefore"     // the device tried it, and it failed there
 	ReasonBelowFloor                 Reason = "BelowFloor"       // older than the channel's floor; or the device is, and there is no floor bundle
+)
+
+// The reasons that come with None because the device follows no channel.
+const (
+	ReasonChannelPrivate Reason = "ChannelPrivate" // the channel is for devices that were put there
+	ReasonNoChannel      Reason = "NoChannel"      // the app has no public channel for this device
 )
 
 // The reasons that come with None because the gateway cannot tell.
@@ -90,7 +98,11 @@ var Reasons = map[Reason][]Action{
 	ReasonRuntimeVersionIncompatible: {None},
 	ReasonAutoUpdateDenied:           {None},
 	ReasonBelowNative:                {None},
+	ReasonKeyMismatch:                {None},
+	ReasonFailedBefore:               {None},
 	ReasonBelowFloor:                 {None},
+	ReasonChannelPrivate:             {None},
+	ReasonNoChannel:                  {None},
 	ReasonUnknownApp:                 {None},
 	ReasonUnknownChannel:             {None},
 	ReasonReleaseUnreadable:          {None},
