@@ -21,6 +21,8 @@ import (
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.spec.version`
 // +kubebuilder:printcolumn:name="Size",type=integer,JSONPath=`.status.artifact.size`
 // +kubebuilder:printcolumn:name="Signed-By",type=string,JSONPath=`.status.verifications[*].authority`
+// +kubebuilder:printcolumn:name="Checksum",type=string,priority=1,JSONPath=`.status.artifact.encryption.checksum`
+// +kubebuilder:printcolumn:name="Key",type=string,priority=1,JSONPath=`.status.artifact.encryption.keyID`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Bundle struct {
 	metav1.TypeMeta `json:",inline"`
@@ -235,17 +237,45 @@ type EncryptionMode string
 const (
 	// EncryptionNone means that the artifact is readable.
 	EncryptionNone EncryptionMode = "None"
-	// EncryptionOpaque means that CI encrypted the artifact and the manager has no key.
+	// EncryptionOpaque means that CI encrypted the artifact as Capgo's CLI does, and devices get it as it is.
 	EncryptionOpaque EncryptionMode = "Opaque"
 	// EncryptionRecipients means that the artifact is encrypted to known recipients.
 	EncryptionRecipients EncryptionMode = "Recipients"
 )
 
-// EncryptionSpec says whether an artifact is readable.
+// EncryptionSpec says whether an artifact is readable, and what devices need to read it.
+//
+// +kubebuilder:validation:XValidation:rule="self.mode != 'Opaque' || (has(self.sessionKey) && has(self.checksum))",message="mode Opaque needs sessionKey and checksum: take ivSessionKey and checksum of: capgo bundle encrypt --json"
+// +kubebuilder:validation:XValidation:rule="self.mode == 'Opaque' || !(has(self.sessionKey) || has(self.checksum) || has(self.keyID))",message="sessionKey, checksum and keyID go with mode Opaque: set it, or remove them"
 type EncryptionSpec struct {
-	// mode of encryption. Opaque and Recipients are not supported yet: the Bundle stalls.
+	// mode of encryption. Recipients is not supported yet: the Bundle stalls.
 	// +required
 	Mode EncryptionMode `json:"mode,omitempty"`
+
+	// sessionKey is the initial vector, a colon, and the AES key as the app's private key encrypted it, both in base64: the
+	// ivSessionKey of capgo bundle encrypt --json. Required with mode Opaque.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9+/]{22}==:([A-Za-z0-9+/]{342}==|[A-Za-z0-9+/]{512}|[A-Za-z0-9+/]{683}=)$')",message="must be the ivSessionKey of capgo bundle encrypt --json: 16 bytes in base64, a colon, and 256, 384 or 512 bytes in base64"
+	SessionKey string `json:"sessionKey,omitempty"`
+
+	// checksum is the SHA-256 of the readable archive as the app's private key encrypted it, in hexadecimal: the checksum of
+	// capgo bundle encrypt --json. Required with mode Opaque.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9]*$')",message="must be hexadecimal: one in base64 is of the old form, which devices refuse with checksum_fail (Cap-go/CLI issue 470); run bundle encrypt --json of @capgo/cli 8.68 or newer where package.json has @capgo/capacitor-updater 5.30, 6.30, 7.30, 8 or newer"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^[A-Za-z0-9]*$') || (self.matches('^[a-f0-9]*$') && size(self) in [512, 768, 1024])",message="must be 512, 768 or 1024 lower-case hexadecimal digits, the checksum of capgo bundle encrypt --json: the SHA-256 of the archive is its input, not this"
+	Checksum string `json:"checksum,omitempty"`
+
+	// keyID names the key: the first 20 characters of the body of the app's public key in PEM. Devices whose app has another
+	// key are not offered the update. When unset, that of the Repository's key that fits, if one does.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=20
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9+/]{20}$')",message="must be the first 20 characters of the body of the app's public key: grep -v -e ----- .capgo_key_v2.pub | head -c 20"
+	KeyID string `json:"keyID,omitempty"`
 }
 
 // BundleStatus is what the manager found out about an update.
@@ -296,7 +326,7 @@ type ArtifactStatus struct {
 	// +kubebuilder:validation:MaxLength=128
 	MediaType string `json:"mediaType,omitempty"`
 
-	// files in the archive. Unset when the artifact is no archive.
+	// files in the archive. Unset when the artifact is no archive, or an encrypted one that was not opened.
 	// +optional
 	Files *int32 `json:"files,omitempty"`
 
@@ -308,6 +338,34 @@ type ArtifactStatus struct {
 	// storedAt is when the artifact was stored.
 	// +optional
 	StoredAt *metav1.Time `json:"storedAt,omitempty"`
+
+	// encryption tells whether an artifact of mode Opaque was opened. Unset when it is readable.
+	// +optional
+	Encryption *ArtifactEncryption `json:"encryption,omitempty"`
+}
+
+// ChecksumState tells whether somebody checked an encrypted checksum.
+//
+// +kubebuilder:validation:Enum=Verified;NotVerified
+type ChecksumState string
+
+const (
+	// ChecksumVerified means that a key of the Repository opened the artifact, and the checksum is that of what is in it.
+	ChecksumVerified ChecksumState = "Verified"
+	// ChecksumNotVerified means that the Repository has no key of the app: session key and checksum are as CI wrote them.
+	ChecksumNotVerified ChecksumState = "NotVerified"
+)
+
+// ArtifactEncryption is what is known of an encrypted artifact.
+type ArtifactEncryption struct {
+	// checksum is Verified or NotVerified.
+	// +required
+	Checksum ChecksumState `json:"checksum,omitempty"`
+
+	// keyID of the Repository's key that opened the artifact: the first 20 characters of its body in PEM.
+	// +optional
+	// +kubebuilder:validation:MaxLength=20
+	KeyID string `json:"keyID,omitempty"`
 }
 
 // Verification is a signature that matched an authority.

@@ -25,7 +25,8 @@ const (
 const (
 	// FetchedCondition is True when the artifact was read from its source in full and has the wanted digest.
 	FetchedCondition = "Fetched"
-	// VerifiedCondition is True when a signature of an authority matched.
+	// VerifiedCondition is True when a signature of an authority matched and no key of the Repository disproves what goes with the
+	// artifact.
 	VerifiedCondition = "Verified"
 	// InspectedCondition is True when the archive is one that devices can unpack.
 	InspectedCondition = "Inspected"
@@ -117,6 +118,12 @@ const (
 	SignatureInvalidReason = "SignatureInvalid"
 	// SignatureUnreadableReason means that a signature could not be fetched or decoded.
 	SignatureUnreadableReason = "SignatureUnreadable"
+	// ChecksumMismatchReason means that the encrypted checksum is not that of the archive in the artifact.
+	ChecksumMismatchReason = "ChecksumMismatch"
+	// EncryptionInvalidReason means that no key of the app opens the artifact, or that it is not encrypted as it should be.
+	EncryptionInvalidReason = "EncryptionInvalid"
+	// NotOpenedReason means that the artifact is encrypted and the Repository has no key of its app, so that nobody looked into it.
+	NotOpenedReason = "NotOpened"
 	// ArchiveInvalidReason means that the archive is broken or would write outside its folder.
 	ArchiveInvalidReason = "ArchiveInvalid"
 	// VersionConflictReason means that another Bundle has the same app and version.

@@ -143,6 +143,34 @@ type TrustSpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=32
 	Authorities []Authority `json:"authorities,omitempty"`
+
+	// encryptionKeys are the public keys of apps whose updates CI encrypts as Capgo's CLI does. With a key of its app, a Bundle
+	// of encryption mode Opaque is opened and checked before it is Ready; without one it passes as it is.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	EncryptionKeys []EncryptionKey `json:"encryptionKeys,omitempty"`
+}
+
+// EncryptionKey is the public key that an app carries. An app can have several while its key is changed.
+type EncryptionKey struct {
+	// name of the key, for messages.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",message="must be lower-case letters, digits and dashes"
+	Name string `json:"name,omitempty"`
+
+	// app that carries the key.
+	// +required
+	App AppID `json:"app,omitempty"`
+
+	// publicKey is RSA of 2048, 3072 or 4096 bits, such as the .capgo_key_v2.pub of capgo key create. The app itself needs it
+	// as a BEGIN RSA PUBLIC KEY; here BEGIN PUBLIC KEY does as well.
+	// +required
+	PublicKey PublicKeySource `json:"publicKey,omitzero"`
 }
 
 // Authority is an author of updates, known by a public key or by a keyless identity.

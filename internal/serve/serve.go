@@ -402,10 +402,24 @@ func Bundle(b *otav1alpha1.Bundle) *release.Bundle {
 	if c := b.Spec.Compatibility; c != nil {
 		out.Platforms, out.NativeVersion, out.RuntimeVersion = texts(c.Platforms), c.NativeVersion, c.RuntimeVersion
 	}
+	out.Encryption = encryption(b)
 	for _, v := range b.Status.Verifications {
 		out.Signatures = append(out.Signatures, release.Signature{
 			Authority: v.Authority, KeyID: v.KeyID, Algorithm: v.Algorithm, Signature: v.Signature,
 		})
+	}
+	return out
+}
+
+// encryption passes on what CI wrote. Where it names no key, that of the Repository which opened the artifact is named.
+func encryption(b *otav1alpha1.Bundle) *release.Encryption {
+	e := b.Spec.Encryption
+	if e == nil || e.Mode != otav1alpha1.EncryptionOpaque {
+		return nil
+	}
+	out := &release.Encryption{SessionKey: e.SessionKey, Checksum: e.Checksum, KeyID: e.KeyID}
+	if a := b.Status.Artifact; out.KeyID == "" && a != nil && a.Encryption != nil {
+		out.KeyID = a.Encryption.KeyID
 	}
 	return out
 }

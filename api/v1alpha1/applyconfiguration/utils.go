@@ -25,6 +25,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.AnalysisApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ArmCounts"):
 		return &apiv1alpha1.ArmCountsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ArtifactEncryption"):
+		return &apiv1alpha1.ArtifactEncryptionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ArtifactStatus"):
 		return &apiv1alpha1.ArtifactStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Assignment"):
@@ -63,6 +65,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.DeliverySpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Deviation"):
 		return &apiv1alpha1.DeviationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("EncryptionKey"):
+		return &apiv1alpha1.EncryptionKeyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EncryptionSpec"):
 		return &apiv1alpha1.EncryptionSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Guards"):

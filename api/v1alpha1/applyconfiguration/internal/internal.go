@@ -72,12 +72,24 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: failures
       type:
         scalar: numeric
+- name: com.github.windlass-dev.windlass.api.v1alpha1.ArtifactEncryption
+  map:
+    fields:
+    - name: checksum
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.ChecksumState
+    - name: keyID
+      type:
+        scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.ArtifactStatus
   map:
     fields:
     - name: digest
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
+    - name: encryption
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.ArtifactEncryption
     - name: files
       type:
         scalar: numeric
@@ -407,6 +419,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: stable
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.ServedBundle
+- name: com.github.windlass-dev.windlass.api.v1alpha1.ChecksumState
+  scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.CommandResult
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.CommandStatus
@@ -483,14 +497,35 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Duration
   scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.EncryptionKey
+  map:
+    fields:
+    - name: app
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.AppID
+    - name: name
+      type:
+        scalar: string
+    - name: publicKey
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.PublicKeySource
 - name: com.github.windlass-dev.windlass.api.v1alpha1.EncryptionMode
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.EncryptionSpec
   map:
     fields:
+    - name: checksum
+      type:
+        scalar: string
+    - name: keyID
+      type:
+        scalar: string
     - name: mode
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.EncryptionMode
+    - name: sessionKey
+      type:
+        scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Guards
   map:
     fields:
@@ -1115,6 +1150,14 @@ var schemaYAML = typed.YAMLObject(`types:
         list:
           elementType:
             namedType: com.github.windlass-dev.windlass.api.v1alpha1.Authority
+          elementRelationship: associative
+          keys:
+          - name
+    - name: encryptionKeys
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.EncryptionKey
           elementRelationship: associative
           keys:
           - name

@@ -21,12 +21,14 @@ type ArtifactStatusApplyConfiguration struct {
 	Size *int64 `json:"size,omitempty"`
 	// mediaType by content.
 	MediaType *string `json:"mediaType,omitempty"`
-	// files in the archive. Unset when the artifact is no archive.
+	// files in the archive. Unset when the artifact is no archive, or an encrypted one that was not opened.
 	Files *int32 `json:"files,omitempty"`
 	// path of the TUF target, relative to the Repository's targets.
 	Path *string `json:"path,omitempty"`
 	// storedAt is when the artifact was stored.
 	StoredAt *v1.Time `json:"storedAt,omitempty"`
+	// encryption tells whether an artifact of mode Opaque was opened. Unset when it is readable.
+	Encryption *ArtifactEncryptionApplyConfiguration `json:"encryption,omitempty"`
 }
 
 // ArtifactStatusApplyConfiguration constructs a declarative configuration of the ArtifactStatus type for use with
@@ -80,5 +82,13 @@ func (b *ArtifactStatusApplyConfiguration) WithPath(value string) *ArtifactStatu
 // If called multiple times, the StoredAt field is set to the value of the last call.
 func (b *ArtifactStatusApplyConfiguration) WithStoredAt(value v1.Time) *ArtifactStatusApplyConfiguration {
 	b.StoredAt = &value
+	return b
+}
+
+// WithEncryption sets the Encryption field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Encryption field is set to the value of the last call.
+func (b *ArtifactStatusApplyConfiguration) WithEncryption(value *ArtifactEncryptionApplyConfiguration) *ArtifactStatusApplyConfiguration {
+	b.Encryption = value
 	return b
 }

@@ -12,10 +12,19 @@ import (
 // EncryptionSpecApplyConfiguration represents a declarative configuration of the EncryptionSpec type for use
 // with apply.
 //
-// EncryptionSpec says whether an artifact is readable.
+// EncryptionSpec says whether an artifact is readable, and what devices need to read it.
 type EncryptionSpecApplyConfiguration struct {
-	// mode of encryption. Opaque and Recipients are not supported yet: the Bundle stalls.
+	// mode of encryption. Recipients is not supported yet: the Bundle stalls.
 	Mode *apiv1alpha1.EncryptionMode `json:"mode,omitempty"`
+	// sessionKey is the initial vector, a colon, and the AES key as the app's private key encrypted it, both in base64: the
+	// ivSessionKey of capgo bundle encrypt --json. Required with mode Opaque.
+	SessionKey *string `json:"sessionKey,omitempty"`
+	// checksum is the SHA-256 of the readable archive as the app's private key encrypted it, in hexadecimal: the checksum of
+	// capgo bundle encrypt --json. Required with mode Opaque.
+	Checksum *string `json:"checksum,omitempty"`
+	// keyID names the key: the first 20 characters of the body of the app's public key in PEM. Devices whose app has another
+	// key are not offered the update. When unset, that of the Repository's key that fits, if one does.
+	KeyID *string `json:"keyID,omitempty"`
 }
 
 // EncryptionSpecApplyConfiguration constructs a declarative configuration of the EncryptionSpec type for use with
@@ -29,5 +38,29 @@ func EncryptionSpec() *EncryptionSpecApplyConfiguration {
 // If called multiple times, the Mode field is set to the value of the last call.
 func (b *EncryptionSpecApplyConfiguration) WithMode(value apiv1alpha1.EncryptionMode) *EncryptionSpecApplyConfiguration {
 	b.Mode = &value
+	return b
+}
+
+// WithSessionKey sets the SessionKey field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SessionKey field is set to the value of the last call.
+func (b *EncryptionSpecApplyConfiguration) WithSessionKey(value string) *EncryptionSpecApplyConfiguration {
+	b.SessionKey = &value
+	return b
+}
+
+// WithChecksum sets the Checksum field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Checksum field is set to the value of the last call.
+func (b *EncryptionSpecApplyConfiguration) WithChecksum(value string) *EncryptionSpecApplyConfiguration {
+	b.Checksum = &value
+	return b
+}
+
+// WithKeyID sets the KeyID field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the KeyID field is set to the value of the last call.
+func (b *EncryptionSpecApplyConfiguration) WithKeyID(value string) *EncryptionSpecApplyConfiguration {
+	b.KeyID = &value
 	return b
 }

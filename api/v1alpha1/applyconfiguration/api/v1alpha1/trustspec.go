@@ -12,6 +12,9 @@ package v1alpha1
 type TrustSpecApplyConfiguration struct {
 	// authorities are the authors whose signatures count. An empty list trusts nobody.
 	Authorities []AuthorityApplyConfiguration `json:"authorities,omitempty"`
+	// encryptionKeys are the public keys of apps whose updates CI encrypts as Capgo's CLI does. With a key of its app, a Bundle
+	// of encryption mode Opaque is opened and checked before it is Ready; without one it passes as it is.
+	EncryptionKeys []EncryptionKeyApplyConfiguration `json:"encryptionKeys,omitempty"`
 }
 
 // TrustSpecApplyConfiguration constructs a declarative configuration of the TrustSpec type for use with
@@ -29,6 +32,19 @@ func (b *TrustSpecApplyConfiguration) WithAuthorities(values ...*AuthorityApplyC
 			panic("nil value passed to WithAuthorities")
 		}
 		b.Authorities = append(b.Authorities, *values[i])
+	}
+	return b
+}
+
+// WithEncryptionKeys adds the given value to the EncryptionKeys field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the EncryptionKeys field.
+func (b *TrustSpecApplyConfiguration) WithEncryptionKeys(values ...*EncryptionKeyApplyConfiguration) *TrustSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithEncryptionKeys")
+		}
+		b.EncryptionKeys = append(b.EncryptionKeys, *values[i])
 	}
 	return b
 }
