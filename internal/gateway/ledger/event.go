@@ -106,5 +106,8 @@ type Report struct {
 	Version  string // of the bundle, when it is told. Neither: what the device was offered last is meant
 	Assigned Series // where the device would be counted if the ledger never saw it, when Known
 	Known    bool
-	At       time.Time // when it happened: never in the future
+	// AfterOffer says that the report counts only if the device's last check was answered with an offer: Capgo plugins before
+	// 7.17.0 and 6.14.25 send download_fail after each other answer, too.
+	AfterOffer bool
+	At         time.Time // when it happened: never in the future
 }
