@@ -43,6 +43,9 @@ func (k Key) ID() string { return k.id }
 // String names the kind of key: ECDSA-P256, Ed25519 or RSA.
 func (k Key) String() string { return k.name }
 
+// RSA is the key itself when it is one of RSA, else nil.
+func (k Key) RSA() *rsa.PublicKey { return k.rsa }
+
 // ParsePublicKey reads one public key in PEM: ECDSA P-256, P-384 or P-521, Ed25519, or RSA of 2048 to 8192 bits. Its errors
 // say what was found instead and what to do, and never quote the input.
 func ParsePublicKey(text []byte) (Key, error) {
