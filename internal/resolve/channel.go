@@ -18,12 +18,14 @@ import (
 
 // Channel is the compiled state of one channel. It is immutable.
 type Channel struct {
+	App, Name string
 	Revision  int64
 	PublicURL string // where the repository's prefix is public; empty: nowhere
 
 	expires    time.Time // when the channel's own metadata stop to hold; zero: with the view's
 	unreadable bool
 	halted     bool
+	follow     follow
 	audience   audience
 	guards     guards
 	stable     *Bundle // nil: the app's embedded bundle
@@ -70,12 +72,14 @@ const (
 
 // Unreadable is a channel that offers nothing, because its release document cannot be understood. To serve the last one that
 // could be would ignore a rollback that it may hold.
-func Unreadable() *Channel { return &Channel{unreadable: true} }
+func Unreadable(app, name string) *Channel { return &Channel{App: app, Name: name, unreadable: true} }
 
 // Compile makes a Channel of a release document. Everything in the document that this version does not understand is an
 // error: a guard that is skipped would offer what nobody allowed.
 func Compile(doc *release.Document) (*Channel, error) {
-	c := &Channel{Revision: doc.Revision, PublicURL: doc.PublicURL, audience: compileAudience(doc.Audience)}
+	c := &Channel{
+		App: doc.App, Name: doc.Channel, Revision: doc.Revision, PublicURL: doc.PublicURL, audience: compileAudience(doc.Audience),
+	}
 	switch doc.Serving {
 	case release.Active:
 	case release.Halted:
@@ -87,6 +91,9 @@ func Compile(doc *release.Document) (*Channel, error) {
 		return nil, err
 	}
 	var err error
+	if c.follow, err = compileFollow(doc.Follow); err != nil {
+		return nil, err
+	}
 	if c.refused, err = compileRefused(doc.Refused); err != nil {
 		return nil, err
 	}
@@ -208,6 +215,14 @@ func (c *Channel) Until(expires time.Time) *Channel {
 
 // Expires is when the channel's own metadata stop to hold; zero: with the view's.
 func (c *Channel) Expires() time.Time { return c.expires }
+
+// expired gives the reason why the channel says nothing any more, if it does not.
+func (c *Channel) expired(now time.Time) Reason {
+	if !c.expires.IsZero() && !now.Before(c.expires) {
+		return ReasonMetadataExpired
+	}
+	return noReason
+}
 
 // Readable tells whether the channel's release document could be understood.
 func (c *Channel) Readable() bool { return !c.unreadable }

@@ -6,6 +6,7 @@
 package resolve
 
 import (
+	"slices"
 	"time"
 
 	"github.com/Masterminds/semver/v3"
@@ -50,10 +51,13 @@ type Decision struct {
 	Slot   int32  // of the device in the trial's cohorts; 0 without a trial
 }
 
-// View is the compiled state of all channels. It is immutable.
+// View is the compiled state of all channels. It is immutable. NewView makes one.
 type View struct {
 	Apps    map[string]map[string]*Channel // by app and channel
 	Expires time.Time                      // when the signed metadata stop to hold
+
+	rosters map[string]roster // by app
+	origins map[string]bool   // web origins that any channel allows
 }
 
 // Decide gives the decision for a device that follows a channel. A nil View is one that was never loaded.
@@ -65,77 +69,89 @@ func (v *View) Decide(app, channel string, d *Device, now time.Time) Decision {
 	return c.Decide(d, now)
 }
 
-// Channel finds a channel, or says why there is none to be had.
+// Channel finds a channel, or says why there is none to be had. Follow also asks whether a device may follow it.
 func (v *View) Channel(app, channel string, now time.Time) (*Channel, Reason) {
-	if v == nil {
-		return nil, ReasonNoMetadata
+	if why := v.lacks(app, now); why != noReason {
+		return nil, why
 	}
-	if !now.Before(v.Expires) {
-		return nil, ReasonMetadataExpired
-	}
-	channels, ok := v.Apps[app]
-	if !ok {
-		return nil, ReasonUnknownApp
-	}
-	c, ok := channels[channel]
+	c, ok := v.Apps[app][channel]
 	if !ok {
 		return nil, ReasonUnknownChannel
 	}
-	if !c.expires.IsZero() && !now.Before(c.expires) {
-		return nil, ReasonMetadataExpired
+	if why := c.expired(now); why != noReason {
+		return nil, why
 	}
 	return c, noReason
 }
 
-// Decide gives the decision for a device that follows this channel.
-func (c *Channel) Decide(d *Device, now time.Time) Decision {
-	if r := c.closedTo(d); r != noReason {
-		return Decision{Action: None, Reason: r}
+// lacks gives the reason why nothing can be said of an app, if it cannot.
+func (v *View) lacks(app string, now time.Time) Reason {
+	switch {
+	case v == nil:
+		return ReasonNoMetadata
+	case !now.Before(v.Expires):
+		return ReasonMetadataExpired
+	case v.Apps[app] == nil:
+		return ReasonUnknownApp
 	}
-	out := c.assign(d, now)
+	return noReason
+}
+
+// Decide gives the decision for a device that follows this channel.
+func (c *Channel) Decide(d *Device, now time.Time) Decision { return c.decide(d, now, nil) }
+
+func (c *Channel) decide(d *Device, now time.Time, t *trace) Decision {
+	if why := t.serving(c, c.shut()); why != noReason {
+		return Decision{Action: None, Reason: why}
+	}
+	if why := t.audience(c, d, c.audience.excludes(d)); why != noReason {
+		return Decision{Action: None, Reason: why}
+	}
+	out := c.assign(d, now, t)
 	if out.Reason == ReasonLeaseExpired {
 		return out
 	}
-	if c.belowFloor(d) {
+	if t.passage(c, d, c.belowFloor(d)) {
 		if c.floor == nil {
-			return c.withoutFloor(d, out.Slot)
+			return c.withoutFloor(d, out.Slot, t)
 		}
 		out = Decision{Bundle: c.floor, Reason: ReasonFloor, Slot: out.Slot}
 	}
-	return c.settle(out, d)
+	return c.settle(out, d, t)
 }
 
-// closedTo gives the reason why the channel offers this device nothing at all, if it does not.
-func (c *Channel) closedTo(d *Device) Reason {
+// shut gives the reason why the channel offers nothing to anybody, if it does not.
+func (c *Channel) shut() Reason {
 	switch {
 	case c.unreadable:
 		return ReasonReleaseUnreadable
 	case c.halted:
 		return ReasonHalted
 	}
-	return c.audience.excludes(d)
+	return noReason
 }
 
 // assign chooses the device's arm and the bundle of that arm. A device that cannot run the candidate is in no arm at any
 // slot: it gets stable, and the two arms stay comparable.
-func (c *Channel) assign(d *Device, now time.Time) Decision {
-	stable := Decision{Bundle: c.stable, Reason: ReasonStable}
-	t := c.trial
-	if t == nil {
+func (c *Channel) assign(d *Device, now time.Time, t *trace) Decision {
+	stable, trial := Decision{Bundle: c.stable, Reason: ReasonStable}, c.trial
+	if trial == nil {
 		return stable
 	}
-	stable.Slot = bucketing.Slot(t.Salt, d.ID)
-	switch {
-	case c.unfit(t.Bundle, d) != noReason:
+	stable.Slot = bucketing.Slot(trial.Salt, d.ID)
+	if c.unfit(trial.Bundle, d, t) != noReason {
 		return stable
-	case t.leaseLost(now) && t.OnLoss == StopOffering && d.runs(t.Bundle):
-		return Decision{Action: None, Reason: ReasonLeaseExpired, Bundle: t.Bundle, Arm: Candidate, Trial: t, Slot: stable.Slot}
-	case t.leaseLost(now):
-		return stable
-	case bucketing.InCohort(stable.Slot, t.Weight):
-		return Decision{Bundle: t.Bundle, Reason: ReasonCandidate, Arm: Candidate, Trial: t, Slot: stable.Slot}
 	}
-	stable.Arm, stable.Trial = Control, t
+	if lost := t.lease(trial, trial.leaseLost(now)); lost {
+		if trial.OnLoss == StopOffering && d.runs(trial.Bundle) {
+			return Decision{Action: None, Reason: ReasonLeaseExpired, Bundle: trial.Bundle, Arm: Candidate, Trial: trial, Slot: stable.Slot}
+		}
+		return stable
+	}
+	if t.cohort(trial, stable.Slot, bucketing.InCohort(stable.Slot, trial.Weight)) {
+		return Decision{Bundle: trial.Bundle, Reason: ReasonCandidate, Arm: Candidate, Trial: trial, Slot: stable.Slot}
+	}
+	stable.Arm, stable.Trial = Control, trial
 	return stable
 }
 
@@ -150,14 +166,15 @@ func (c *Channel) belowFloor(d *Device) bool {
 
 // withoutFloor is what a device below the floor is told when there is no bundle that it could pass through: nothing, since to
 // skip the floor is what the guard forbids. What was taken back has to go all the same.
-func (c *Channel) withoutFloor(d *Device, slot int32) Decision {
-	if c.runsRefused(d) {
+func (c *Channel) withoutFloor(d *Device, slot int32, t *trace) Decision {
+	if t.refused(d, c.runsRefused(d)) {
 		return Decision{Action: Reset, Reason: ReasonRefused, Slot: slot}
 	}
 	return Decision{Action: None, Reason: ReasonBelowFloor, Slot: slot}
 }
 
-// versionOn gives the version that a device runs: what it says, what its digest means here, or that of the native build.
+// versionOn gives the version that a device runs: what it says, what its digest means here, or that of the native build. The
+// last also counts for a device that runs something unknown: whatever it is, it came later than that build.
 func (c *Channel) versionOn(d *Device) *semver.Version {
 	if d.Version != nil {
 		return d.Version
@@ -171,28 +188,59 @@ func (c *Channel) versionOn(d *Device) *semver.Version {
 }
 
 // settle turns the bundle that a device should run into what it is told.
-func (c *Channel) settle(out Decision, d *Device) Decision {
-	refused := c.runsRefused(d)
+func (c *Channel) settle(out Decision, d *Device, t *trace) Decision {
+	refused := t.refused(d, c.runsRefused(d))
 	switch {
 	case out.Bundle == nil:
 		out.Action, out.Reason = backToEmbedded(d, refused)
 		return out
-	case d.runs(out.Bundle):
+	case t.running(out.Bundle, d, d.runs(out.Bundle)):
 		out.Action, out.Reason = None, ReasonUpToDate
 		return out
 	}
-	unfit := c.unfit(out.Bundle, d)
+	why := c.barred(out, d, t)
+	if why == ReasonFailedBefore && out.Arm == Candidate && c.standsIn(d, t) {
+		out, why = Decision{Bundle: c.stable, Reason: ReasonStable, Slot: out.Slot}, noReason
+	}
 	switch {
-	case unfit != noReason && refused: // nothing fits, but what it runs must go
+	case why != noReason && refused: // nothing fits, but what it runs must go
 		out.Action, out.Reason, out.Bundle = Reset, ReasonRefused, nil
-	case unfit != noReason:
-		out.Action, out.Reason = None, unfit
+	case why != noReason:
+		out.Action, out.Reason = None, why
 	case refused:
 		out.Action, out.Reason = Update, ReasonRefused
 	default:
 		out.Action = Update
 	}
 	return out
+}
+
+// barred gives the reason why a device may not be offered what it should run, if it may not. To be in the candidate's arm means
+// that the candidate fits.
+func (c *Channel) barred(out Decision, d *Device, t *trace) Reason {
+	if out.Arm != Candidate {
+		if why := c.unfit(out.Bundle, d, t); why != noReason {
+			return why
+		}
+	}
+	return t.failed(out.Bundle, d.failed(out.Bundle))
+}
+
+// standsIn tells whether a device gets stable, because the candidate failed on it. It is in no arm with that: its failure counts
+// for the candidate already, and what stable does then says nothing of either arm.
+func (c *Channel) standsIn(d *Device, t *trace) bool {
+	if c.stable == nil || t.running(c.stable, d, d.runs(c.stable)) {
+		return false
+	}
+	return c.barred(Decision{Bundle: c.stable}, d, t) == noReason
+}
+
+// failed gives ReasonFailedBefore for a bundle that failed on this device.
+func (d *Device) failed(b *Bundle) Reason {
+	if slices.Contains(d.Failed, b.Digest) {
+		return ReasonFailedBefore
+	}
+	return noReason
 }
 
 // backToEmbedded tells a device of a channel that serves no bundle what to do.
@@ -207,13 +255,15 @@ func backToEmbedded(d *Device, refused bool) (Action, Reason) {
 }
 
 // runs tells whether the device runs a bundle: by digest, by version when it tells no digest, and by the native build's
-// version when it runs the embedded bundle, since a version means one content for ever.
+// version when it runs the embedded bundle, since a version means one content for ever. What is unknown is none of ours.
 func (d *Device) runs(b *Bundle) bool {
 	switch {
 	case d.Digest != "":
 		return d.Digest == b.Digest
 	case d.Version != nil:
 		return d.Version.Equal(b.version)
+	case d.Foreign:
+		return false
 	}
 	return d.NativeVersion.Equal(b.version)
 }
@@ -221,7 +271,7 @@ func (d *Device) runs(b *Bundle) bool {
 // runsRefused tells whether the device runs a bundle that was taken back. Versions are compared by precedence, as everywhere:
 // build metadata that a device adds to a version make no other bundle of it.
 func (c *Channel) runsRefused(d *Device) bool {
-	if d.embedded() {
+	if d.Version == nil && d.Digest == "" {
 		return false
 	}
 	for i := range c.refused {

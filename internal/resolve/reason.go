@@ -68,7 +68,7 @@ const (
 // The reasons that come with None because the device follows no channel.
 const (
 	ReasonChannelPrivate Reason = "ChannelPrivate" // the channel is for devices that were put there
-	ReasonNoChannel      Reason = "NoChannel"      // the app has no public channel for this device
+	ReasonNoChannel      Reason = "NoChannel"      // the app has no public channel
 )
 
 // The reasons that come with None because the gateway cannot tell.
@@ -80,7 +80,7 @@ const (
 	ReasonNoMetadata        Reason = "NoMetadata"        // nothing was read since the start
 )
 
-// Reasons lists every reason that Decide can give, and with which actions.
+// Reasons lists every reason that a decision can have, and with which actions.
 var Reasons = map[Reason][]Action{
 	ReasonCandidate:                  {Update},
 	ReasonStable:                     {Update},

@@ -282,7 +282,7 @@ func TestView(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	t.Parallel()
 	d := device(running(candidate))
-	if got := seen(resolve.Unreadable().Decide(&d, now)); got != (want{"none", "ReleaseUnreadable", "", ""}) {
+	if got := seen(resolve.Unreadable("shop", "production").Decide(&d, now)); got != (want{"none", "ReleaseUnreadable", "", ""}) {
 		t.Errorf("got %+v", got)
 	}
 }

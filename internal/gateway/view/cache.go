@@ -26,7 +26,7 @@ func (p *Poller) restore(ctx context.Context) {
 		p.cfg.Log.Warn("Not using all of the cached metadata", "error", err)
 	}
 	if v := p.View(); v != nil {
-		total, _ := v.Channels()
+		total, _ := v.Count()
 		p.cfg.Log.Info("Serving from the cache", "metadataVersion", v.Version, "channels", total)
 	}
 }

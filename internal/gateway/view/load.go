@@ -273,7 +273,7 @@ func (p *pending) finish() (*entry, error) {
 // have not, a key was taken away, and what it signed is not served: then the channel offers nothing. So does one of which
 // nothing is known but that it exists.
 func (p *pending) keep(t *top) *entry {
-	unreadable := &entry{app: p.app, name: p.name, channel: resolve.Unreadable()}
+	unreadable := &entry{app: p.app, name: p.name, channel: resolve.Unreadable(p.app, p.name)}
 	switch {
 	case p.before == nil:
 		return unreadable
@@ -293,11 +293,11 @@ func (p *pending) keep(t *top) *entry {
 func compileDocument(raw []byte, app, name string) *resolve.Channel {
 	doc, err := release.Decode(raw)
 	if err != nil || doc.App != app || doc.Channel != name {
-		return resolve.Unreadable()
+		return resolve.Unreadable(app, name)
 	}
 	c, err := resolve.Compile(doc)
 	if err != nil {
-		return resolve.Unreadable()
+		return resolve.Unreadable(app, name)
 	}
 	return c
 }

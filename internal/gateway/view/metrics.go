@@ -69,9 +69,9 @@ func registerState(r prometheus.Registerer, p *Poller) {
 		return 1
 	})
 	gauge("view_channels", "Channels that are served.",
-		func(v *View) float64 { total, _ := v.Channels(); return float64(total) })
+		func(v *View) float64 { total, _ := v.Count(); return float64(total) })
 	gauge("view_unreadable_channels", "Channels whose release document this version cannot understand; they offer nothing.",
-		func(v *View) float64 { _, unreadable := v.Channels(); return float64(unreadable) })
+		func(v *View) float64 { _, unreadable := v.Count(); return float64(unreadable) })
 }
 
 func (m *metrics) polled(changed bool, err error) {

@@ -53,21 +53,15 @@ func Compile(expires time.Time, docs ...*release.Document) (*View, error) {
 
 // assemble makes a View of compiled channels.
 func assemble(entries map[string]*entry, expires time.Time, version int64, now time.Time) *View {
-	v := &View{
-		View:    resolve.View{Apps: map[string]map[string]*resolve.Channel{}, Expires: expires},
-		Version: version, LoadedAt: now,
-		artifacts: map[artifactKey]Artifact{},
-	}
+	v := &View{Version: version, LoadedAt: now, artifacts: map[artifactKey]Artifact{}}
+	channels := make([]*resolve.Channel, 0, len(entries))
 	for _, e := range entries {
-		if e.channel == nil {
-			continue
+		if e.channel != nil {
+			channels = append(channels, e.channel)
+			v.addArtifacts(e)
 		}
-		if v.Apps[e.app] == nil {
-			v.Apps[e.app] = map[string]*resolve.Channel{}
-		}
-		v.Apps[e.app][e.name] = e.channel
-		v.addArtifacts(e)
 	}
+	v.View = *resolve.NewView(expires, channels...)
 	return v
 }
 
@@ -100,8 +94,8 @@ func (v *View) Artifact(app, hex string, now time.Time) (Artifact, bool) {
 	return a, true
 }
 
-// Channels gives the number of channels, and how many of them cannot be read.
-func (v *View) Channels() (total, unreadable int) {
+// Count gives the number of channels, and how many of them cannot be read.
+func (v *View) Count() (total, unreadable int) {
 	if v == nil {
 		return 0, 0
 	}
