@@ -232,7 +232,8 @@ func finished(state otav1alpha1.ReleaseState) bool {
 	return false
 }
 
-// checkDevices holds what devices saw against what a sound release gives: no artifact was rejected, and nobody runs the bad version.
+// checkDevices holds what devices saw against what a sound release gives: no artifact was rejected, no request failed, and no
+// device was offered again what had failed on it.
 func checkDevices(st device.Status) error {
 	for check, n := range st.Rejected {
 		if n > 0 {
@@ -241,6 +242,9 @@ func checkDevices(st device.Status) error {
 	}
 	if n := st.CheckErrors + st.ReportErrors; n > 0 {
 		return fmt.Errorf("%d requests of devices failed, want none: %s", n, st.LastError)
+	}
+	if n := st.OfferedAgain; n > 0 {
+		return fmt.Errorf("devices were offered %d times what had failed on them, want never: %s", n, st.LastError)
 	}
 	return nil
 }

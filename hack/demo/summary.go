@@ -100,8 +100,10 @@ func (s *stack) printSummary(bad *act, total time.Duration) {
 		{"devices that got the bad release", fmt.Sprintf("%d of %d (%.1f %%), it failed on %d", b.Exposed, d.Devices, 100*float64(b.Exposed)/float64(d.Devices), b.Failed)},
 		{"first breach to committed rollback", millis(bad.commit.Sub(bad.breach))},
 		{"first breach to last device home", millis(home) + ", devices ask every " + s.poll.String()},
-		{"what devices did", fmt.Sprintf("%d checks, %d downloads, %d reports", d.Checks, d.Downloads, d.Reports)},
+		{"devices of the native protocol", did(d.Protocols[device.Native])},
+		{"devices of the Capgo protocol", did(d.Protocols[device.Capgo])},
 		{"artifacts that devices rejected", fmt.Sprintf("%d: size, digest and signature were right each time", rejects(d))},
+		{"failed bundles offered again", fmt.Sprintf("%d: the gateway remembers for devices that do not", d.OfferedAgain)},
 		{"three releases took", seconds(total)},
 	}
 	s.screen.print("Summary\n")
@@ -109,6 +111,10 @@ func (s *stack) printSummary(bad *act, total time.Duration) {
 		s.screen.print("  %-36s %s\n", r[0], r[1])
 	}
 	s.screen.print("\n")
+}
+
+func did(p device.Protocol) string {
+	return fmt.Sprintf("%d: %d checks, %d downloads, %d reports", p.Devices, p.Checks, p.Downloads, p.Reports)
 }
 
 func rejects(d device.Status) int64 {

@@ -49,6 +49,7 @@ func parse(args []string) (*options, error) {
 	fs.StringVar(&o.NativeVersion, "native-version", "1.0.0", "version of the installed app build")
 	fs.StringVar(&o.platforms, "platforms", "ios,android", "platforms, between commas; devices take turns")
 	fs.IntVar(&o.Devices, "devices", 2000, "number of devices")
+	fs.Float64Var(&o.Capgo, "capgo", 0.5, "share of the devices that speak the Capgo protocol, 0 to 1")
 	fs.Uint64Var(&o.Seed, "seed", 1, "of device ids and of the spread of their polls")
 	fs.DurationVar(&o.Poll, "poll", 2*time.Second, "time between two checks of a device")
 	fs.IntVar(&o.Workers, "workers", 32, "checks at a time")
@@ -181,9 +182,9 @@ func (p *progress) line(s device.Status, now time.Time) string {
 			fmt.Fprintf(&b, " (%d failed)", n.Failed)
 		}
 	}
-	rate := float64(s.Checks-p.checks) / max(now.Sub(p.at).Seconds(), 1e-3)
-	p.checks, p.at = s.Checks, now
-	fmt.Fprintf(&b, " | %.0f checks/s, %d errors", rate, s.CheckErrors+s.ReportErrors)
+	rate := float64(s.Checks()-p.checks) / max(now.Sub(p.at).Seconds(), 1e-3)
+	p.checks, p.at = s.Checks(), now
+	fmt.Fprintf(&b, " | %.0f checks/s, %d errors", rate, s.CheckErrors+s.ReportErrors+s.OfferedAgain)
 	for _, check := range []string{"size", "digest", "signature", "archive", "network"} {
 		if n := s.Rejected[check]; n > 0 {
 			fmt.Fprintf(&b, ", %d rejected by %s", n, check)

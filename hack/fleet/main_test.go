@@ -73,7 +73,7 @@ func TestParse(t *testing.T) {
 // TestRun runs the whole program against a gateway that has nothing to offer, and reads its status.
 func TestRun(t *testing.T) {
 	gateway := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = w.Write([]byte(`{"action":"none","reason":"NothingReleased"}`))
+		_, _ = w.Write([]byte(`{"action":"none","reason":"NothingReleased","kind":"up_to_date"}`)) // in both protocols
 	}))
 	defer gateway.Close()
 	port, err := devcluster.FreePort()
@@ -90,7 +90,7 @@ func TestRun(t *testing.T) {
 	}()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for st := (device.Status{}); st.Checks < 30; st = status("http://" + address + "/status") {
+	for st := (device.Status{}); st.Protocols[device.Native].Checks < 30 || st.Protocols[device.Capgo].Checks < 30; st = status("http://" + address + "/status") {
 		select {
 		case err := <-done:
 			t.Fatalf("run ended: %v", err)
@@ -119,11 +119,13 @@ func status(url string) (st device.Status) {
 
 func TestProgress(t *testing.T) {
 	st := device.Status{
-		Devices: 10, Checks: 200, CheckErrors: 1, ReportErrors: 2, LateMillis: 2500, Rejected: map[string]int64{"digest": 3, "signature": 1},
-		Bundles: map[string]device.Bundle{device.Embedded: {Running: 1}, "1.0.0": {Running: 7}, "1.1.0": {Running: 2, Failed: 4}, "0.9.0": {}},
+		Devices: 10, CheckErrors: 1, ReportErrors: 2, OfferedAgain: 4,
+		Protocols: map[string]device.Protocol{device.Native: {Checks: 150}, device.Capgo: {Checks: 50}}, LateMillis: 2500,
+		Rejected: map[string]int64{"digest": 3, "signature": 1},
+		Bundles:  map[string]device.Bundle{device.Embedded: {Running: 1}, "1.0.0": {Running: 7}, "1.1.0": {Running: 2, Failed: 4}, "0.9.0": {}},
 	}
 	begin := time.Unix(1000, 0)
-	want := "10 devices: embedded 1 1.0.0 7 1.1.0 2 (4 failed) | 100 checks/s, 3 errors, 3 rejected by digest, 1 rejected by signature, polls are 2.5s late"
+	want := "10 devices: embedded 1 1.0.0 7 1.1.0 2 (4 failed) | 100 checks/s, 7 errors, 3 rejected by digest, 1 rejected by signature, polls are 2.5s late"
 	var log, terminal bytes.Buffer
 	p := &progress{out: &log, at: begin}
 	p.show(st, begin.Add(2*time.Second))

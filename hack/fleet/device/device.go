@@ -9,7 +9,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
+	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/native"
 )
@@ -22,24 +25,40 @@ type installed struct {
 // device is one installation of the app.
 type device struct {
 	id       string
+	address  string // in the public internet
 	platform string
+	protocol protocol
 	current  installed
-	previous installed // kept by the update library to go back to
+	previous installed // kept by some update libraries to go back to
 	ran      []string  // digests that ever were the current one
-	failed   []string  // digests that did not work here and are not installed again
-	outbox   []native.ReportRequest
+	failed   []string  // digests that did not work here. Not every update library knows them
+	outbox   []event
 }
 
-// maxOutbox is how many reports a device keeps for a gateway that does not answer.
+// maxOutbox is how many events a device keeps for a gateway that does not answer.
 const maxOutbox = 8
 
 func newDevice(c *Config, i int) *device {
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d/%d", c.Seed, i))
 	sum[6], sum[8] = sum[6]&0x0f|0x40, sum[8]&0x3f|0x80 // the shape of a random UUID (RFC 9562)
-	return &device{
+	d := &device{
 		id:       fmt.Sprintf("%x-%x-%x-%x-%x", sum[0:4], sum[4:6], sum[6:8], sum[8:10], sum[10:16]),
+		address:  address(sum[16:22]),
 		platform: c.Platforms[i%len(c.Platforms)],
+		protocol: nativeLibrary{author: c.Author},
 	}
+	turn := float64(i / len(c.Platforms)) // so that each platform has its share
+	if math.Floor((turn+1)*c.Capgo) > math.Floor(turn*c.Capgo) {
+		d.protocol = capgoLibrary{}
+	}
+	return d
+}
+
+// address is somewhere in the documentation prefix of IPv6 (RFC 3849): hardly two devices share a network.
+func address(random []byte) string {
+	a := [16]byte{0x20, 0x01, 0x0d, 0xb8, 15: 1}
+	copy(a[4:8], random)
+	return netip.AddrFrom16(a).String()
 }
 
 // step is one poll: send what is left to report, ask, and do what the answer says.
@@ -47,47 +66,58 @@ func (d *device) step(ctx context.Context, f *Fleet) {
 	if !d.flush(ctx, f) {
 		return
 	}
-	res, err := f.gateway.check(ctx, d)
+	a, err := d.protocol.check(ctx, f.gateway, d)
 	if err != nil {
 		f.stats.checkFailed(ctx, err)
 		return
 	}
-	f.stats.checked()
+	f.stats.checked(d.protocol.name())
 	switch {
-	case res.Action == "reset":
+	case a.reset:
 		d.run(f, installed{})
 		d.previous = installed{}
-	case res.Action == "update" && res.Bundle != nil:
-		d.update(ctx, f, res.Bundle)
+	case a.offer != nil:
+		d.update(ctx, f, a.offer)
 	}
 	d.flush(ctx, f)
 }
 
-// update installs an offered bundle, unless it is the current one or did not work here before.
-func (d *device) update(ctx context.Context, f *Fleet, b *native.Bundle) {
-	target := installed{version: b.Version, digest: b.Digest}
-	switch {
-	case b.Digest == d.current.digest, slices.Contains(d.failed, b.Digest):
+// update installs an offered bundle, unless it is the current one or known to fail here.
+func (d *device) update(ctx context.Context, f *Fleet, o *offer) {
+	target := o.installed
+	if target.digest == d.current.digest {
 		return
-	case b.Digest == d.previous.digest:
+	}
+	if slices.Contains(d.failed, target.digest) {
+		f.stats.offeredAgain(target)
+		if d.protocol.remembers() {
+			return
+		}
+	}
+	if target.digest == d.previous.digest && d.protocol.remembers() {
 		d.run(f, target) // still on the device, verified and known to work
 		d.previous = installed{}
-		d.report(f, b.Digest, "confirmed", "")
+		d.report(confirmed, target, "")
 		return
 	}
-	content, err := d.download(ctx, f, b)
+	content, err := d.download(ctx, f, o)
 	if err != nil {
-		d.refuse(ctx, f, b, err)
+		d.refuse(ctx, f, o, err)
 		return
 	}
-	d.report(f, b.Digest, "downloaded", "")
+	d.report(downloaded, target, "")
+	d.try(f, target, content)
+}
+
+// try runs a bundle, and goes back when it does not work.
+func (d *device) try(f *Fleet, target installed, content []byte) {
 	m, err := readManifest(content)
 	if err != nil {
 		f.stats.rejected(err)
 		d.fail(f, target, native.KindRollback) // the app cannot start from it
 		return
 	}
-	d.report(f, b.Digest, "installed", "")
+	d.report(started, target, "")
 	before := d.current
 	d.run(f, target)
 	if breaks(d.id, m) {
@@ -97,7 +127,7 @@ func (d *device) update(ctx context.Context, f *Fleet, b *native.Bundle) {
 	}
 	d.previous = before
 	f.stats.confirmed(target)
-	d.report(f, b.Digest, "confirmed", "")
+	d.report(confirmed, target, "")
 }
 
 // run makes a bundle the current one.
@@ -112,57 +142,64 @@ func (d *device) run(f *Fleet, b installed) {
 }
 
 // download waits for its turn, and gives the content of an artifact that passed every check.
-func (d *device) download(ctx context.Context, f *Fleet, b *native.Bundle) ([]byte, error) {
+func (d *device) download(ctx context.Context, f *Fleet, o *offer) ([]byte, error) {
 	if err := f.downloads.Acquire(ctx, 1); err != nil {
 		return nil, err
 	}
 	defer f.downloads.Release(1)
-	content, err := f.gateway.download(ctx, b)
+	content, err := f.gateway.download(ctx, d, o)
 	if err != nil {
 		return nil, err
 	}
-	f.stats.downloaded(len(content))
-	return content, verify(content, b, f.config.Author)
+	f.stats.downloaded(d.protocol.name(), len(content))
+	return content, d.protocol.verify(content, o)
 }
 
-// refuse ends an update whose artifact did not arrive or is not what it should be.
-func (d *device) refuse(ctx context.Context, f *Fleet, b *native.Bundle, err error) {
+// refuse ends an update whose artifact did not arrive or is not what it should be. A library that knows no bad bundles tries
+// again with the next poll, as all do when only the network failed.
+func (d *device) refuse(ctx context.Context, f *Fleet, o *offer, err error) {
 	if ctx.Err() != nil {
 		return
 	}
 	f.stats.rejected(err)
-	if _, ok := errors.AsType[*rejection](err); ok {
-		d.fail(f, installed{version: b.Version, digest: b.Digest}, native.KindVerification)
-		return
+	_, bad := errors.AsType[*rejection](err)
+	switch {
+	case !bad:
+		d.report(failed, o.installed, native.KindNetwork)
+	case d.protocol.remembers():
+		d.fail(f, o.installed, native.KindVerification)
+	default:
+		d.report(failed, o.installed, native.KindVerification)
 	}
-	d.report(f, b.Digest, "failed", native.KindNetwork) // the next poll tries again
 }
 
-// fail remembers and reports that a bundle does not work here.
+// fail reports that a bundle does not work here.
 func (d *device) fail(f *Fleet, b installed, kind string) {
-	d.failed = append(d.failed, b.digest)
-	f.stats.failed(b)
-	d.report(f, b.digest, "failed", kind)
+	if !slices.Contains(d.failed, b.digest) {
+		d.failed = append(d.failed, b.digest)
+		f.stats.failed(d.protocol.name(), b)
+	}
+	d.report(failed, b, kind)
 }
 
-func (d *device) report(f *Fleet, digest, outcome, kind string) {
+func (d *device) report(outcome string, b installed, kind string) {
 	if len(d.outbox) == maxOutbox {
 		d.outbox = d.outbox[1:]
 	}
-	d.outbox = append(d.outbox, native.ReportRequest{
-		App: f.config.App, Channel: f.config.Channel, DeviceID: d.id, Digest: digest, Outcome: outcome, Kind: kind,
-	})
+	d.outbox = append(d.outbox, event{bundle: b, running: d.current, outcome: outcome, kind: kind, at: time.Now()})
 }
 
-// flush sends reports in order and tells whether all are sent. What the gateway did not take is sent again later.
+// flush sends events in order and tells whether all are sent. What the gateway did not take is sent again later.
 func (d *device) flush(ctx context.Context, f *Fleet) bool {
-	for len(d.outbox) > 0 {
-		if err := f.gateway.report(ctx, &d.outbox[0]); err != nil {
-			f.stats.reportFailed(ctx, err)
-			return false
-		}
-		f.stats.reported()
-		d.outbox = d.outbox[1:]
+	if len(d.outbox) == 0 {
+		return true
+	}
+	sent, err := d.protocol.report(ctx, f.gateway, d, d.outbox)
+	f.stats.reported(d.protocol.name(), sent)
+	d.outbox = d.outbox[sent:]
+	if err != nil {
+		f.stats.reportFailed(ctx, err)
+		return false
 	}
 	d.outbox = nil
 	return true

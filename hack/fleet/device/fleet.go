@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package device simulates devices that follow a channel, over HTTP, as an app with an update library does: ask, download,
-// check size, digest and the author's signature with a pinned key, install, run, report, and go back to the previous bundle when
-// the new one does not work. Whether a bundle works on a device is decided by what the bundle itself declares in a file inside it.
+// check the artifact, install, run, report, and go back to the previous bundle when the new one does not work. A part of them
+// speaks the Capgo protocol, the others the native one. Whether a bundle works on a device is decided by what the bundle itself
+// declares in a file inside it.
 package device
 
 import (
@@ -28,6 +29,7 @@ type Config struct {
 	NativeVersion string   // of the installed app build
 	Platforms     []string // devices take turns
 	Devices       int
+	Capgo         float64       // share of devices that speak the Capgo protocol, 0 to 1
 	Seed          uint64        // of device ids and of the spread of their polls
 	Poll          time.Duration // between two checks of a device
 	Workers       int           // checks at a time
@@ -48,6 +50,8 @@ func (c *Config) check() error {
 		return errors.New("app, channel, native version and platforms must be set")
 	case c.Devices < 1 || c.Devices > maxDevices:
 		return fmt.Errorf("devices is %d, want 1 to %d", c.Devices, maxDevices)
+	case !(c.Capgo >= 0 && c.Capgo <= 1):
+		return fmt.Errorf("capgo is %g, want a share of the devices from 0 to 1", c.Capgo)
 	case c.Poll < time.Millisecond:
 		return fmt.Errorf("poll is %s, want at least 1ms", c.Poll)
 	case c.Workers < 1 || c.Downloads < 1:
@@ -83,7 +87,9 @@ func (f *Fleet) Run(ctx context.Context) {
 	start := time.Now()
 	for i := range f.config.Devices {
 		due := start.Add(time.Duration(random.Int64N(int64(f.config.Poll))))
-		f.queue = append(f.queue, &scheduled{device: newDevice(&f.config, i), due: due})
+		d := newDevice(&f.config, i)
+		f.stats.joined(d.protocol.name())
+		f.queue = append(f.queue, &scheduled{device: d, due: due})
 	}
 	heap.Init(&f.queue)
 

@@ -31,25 +31,34 @@ import (
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/native"
 )
 
-// server is a gateway that offers every device the same.
+// server is a gateway that offers every device the same, in both protocols.
 type server struct {
 	*httptest.Server
-	mu      sync.Mutex
-	answer  native.CheckResponse
-	content []byte
-	broken  bool
-	reports map[string]int // by outcome and kind
-	ids     map[string]int // checks by device
+	mu        sync.Mutex
+	answer    native.CheckResponse
+	content   []byte
+	broken    bool
+	reports   map[string]int  // by outcome and kind
+	stats     map[string]int  // by action and version
+	failed    map[string]bool // devices that went back, with the version
+	ids       map[string]int  // checks by device
+	networks  map[string]bool // of devices
+	forgetful bool            // offers a device what failed on it
 
 	busy, busiest atomic.Int64
 }
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	s := &server{answer: native.CheckResponse{Action: "none"}, reports: map[string]int{}, ids: map[string]int{}}
+	s := &server{
+		answer: native.CheckResponse{Action: "none"}, reports: map[string]int{}, stats: map[string]int{}, failed: map[string]bool{},
+		ids: map[string]int{}, networks: map[string]bool{},
+	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST "+native.CheckPath, s.check)
 	mux.HandleFunc("POST "+native.ReportPath, s.report)
+	mux.HandleFunc("POST /updates", s.updates)
+	mux.HandleFunc("POST /stats", s.stat)
 	mux.HandleFunc("GET /artifact", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/cdn", http.StatusTemporaryRedirect)
 	})
@@ -69,8 +78,9 @@ func (s *server) check(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.ids[req.DeviceID]++
+	s.networks[r.Header.Get("X-Forwarded-For")] = true
 	answer := s.answer
-	if b := answer.Bundle; b != nil && b.Digest == req.Current.Digest {
+	if b := answer.Bundle; b != nil && (b.Digest == req.Current.Digest || s.failed[req.DeviceID+b.Digest] && !s.forgetful) {
 		answer = native.CheckResponse{Action: "none", Reason: "UpToDate"}
 	}
 	_ = json.NewEncoder(w).Encode(answer)
@@ -86,8 +96,53 @@ func (s *server) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.reports[strings.TrimSpace(req.Outcome+" "+req.Kind)]++
+	s.failed[req.DeviceID+req.Digest] = req.Kind == native.KindCrash
 	w.WriteHeader(http.StatusAccepted)
 	_, _ = w.Write([]byte(`{"counted":true,"reason":"Counted"}`))
+}
+
+// updates answers a check of the Capgo protocol.
+func (s *server) updates(w http.ResponseWriter, r *http.Request) {
+	var req capgoInfo
+	err := json.NewDecoder(r.Body).Decode(&req)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken || err != nil {
+		http.Error(w, "down", http.StatusServiceUnavailable)
+		return
+	}
+	s.ids[req.DeviceID]++
+	s.networks[r.Header.Get("X-Forwarded-For")] = true
+	b := s.answer.Bundle
+	switch {
+	case s.answer.Action == "reset" && req.VersionName != req.VersionBuild:
+		_, _ = w.Write([]byte(`{"version":"builtin"}`))
+	case b == nil || b.Version == req.VersionName || s.failed[req.DeviceID+b.Version] && !s.forgetful:
+		_, _ = w.Write([]byte(`{"kind":"up_to_date","error":"no_new_version_available","message":"up to date"}`))
+	default:
+		_ = json.NewEncoder(w).Encode(map[string]string{"version": b.Version, "url": b.URL, "checksum": strings.TrimPrefix(b.Digest, "sha256:")})
+	}
+}
+
+// stat takes statistics.
+func (s *server) stat(w http.ResponseWriter, r *http.Request) {
+	var req []capgoStat
+	err := json.NewDecoder(r.Body).Decode(&req)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.broken || err != nil {
+		http.Error(w, "down", http.StatusServiceUnavailable)
+		return
+	}
+	var results []string
+	for _, stat := range req {
+		s.stats[stat.Action+" "+stat.VersionName]++
+		if stat.Action == "update_fail" {
+			s.failed[stat.DeviceID+stat.VersionName] = true
+		}
+		results = append(results, `{"status":"ok"}`)
+	}
+	_, _ = w.Write([]byte(`{"status":"ok","results":[` + strings.Join(results, ",") + `]}`))
 }
 
 func (s *server) artifact(w http.ResponseWriter, _ *http.Request) {
@@ -168,9 +223,11 @@ func declares(version string, rate float64) string {
 	return fmt.Sprintf(`{"version":%q,"failureRate":%g}`, version, rate)
 }
 
-func start(t *testing.T, s *server, a *author, devices int) *Fleet {
+// start runs devices, of which a share speaks the Capgo protocol.
+func start(t *testing.T, s *server, a *author, devices int, capgo float64) *Fleet {
 	t.Helper()
 	f, err := New(Config{
+		Capgo:   capgo,
 		Gateway: s.URL + "/", App: "com.example.shop", Channel: "production", NativeVersion: "1.0.0", Platforms: []string{"ios", "android"},
 		Devices: devices, Seed: 7, Poll: 50 * time.Millisecond, Workers: 8, Downloads: 2, Author: &a.key.PublicKey,
 	})
@@ -226,7 +283,7 @@ const devices = 300
 // TestFleet_release follows a fleet through a good release, a bad one that fails where the bundle says, and the way back.
 func TestFleet_release(t *testing.T) {
 	s, a := newServer(t), newAuthor(t)
-	f := start(t, s, a, devices)
+	f := start(t, s, a, devices, 0)
 	good, goodContent := a.bundle(t, "1.1.0", declares("1.1.0", 0))
 	s.offer(good, goodContent)
 	s.settled(t, devices)
@@ -256,7 +313,7 @@ func TestFleet_release(t *testing.T) {
 		t.Fatalf("after the bad release (-want +got):\n%s", diff)
 	}
 
-	downloads := f.Status().Downloads
+	downloads := f.Status().Protocols[Native].Downloads
 	s.offer(good, goodContent)
 	s.settled(t, devices)
 	want["1.1.0"] = Bundle{Running: devices, Exposed: devices, Confirmed: devices}
@@ -264,7 +321,7 @@ func TestFleet_release(t *testing.T) {
 	if diff := cmp.Diff(want, bundles(f), noTimes); diff != "" {
 		t.Fatalf("after the way back (-want +got):\n%s", diff)
 	}
-	if got := f.Status().Downloads; got != downloads {
+	if got := f.Status().Protocols[Native].Downloads; got != downloads {
 		t.Errorf("the way back took %d downloads, want none: the previous bundle is still on the device", got-downloads)
 	}
 	wantReports := map[string]int{
@@ -326,7 +383,7 @@ func TestFleet_rejects(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
-			f := start(t, s, a, 1)
+			f := start(t, s, a, 1, 0)
 			s.offer(tc.bundle, tc.content)
 			eventually(t, "the device rejects", func() bool { return s.reported(tc.report) > 0 })
 			s.settled(t, 1)
@@ -347,7 +404,7 @@ func TestFleet_rejects(t *testing.T) {
 // TestFleet_outage sees that reports survive a gateway that is away, and that nothing is counted twice.
 func TestFleet_outage(t *testing.T) {
 	s, a := newServer(t), newAuthor(t)
-	f := start(t, s, a, 20)
+	f := start(t, s, a, 20, 0)
 	s.set(func() { s.broken = true })
 	eventually(t, "checks fail", func() bool { return f.Status().CheckErrors > 40 })
 	if got := bundles(f)[Embedded].Running; got != 20 {
@@ -376,19 +433,19 @@ func TestDevice_outbox(t *testing.T) {
 	}
 	d := newDevice(&f.config, 0)
 	for range maxOutbox + 3 {
-		d.report(f, "sha256:1", "confirmed", "")
+		d.report(confirmed, installed{version: "1", digest: "sha256:1"}, "")
 	}
 	if len(d.outbox) != maxOutbox {
 		t.Errorf("%d reports are kept, want %d", len(d.outbox), maxOutbox)
 	}
 	s.set(func() { s.broken = true })
 	d.step(t.Context(), f)
-	if got := f.Status(); got.ReportErrors != 1 || got.Checks+got.CheckErrors != 0 || len(d.outbox) != maxOutbox {
+	if got := f.Status(); got.ReportErrors != 1 || got.Checks()+got.CheckErrors != 0 || len(d.outbox) != maxOutbox {
 		t.Errorf("during the outage: %+v and %d reports left", got, len(d.outbox))
 	}
 	s.set(func() { s.broken = false })
 	d.step(t.Context(), f)
-	if got := f.Status(); got.Reports != maxOutbox || got.Checks != 1 || len(d.outbox) != 0 {
+	if got := f.Status(); got.Protocols[Native].Reports != maxOutbox || got.Checks() != 1 || len(d.outbox) != 0 {
 		t.Errorf("after the outage: %+v and %d reports left", got, len(d.outbox))
 	}
 }
@@ -447,6 +504,7 @@ func TestConfig(t *testing.T) {
 		"gateway":   {func(c *Config) { c.Gateway = "localhost" }, "want a URL"},
 		"app":       {func(c *Config) { c.App = "" }, "must be set"},
 		"devices":   {func(c *Config) { c.Devices = 0 }, "devices is 0"},
+		"capgo":     {func(c *Config) { c.Capgo = 1.5 }, "from 0 to 1"},
 		"poll":      {func(c *Config) { c.Poll = 0 }, "poll is 0s"},
 		"workers":   {func(c *Config) { c.Workers = 0 }, "at least 1"},
 		"no author": {func(c *Config) { c.Author = nil }, "installs nothing that it cannot verify"},

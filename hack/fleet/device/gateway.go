@@ -5,6 +5,7 @@ package device
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,8 +14,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/windlass-dev/windlass/internal/gateway/protocol/native"
 )
 
 const (
@@ -51,26 +50,13 @@ func newGateway(c *Config) *gateway {
 	}
 }
 
-func (g *gateway) check(ctx context.Context, d *device) (*native.CheckResponse, error) {
-	req := native.CheckRequest{
-		App: g.config.App, Channel: g.config.Channel, DeviceID: d.id, Platform: d.platform, NativeVersion: g.config.NativeVersion,
-		Current: native.Current{Version: d.current.version, Digest: d.current.digest},
-	}
-	var res native.CheckResponse
-	return &res, g.call(ctx, native.CheckPath, req, &res, http.StatusOK)
-}
-
-func (g *gateway) report(ctx context.Context, r *native.ReportRequest) error {
-	return g.call(ctx, native.ReportPath, r, &native.ReportResponse{}, http.StatusAccepted)
-}
-
 // call posts JSON and reads JSON.
-func (g *gateway) call(ctx context.Context, path string, in, out any, want int) error {
+func (g *gateway) call(ctx context.Context, d *device, path string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, g.base+path, bytes.NewReader(body))
+	req, err := request(ctx, d, http.MethodPost, g.base+path, bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
@@ -84,8 +70,8 @@ func (g *gateway) call(ctx context.Context, path string, in, out any, want int) 
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if res.StatusCode != want {
-		return fmt.Errorf("%s: status %d, want %d: %.300s", path, res.StatusCode, want, raw)
+	if res.StatusCode != http.StatusOK && res.StatusCode != http.StatusAccepted {
+		return fmt.Errorf("%s: status %d, want 200 or 202: %.300s", path, res.StatusCode, raw)
 	}
 	if err := json.Unmarshal(raw, out); err != nil {
 		return fmt.Errorf("%s: %w", path, err)
@@ -93,12 +79,21 @@ func (g *gateway) call(ctx context.Context, path string, in, out any, want int) 
 	return nil
 }
 
-// download reads an artifact, and stops when it is larger than announced.
-func (g *gateway) download(ctx context.Context, b *native.Bundle) ([]byte, error) {
-	if b.Size < 0 || b.Size > maxArtifact {
-		return nil, reject("size", "%d bytes are announced, at most %d fit", b.Size, maxArtifact)
+// request is one that a load balancer passes on for a device.
+func request(ctx context.Context, d *device, method, url string, body io.Reader) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
+	if err == nil {
+		req.Header.Set("X-Forwarded-For", d.address)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.URL, http.NoBody)
+	return req, err
+}
+
+// download reads an artifact, and stops when it is larger than announced.
+func (g *gateway) download(ctx context.Context, d *device, o *offer) ([]byte, error) {
+	if o.size < 0 || o.size > maxArtifact {
+		return nil, reject("size", "%d bytes are announced, at most %d fit", o.size, maxArtifact)
+	}
+	req, err := request(ctx, d, http.MethodGet, o.url, http.NoBody)
 	if err != nil {
 		return nil, fmt.Errorf("download: %w", err)
 	}
@@ -110,7 +105,7 @@ func (g *gateway) download(ctx context.Context, b *native.Bundle) ([]byte, error
 	if res.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("download: status %d, want 200", res.StatusCode)
 	}
-	content, err := io.ReadAll(io.LimitReader(res.Body, b.Size+1))
+	content, err := io.ReadAll(io.LimitReader(res.Body, cmp.Or(o.size, maxArtifact)+1))
 	if err != nil {
 		return nil, fmt.Errorf("download: %w", err)
 	}

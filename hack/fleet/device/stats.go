@@ -21,15 +21,31 @@ type Status struct {
 	Bundles    map[string]Bundle `json:"bundles"` // by version; Embedded for that of the installation
 	LastChange time.Time         `json:"lastChange,omitzero"`
 
-	Checks       int64            `json:"checks"`
-	CheckErrors  int64            `json:"checkErrors"`
-	Reports      int64            `json:"reports"`
-	ReportErrors int64            `json:"reportErrors"`
-	Downloads    int64            `json:"downloads"`
-	Bytes        int64            `json:"bytes"`    // downloaded
-	Rejected     map[string]int64 `json:"rejected"` // artifacts that were not installed: size, digest, signature, archive, network
-	LastError    string           `json:"lastError,omitempty"`
-	LateMillis   int64            `json:"lateMillis"` // how late the last poll was: a high number means that the machine is too busy
+	Protocols    map[string]Protocol `json:"protocols"` // by name
+	CheckErrors  int64               `json:"checkErrors"`
+	ReportErrors int64               `json:"reportErrors"`
+	OfferedAgain int64               `json:"offeredAgain"` // bundles, to a device that had told that they fail: an error of the gateway
+	Bytes        int64               `json:"bytes"`        // downloaded
+	Rejected     map[string]int64    `json:"rejected"`     // artifacts that were not installed: size, digest, signature, archive, network
+	LastError    string              `json:"lastError,omitempty"`
+	LateMillis   int64               `json:"lateMillis"` // how late the last poll was: a high number means that the machine is too busy
+}
+
+// Protocol counts what the devices of one protocol did.
+type Protocol struct {
+	Devices   int   `json:"devices"`
+	Checks    int64 `json:"checks"`
+	Downloads int64 `json:"downloads"`
+	Reports   int64 `json:"reports"`
+	Failed    int64 `json:"failed"` // bundles, each on one device
+}
+
+// Checks gives the checks of all devices.
+func (s *Status) Checks() (n int64) {
+	for _, p := range s.Protocols {
+		n += p.Checks
+	}
+	return n
 }
 
 // Bundle counts the devices of one version.
@@ -50,7 +66,7 @@ type stats struct {
 
 func newStats(devices int) *stats {
 	return &stats{s: Status{
-		Devices: devices, Rejected: map[string]int64{},
+		Devices: devices, Rejected: map[string]int64{}, Protocols: map[string]Protocol{},
 		Bundles: map[string]Bundle{Embedded: {Running: devices, Exposed: devices, Confirmed: devices}},
 	}}
 }
@@ -59,7 +75,7 @@ func (s *stats) status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	out := s.s
-	out.Bundles, out.Rejected = maps.Clone(s.s.Bundles), maps.Clone(s.s.Rejected)
+	out.Bundles, out.Rejected, out.Protocols = maps.Clone(s.s.Bundles), maps.Clone(s.s.Rejected), maps.Clone(s.s.Protocols)
 	return out
 }
 
@@ -91,6 +107,12 @@ func (s *Status) bundle(of installed, f func(*Bundle)) {
 	s.Bundles[of.label()] = b
 }
 
+func (s *Status) protocol(name string, f func(*Protocol)) {
+	p := s.Protocols[name]
+	f(&p)
+	s.Protocols[name] = p
+}
+
 // moved counts a device that runs another bundle from now on, for the first time or again.
 func (s *stats) moved(from, to installed, first bool) {
 	s.change(func(st *Status) {
@@ -113,15 +135,37 @@ func (s *stats) confirmed(b installed) {
 	s.change(func(st *Status) { st.bundle(b, func(b *Bundle) { b.Confirmed++ }) })
 }
 
-func (s *stats) failed(b installed) {
-	s.change(func(st *Status) { st.bundle(b, func(b *Bundle) { b.Failed++ }) })
+func (s *stats) failed(protocol string, b installed) {
+	s.change(func(st *Status) {
+		st.bundle(b, func(b *Bundle) { b.Failed++ })
+		st.protocol(protocol, func(p *Protocol) { p.Failed++ })
+	})
 }
 
-func (s *stats) checked()  { s.change(func(st *Status) { st.Checks++ }) }
-func (s *stats) reported() { s.change(func(st *Status) { st.Reports++ }) }
+func (s *stats) offeredAgain(b installed) {
+	s.change(func(st *Status) {
+		st.OfferedAgain++
+		st.LastError = b.label() + " was offered again to a device that it fails on"
+	})
+}
 
-func (s *stats) downloaded(bytes int) {
-	s.change(func(st *Status) { st.Downloads++; st.Bytes += int64(bytes) })
+func (s *stats) joined(protocol string) {
+	s.change(func(st *Status) { st.protocol(protocol, func(p *Protocol) { p.Devices++ }) })
+}
+
+func (s *stats) checked(protocol string) {
+	s.change(func(st *Status) { st.protocol(protocol, func(p *Protocol) { p.Checks++ }) })
+}
+
+func (s *stats) reported(protocol string, n int) {
+	s.change(func(st *Status) { st.protocol(protocol, func(p *Protocol) { p.Reports += int64(n) }) })
+}
+
+func (s *stats) downloaded(protocol string, bytes int) {
+	s.change(func(st *Status) {
+		st.Bytes += int64(bytes)
+		st.protocol(protocol, func(p *Protocol) { p.Downloads++ })
+	})
 }
 
 func (s *stats) late(d time.Duration) {
