@@ -364,6 +364,7 @@ type ArtifactEncryption struct {
 
 	// keyID of the Repository's key that opened the artifact: the first 20 characters of its body in PEM.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=20
 	KeyID string `json:"keyID,omitempty"`
 }
