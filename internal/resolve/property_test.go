@@ -5,6 +5,7 @@ package resolve_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,6 +28,9 @@ func anyBundle(t *rapid.T, label string) *release.Bundle {
 	b.Platforms = rapid.SampledFrom([][]string{nil, {"ios"}, {"android"}}).Draw(t, label+" platforms")
 	b.NativeVersion = rapid.SampledFrom([]string{"", ">=2.0.0", "<2.4.0", ">=9.0.0"}).Draw(t, label+" native")
 	b.RuntimeVersion = rapid.SampledFrom([]string{"", "52", "53"}).Draw(t, label+" runtime")
+	if rapid.IntRange(0, 2).Draw(t, label+" encrypted") == 0 {
+		b.Encryption = &release.Encryption{KeyID: rapid.SampledFrom([]string{"", "one", "two"}).Draw(t, label+" key")}
+	}
 	return &b
 }
 
@@ -66,13 +70,23 @@ func anyDevice(t *rapid.T) resolve.Device {
 	d.Distribution = rapid.SampledFrom([]string{resolve.Production, resolve.Development}).Draw(t, "distribution")
 	d.Hardware = rapid.SampledFrom([]string{resolve.Physical, resolve.Emulator}).Draw(t, "hardware")
 	b := rapid.SampledFrom(append(pool, bundle("1.0.0", "e"))).Draw(t, "runs")
-	switch rapid.IntRange(0, 3).Draw(t, "tells") {
+	switch rapid.IntRange(0, 4).Draw(t, "tells") {
 	case 1:
 		d.Digest = b.Digest
 	case 2:
 		d.Version = semver.MustParse(b.Version)
 	case 3:
 		running(b)(&d)
+	case 4:
+		d.Foreign = true
+	}
+	for i, b := range pool {
+		if rapid.IntRange(0, 4).Draw(t, fmt.Sprintf("failed %d", i)) == 0 {
+			failed(b)(&d)
+		}
+	}
+	if rapid.Bool().Draw(t, "told of keys") {
+		carries(rapid.SampledFrom([]string{"", "one", "two"}).Draw(t, "key"))(&d)
 	}
 	return d
 }
@@ -85,8 +99,8 @@ func compiled(t *rapid.T, d *release.Document) *resolve.Channel {
 	return c
 }
 
-// What may never be offered, whatever else holds: refused digests, bundles below the floor or that cannot run, the candidate
-// outside its cohort or after its lease, and anything at all while halted.
+// What may never be offered, whatever else holds: refused digests, what failed on the device, bundles below the floor or that
+// cannot run or be opened, the candidate outside its cohort or after its lease, and anything at all while halted.
 func TestNothingForbiddenIsOffered(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -112,6 +126,12 @@ func checkOffer(t *rapid.T, doc *release.Document, dev *resolve.Device, got reso
 	b := got.Bundle
 	if doc.Refuses(b.Digest) {
 		t.Fatalf("offered %s, which is refused", b.Version)
+	}
+	if slices.Contains(dev.Failed, b.Digest) {
+		t.Fatalf("offered %s, which failed on this device", b.Version)
+	}
+	if k := dev.Key; k.Told && ((k.ID == "") != (b.Encryption == nil) || k.ID != "" && b.Encryption.KeyID != "" && b.Encryption.KeyID != k.ID) {
+		t.Fatalf("offered %s, encrypted %+v, to a device with key %q", b.Version, b.Encryption, k.ID)
 	}
 	floor := doc.Guards.FloorVersion
 	if floor == "" && doc.Guards.Floor != nil {
@@ -155,15 +175,39 @@ func TestLowerWeightIsASubset(t *testing.T) {
 	})
 }
 
+// What a device is offered when the candidate failed on it is what the others are offered that do not get the candidate. It is in
+// no arm then, and in the candidate's while it is offered nothing.
+func TestFailedCandidateIsAsNone(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		doc, dev := anyDocument(t), anyDevice(t)
+		if doc.Candidate == nil {
+			return
+		}
+		failed(doc.Candidate.Bundle)(&dev)
+		got := compiled(t, doc).Decide(&dev, now)
+		if got.Arm == resolve.Candidate && got.Action == resolve.Update {
+			t.Fatalf("offered %s in the candidate's arm", got.Bundle.Version)
+		}
+		if got.Action != resolve.Update || got.Arm != resolve.NoArm {
+			return
+		}
+		doc.Candidate.Weight = 0
+		if without := compiled(t, doc).Decide(&dev, now); without.Action != resolve.Update || without.Bundle.Digest != got.Bundle.Digest {
+			t.Fatalf("offered %s, others %+v", got.Bundle.Version, seen(without))
+		}
+	})
+}
+
 // No device runs a refused bundle for longer than one check, unless the channel serves it nothing.
 func TestRefusedIsBroughtBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		doc, dev := anyDocument(t), anyDevice(t)
 		doc.Serving, doc.Audience = release.Active, release.Audience{}
-		if dev.Digest == "" || !doc.Refuses(dev.Digest) {
-			t.Skip("does not run a refused bundle")
-		}
+		bad := rapid.SampledFrom(pool).Draw(t, "bad")
+		running(bad)(&dev)
+		refuse(bad)(doc)
 		if got := compiled(t, doc).Decide(&dev, now); got.Action == resolve.None {
 			t.Fatalf("left on a refused bundle: %s", got.Reason)
 		}

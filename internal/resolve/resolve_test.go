@@ -112,6 +112,31 @@ func floorVersion(v string) func(*release.Document) {
 
 func withFloor(d *release.Document) { f := floor; d.Guards.Floor = &f }
 
+func stableNative(r string) func(*release.Document) {
+	return func(d *release.Document) { d.Stable.NativeVersion = r }
+}
+
+func failed(bundles ...release.Bundle) func(*resolve.Device) {
+	return func(d *resolve.Device) {
+		for _, b := range bundles {
+			d.Failed = append(d.Failed, b.Digest)
+		}
+	}
+}
+
+func runsForeign(d *resolve.Device) { d.Foreign = true }
+
+// carries says that the device told of its key, or that it has none.
+func carries(key string) func(*resolve.Device) {
+	return func(d *resolve.Device) { d.Key = resolve.Key{Told: true, ID: key} }
+}
+
+func encryptedTo(key string) func(*release.Document) {
+	return func(d *release.Document) {
+		d.Stable.Encryption = &release.Encryption{SessionKey: "aXY=:a2V5", Checksum: "ff", KeyID: key}
+	}
+}
+
 // want is what a decision is compared by: what a device sees.
 type want struct {
 	action  resolve.Action
@@ -204,6 +229,40 @@ var cases = []struct {
 	{"below native allowed", docEdits{guards("", "Allowed"), noCandidate}, devEdits{native("2.5.0")}, want{"update", "Stable", "2.4.0", ""}},
 	{"guarded candidate falls back to stable", docEdits{guards("Minor", ""), func(d *release.Document) { d.Candidate.Bundle.Version = "3.0.0" }}, nil, want{"update", "Stable", "2.4.0", ""}},
 
+	{"auto update is asked before the native range", docEdits{guards("Patch", ""), noCandidate, stableNative(">=9.0.0")}, nil, want{"none", "AutoUpdateDenied", "2.4.0", ""}},
+	{"the native range is asked before below native", docEdits{noCandidate, stableNative(">=9.0.0")}, devEdits{native("2.5.0")}, want{"none", "NativeVersionIncompatible", "2.4.0", ""}},
+
+	{"failed candidate gives way to stable", nil, devEdits{failed(candidate)}, want{"update", "Stable", "2.4.0", ""}},
+	{"failed candidate, runs stable", nil, devEdits{failed(candidate), running(stable)}, want{"none", "FailedBefore", "2.4.1", "candidate"}},
+	{"failed candidate, no stable", docEdits{noStable}, devEdits{failed(candidate)}, want{"none", "FailedBefore", "2.4.1", "candidate"}},
+	{"failed candidate, stable does not fit", docEdits{stableNative(">=9.0.0")}, devEdits{failed(candidate)}, want{"none", "FailedBefore", "2.4.1", "candidate"}},
+	{"failed candidate and stable", nil, devEdits{failed(stable, candidate)}, want{"none", "FailedBefore", "2.4.1", "candidate"}},
+	{"failed candidate, floor first", docEdits{withFloor}, devEdits{failed(candidate)}, want{"update", "Floor", "2.1.0", ""}},
+	{"failed candidate, runs it all the same", nil, devEdits{failed(candidate), running(candidate)}, want{"none", "UpToDate", "2.4.1", "candidate"}},
+	{"failed candidate, control", docEdits{weight(0)}, devEdits{failed(candidate)}, want{"update", "Stable", "2.4.0", "control"}},
+	{"failed candidate, runs a refused bundle", docEdits{refuse(previous)}, devEdits{failed(candidate), running(previous)}, want{"update", "Refused", "2.4.0", ""}},
+	{"failed candidate and stable, runs a refused bundle", docEdits{refuse(previous)}, devEdits{failed(stable, candidate), running(previous)}, want{"reset", "Refused", "", "candidate"}},
+	{"failed stable", docEdits{weight(0)}, devEdits{failed(stable)}, want{"none", "FailedBefore", "2.4.0", "control"}},
+	{"failed stable, runs a refused bundle", docEdits{noCandidate, refuse(previous)}, devEdits{failed(stable), running(previous)}, want{"reset", "Refused", "", ""}},
+	{"failed floor", docEdits{withFloor}, devEdits{failed(floor)}, want{"none", "FailedBefore", "2.1.0", ""}},
+
+	{"unknown bundle gets stable", docEdits{noCandidate}, devEdits{runsForeign}, want{"update", "Stable", "2.4.0", ""}},
+	{"unknown bundle on a native build of that version", docEdits{noCandidate}, devEdits{runsForeign, native("2.4.0")}, want{"update", "Stable", "2.4.0", ""}},
+	{"unknown bundle without stable", docEdits{noStable, noCandidate}, devEdits{runsForeign}, want{"reset", "NoStable", "", ""}},
+	{"unknown bundle is not a refused one", docEdits{noCandidate, refuse(release.Bundle{Digest: foreign})}, devEdits{runsForeign}, want{"update", "Stable", "2.4.0", ""}},
+	{"unknown bundle on a native build below the floor", docEdits{withFloor}, devEdits{runsForeign}, want{"update", "Floor", "2.1.0", ""}},
+	{"unknown bundle on a native build above the floor", docEdits{withFloor}, devEdits{runsForeign, native("2.2.0")}, want{"update", "Candidate", "2.4.1", "candidate"}},
+
+	{"key that fits", docEdits{noCandidate, encryptedTo("MIIB")}, devEdits{carries("MIIB")}, want{"update", "Stable", "2.4.0", ""}},
+	{"another key", docEdits{noCandidate, encryptedTo("MIIB")}, devEdits{carries("MIIC")}, want{"none", "KeyMismatch", "2.4.0", ""}},
+	{"bundle that names no key", docEdits{noCandidate, encryptedTo("")}, devEdits{carries("MIIC")}, want{"update", "Stable", "2.4.0", ""}},
+	{"key, bundle is not encrypted", docEdits{noCandidate}, devEdits{carries("MIIC")}, want{"none", "KeyMismatch", "2.4.0", ""}},
+	{"no key, bundle is encrypted", docEdits{noCandidate, encryptedTo("")}, devEdits{carries("")}, want{"none", "KeyMismatch", "2.4.0", ""}},
+	{"no key, bundle is not encrypted", docEdits{noCandidate}, devEdits{carries("")}, want{"update", "Stable", "2.4.0", ""}},
+	{"nothing told of keys, bundle is encrypted", docEdits{noCandidate, encryptedTo("MIIB")}, nil, want{"update", "Stable", "2.4.0", ""}},
+	{"candidate of another key", docEdits{encryptedTo("MIIB")}, devEdits{carries("MIIB")}, want{"update", "Stable", "2.4.0", ""}},
+	{"the key is asked first", docEdits{noCandidate, encryptedTo("MIIB"), guards("None", "")}, devEdits{carries("MIIC")}, want{"none", "KeyMismatch", "2.4.0", ""}},
+
 	{"platform of the bundle", docEdits{noCandidate, func(d *release.Document) { d.Stable.Platforms = []string{"android"} }}, nil, want{"none", "PlatformIncompatible", "2.4.0", ""}},
 	{"native range", docEdits{noCandidate, func(d *release.Document) { d.Stable.NativeVersion = ">=2.1.0 <3.0.0" }}, nil, want{"none", "NativeVersionIncompatible", "2.4.0", ""}},
 	{"runtime version", docEdits{noCandidate, func(d *release.Document) { d.Stable.RuntimeVersion = "53" }}, nil, want{"none", "RuntimeVersionIncompatible", "2.4.0", ""}},
@@ -235,6 +294,8 @@ func TestCasesShowEveryReason(t *testing.T) {
 		// shown by TestView and TestUnreadable
 		resolve.ReasonUnknownApp: true, resolve.ReasonUnknownChannel: true, resolve.ReasonMetadataExpired: true,
 		resolve.ReasonNoMetadata: true, resolve.ReasonReleaseUnreadable: true,
+		// shown by TestFollow
+		resolve.ReasonChannelPrivate: true, resolve.ReasonNoChannel: true,
 	}
 	for _, tc := range cases {
 		shown[tc.want.reason] = true
@@ -255,9 +316,12 @@ func TestView(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	view := &resolve.View{Apps: map[string]map[string]*resolve.Channel{
-		"shop": {"production": c, "old": c.Until(now), "new": c.Until(now.Add(time.Second))},
-	}, Expires: now.Add(time.Minute)}
+	named := func(name string, expires time.Time) *resolve.Channel {
+		out := c.Until(expires)
+		out.Name = name
+		return out
+	}
+	view := resolve.NewView(now.Add(time.Minute), c, named("old", now), named("new", now.Add(time.Second)))
 	for _, tc := range []struct {
 		view         *resolve.View
 		app, channel string
@@ -301,9 +365,26 @@ func TestCompileRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		`guard floorVersion: expected a semantic version`:    floorVersion("2.4"),
 		`candidate weight: expected 0 to 10000 basis points`: weight(10_001),
 		`onLoss: expected StopOffering, Retract or Continue`: lease("Panic", 0),
+		`visibility: expected Public or Private`:             follow("Secret", ""),
+		`selfAssignment: expected Denied or Allowed`:         follow("", "Perhaps"),
 	} {
 		if _, err := resolve.Compile(document(edit)); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("got %v, want an error with %q", err, text)
+		}
+	}
+}
+
+func TestJump(t *testing.T) {
+	t.Parallel()
+	c, err := resolve.Compile(document())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for native, want := range map[string]resolve.Jump{
+		"2.4.0": resolve.JumpPatch, "2.4.7": resolve.JumpPatch, "2.3.0": resolve.JumpMinor, "3.4.0": resolve.JumpMajor,
+	} {
+		if got := c.Stable().Jump(semver.MustParse(native)); got != want {
+			t.Errorf("from %s to 2.4.0: %s, want %s", native, got, want)
 		}
 	}
 }
