@@ -23,6 +23,18 @@ import (
 // Prefix of the artifacts' paths; <app>/<hexadecimal digest> follows.
 const Prefix = "/v1/artifacts/"
 
+// BaseURL is where a request can reach the server again, in two parts: the configured URL if there is one, else as the request
+// came in. A proxy that ended TLS says so; to be believed, it can only make the URL safer.
+func BaseURL(configured string, r *http.Request) (scheme, rest string) {
+	switch {
+	case configured != "":
+		return "", configured
+	case r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https"):
+		return "https://", r.Host
+	}
+	return "http://", r.Host
+}
+
 // stall is how long a download may make no progress, in reading as in writing.
 const stall = 30 * time.Second
 
@@ -71,7 +83,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	header.Set("Content-Type", contentType(a.Bundle.MediaType))
+	header.Set("Content-Type", contentType(&a.Bundle.Bundle))
 	return h.send(w, r, object, part)
 }
 
@@ -82,11 +94,12 @@ func redirect(w http.ResponseWriter, url string) {
 	w.WriteHeader(http.StatusTemporaryRedirect)
 }
 
-func contentType(mediaType string) string {
-	if mediaType == "" {
+// contentType is the media type of what is sent. What CI encrypted is no archive until a device has opened it.
+func contentType(b *release.Bundle) string {
+	if b.MediaType == "" || b.Encryption != nil {
 		return "application/octet-stream"
 	}
-	return mediaType
+	return b.MediaType
 }
 
 // matches tells whether an If-None-Match list has an ETag (RFC 9110 13.1.2, with its weak comparison).

@@ -1,0 +1,123 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package capgo
+
+import (
+	"net/http"
+
+	"github.com/windlass-dev/windlass/internal/gateway/delivery"
+	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
+	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/resolve"
+)
+
+// check is an update check that is being answered.
+type check struct {
+	*Handler
+	*scratch
+
+	channel *resolve.Channel // that the device follows, or nil
+}
+
+func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
+	if h.Busy != nil && h.Busy() {
+		return shedCheck(w)
+	}
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	if err := s.read(r); err != nil {
+		return err
+	}
+	switch wait := h.wait(r); {
+	case wait > 0 && s.plugin.waits():
+		return tooMany(wait)
+	case wait > 0:
+		return shedCheck(w)
+	}
+	c := check{Handler: h, scratch: s}
+	if why := c.complete(); why != nil {
+		return answer(w, http.StatusOK, appendRefusal(s.buf[:0], why, &c))
+	}
+	c.decide(r)
+	allowOrigin(w, r, c.channel)
+	if !silent(r) {
+		h.Ledger.Checked(&s.noted)
+	}
+	s.buf = c.appendAnswer(s.buf[:0], r)
+	return answer(w, http.StatusOK, s.buf)
+}
+
+// complete reads the device's versions, or says why it cannot be served.
+func (c *check) complete() *refusal {
+	in, d := &c.info, &c.device
+	if !c.plugin.verifies() {
+		return &oldPlugin
+	}
+	if in.build == "" || in.build == "unknown" {
+		return &noBuild
+	}
+	var err error
+	if d.NativeVersion, err = c.builds.Get(in.build); err != nil {
+		return &badBuild
+	}
+	d.Key = in.openedBy(c.plugin)
+	if in.embedded(in.name) {
+		return nil
+	}
+	d.Version, err = c.names.Get(in.name)
+	d.Foreign = err != nil
+	return nil
+}
+
+// decide notes what the device is told.
+func (c *check) decide(r *http.Request) {
+	in, d, n := &c.info, &c.device, &c.noted
+	device := c.Ledger.Pseudonym(in.app, in.device)
+	d.Failed = c.Ledger.Failed(device)
+	*n = ledger.Check{
+		App: in.app, Device: device, Client: in.client(d), Network: c.Network(r), Votes: d.Votes(), At: c.Now(),
+	}
+	if !in.embedded(in.name) {
+		n.RunsVersion = in.name
+	}
+	var why resolve.Reason
+	if c.channel, why = c.resolved().Follow(in.app, c.wish(in, c.plugin, device), d, n.At); c.channel == nil {
+		n.Told = resolve.Decision{Action: resolve.None, Reason: why}
+		return
+	}
+	n.Channel = c.channel.Name
+	n.Told = c.channel.Decide(d, n.At)
+}
+
+// appendAnswer renders what the device is told.
+func (c *check) appendAnswer(b []byte, r *http.Request) []byte {
+	told := &c.noted.Told
+	switch {
+	case told.Action == resolve.Update:
+		return c.appendUpdate(b, r, told.Bundle)
+	case told.Action == resolve.Reset && c.noted.RunsVersion == "":
+		return appendRefusal(b, &onBuiltin, c)
+	case told.Action == resolve.Reset && !c.plugin.resets():
+		return appendRefusal(b, &cannotReset, c)
+	case told.Action == resolve.Reset:
+		return append(b, `{"version":"builtin"}`...)
+	}
+	why := refusals[told.Reason]
+	return appendRefusal(b, &why, c)
+}
+
+// appendUpdate renders an offer. It has no other key: one named error, kind or message would make a failure of it.
+func (c *check) appendUpdate(b []byte, r *http.Request, bundle *resolve.Bundle) []byte {
+	scheme, rest := delivery.BaseURL(c.BaseURL, r)
+	checksum, sessionKey := release.Hex(bundle.Digest), ""
+	if e := bundle.Encryption; e != nil {
+		checksum, sessionKey = e.Checksum, e.SessionKey
+	}
+	b = jsonlex.AppendText(append(b, `{"version":`...), bundle.Version)
+	b = jsonlex.AppendText(append(b, `,"url":`...), scheme, rest, delivery.Prefix, c.info.app, "/", release.Hex(bundle.Digest))
+	b = jsonlex.AppendText(append(b, `,"checksum":`...), checksum)
+	b = jsonlex.AppendText(append(b, `,"session_key":`...), sessionKey)
+	return append(b, '}')
+}

@@ -1,0 +1,247 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package capgo
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
+	"github.com/windlass-dev/windlass/internal/resolve"
+)
+
+// maxEvents bounds the statistics of one body. Clients queue 200.
+const maxEvents = 1000
+
+// event is one statistic of a body.
+type event struct {
+	info
+
+	wrong *fault // what keeps it from being taken, or nil
+}
+
+// batch is a body of statistics, all of one app.
+type batch struct {
+	events []event
+	array  bool
+	more   bool // there were more than maxEvents
+}
+
+// Results of statistics that are not taken, beside the faults of requests.
+var (
+	noObject  = &fault{status: http.StatusBadRequest, code: "invalid_json_body", message: "expected an object"}
+	noAction  = &fault{status: http.StatusBadRequest, code: "missing_action", message: "expected action, the name of a statistic"}
+	mixedApps = &fault{status: http.StatusOK, code: "mixed_app_ids", message: "expected statistics of one app_id"}
+	tooMuch   = &fault{code: "too_many_events", message: "expected at most 1000 statistics: this one and those after it were not read"}
+	dropped   = &fault{status: http.StatusOK, code: "not_recorded", message: "the gateway is busy: the statistic was dropped"}
+)
+
+// stats takes statistics. Clients send them again after a 408, 429 or 5xx for ever, and drop them after any other error.
+func (h *Handler) stats(w http.ResponseWriter, r *http.Request) error {
+	if h.Busy != nil && h.Busy() {
+		return shedStats(w)
+	}
+	s := scratches.Get().(*scratch)
+	defer s.release()
+	body, err := s.body(r)
+	if err != nil {
+		return err
+	}
+	b, err := parseStats(s.events[:0], body)
+	if s.events = b.events; err != nil {
+		return err
+	}
+	if wait := h.wait(r); wait > 0 {
+		if len(b.events) > 0 && parsePlugin(b.events[0].plugin, b.events[0].place().Platform == electron).waits() {
+			return tooMany(wait)
+		}
+		return shedStats(w)
+	}
+	h.take(w, r, &b)
+	if !b.array {
+		return answerOne(w, b.events[0].wrong)
+	}
+	s.buf = appendResults(s.buf[:0], &b)
+	return answer(w, http.StatusOK, s.buf)
+}
+
+// shedStats drops statistics in the words of success, whether they were an object or an array: to be sent again each second is
+// the last thing that a busy gateway needs.
+func shedStats(w http.ResponseWriter) error {
+	return answer(w, http.StatusOK, []byte(`{"status":"ok","results":[]}`))
+}
+
+// parseStats reads an object or an array of statistics, into a slice that is used again.
+func parseStats(into []event, body string) (batch, error) {
+	b := batch{events: into}
+	if !utf8.ValidString(body) {
+		return b, notJSON
+	}
+	l := jsonlex.Lexer{In: body}
+	l.Space()
+	if b.array = l.Kind() == "an array"; !b.array {
+		b.add(&l)
+		if l.End(); l.Syntax != "" {
+			return b, notJSON
+		}
+		return b, b.ofOneApp()
+	}
+	l.Elements(func() bool {
+		if b.more = len(b.events) == maxEvents; !b.more {
+			b.add(&l)
+		}
+		return !b.more
+	})
+	if !b.more {
+		l.End()
+	}
+	if l.Syntax != "" {
+		return b, notJSON
+	}
+	return b, b.ofOneApp()
+}
+
+// add reads one statistic.
+func (b *batch) add(l *jsonlex.Lexer) {
+	b.events = append(b.events, event{})
+	e := &b.events[len(b.events)-1]
+	if l.Space(); l.Kind() != "an object" {
+		l.Skip()
+		e.wrong = noObject
+		return
+	}
+	e.read(l, nil)
+	if e.wrong = e.identified(); e.wrong == nil && e.action == "" {
+		e.wrong = noAction
+	}
+}
+
+func (b *batch) ofOneApp() error {
+	app := ""
+	for i := range b.events {
+		switch e := &b.events[i]; {
+		case app == "":
+			app = e.app
+		case e.app != "" && e.app != app:
+			return mixedApps
+		}
+	}
+	return nil
+}
+
+// take hands the statistics of a body to the ledger.
+func (h *Handler) take(w http.ResponseWriter, r *http.Request, b *batch) {
+	t := taker{Handler: h, now: h.Now(), network: h.Network(r), silent: silent(r)}
+	for i := range b.events {
+		if e := &b.events[i]; e.wrong == nil {
+			h.count(e.action)
+			e.wrong = t.take(&e.info)
+		}
+	}
+	if r.Header.Get("Origin") != "" && len(b.events) > 0 {
+		in := &b.events[0].info
+		d := in.place()
+		c, _ := t.follow(in, &d)
+		allowOrigin(w, r, c)
+	}
+}
+
+// taker hands statistics of one request to the ledger.
+type taker struct {
+	*Handler
+
+	now     time.Time
+	network ledger.Network
+	silent  bool // the device asked not to be counted
+}
+
+// follow gives the channel that a device follows.
+func (t *taker) follow(in *info, d *resolve.Device) (*resolve.Channel, resolve.Reason) {
+	p := parsePlugin(in.plugin, d.Platform == electron)
+	return t.resolved().Follow(in.app, t.wish(in, p, t.Ledger.Pseudonym(in.app, in.device)), d, t.now)
+}
+
+// take hands over what a statistic says of a bundle. One of an unknown app is dropped in silence: anybody can make names up. Of
+// a device that asked not to be counted only a failure is kept, without a vote, so that it gets that bundle never again.
+func (t *taker) take(in *info) *fault {
+	m := actions[in.action]
+	if !m.counts || t.silent && m.outcome != ledger.Failed {
+		return nil
+	}
+	d := in.place()
+	channel, why := t.follow(in, &d)
+	if why == resolve.ReasonUnknownApp {
+		return nil
+	}
+	r := ledger.Report{
+		App: in.app, Device: t.Ledger.Pseudonym(in.app, in.device), Client: in.client(&d), Network: t.network, Votes: d.Votes() && !t.silent,
+		Outcome: m.outcome, Kind: m.kind, At: in.at(t.now),
+		AfterOffer: in.action == "download_fail" && parsePlugin(in.plugin, d.Platform == electron).criesWolf(),
+	}
+	if m.naming.names(d.Platform) && !t.name(&r, in, channel) {
+		return nil
+	}
+	if !t.Ledger.Reported(&r) {
+		return dropped
+	}
+	return nil
+}
+
+// name says which bundle a report is about. It gives false for the embedded bundle and for one that is none of ours.
+func (t *taker) name(r *ledger.Report, in *info, channel *resolve.Channel) bool {
+	version, _, _ := strings.Cut(in.name, ":") // a file's path may follow
+	if _, err := t.names.Get(version); err != nil || in.embedded(version) {
+		return false
+	}
+	r.Version = version
+	r.Assigned, r.Known = ledger.AssignedTo(channel, in.device, func(b *resolve.Bundle) bool { return b.Version == version })
+	r.Digest = r.Assigned.Digest
+	return true
+}
+
+// answerOne answers a single statistic.
+func answerOne(w http.ResponseWriter, wrong *fault) error {
+	if wrong != nil {
+		return wrong
+	}
+	return answer(w, http.StatusOK, []byte(`{"status":"ok"}`))
+}
+
+// appendResults renders what became of an array.
+func appendResults(b []byte, of *batch) []byte {
+	b = append(b, `{"status":"ok","results":[`...)
+	for i := range of.events {
+		b = appendResult(b, i, of.events[i].wrong)
+	}
+	if of.more {
+		b = appendResult(b, len(of.events), tooMuch)
+	}
+	return append(b, `]}`...)
+}
+
+func appendResult(b []byte, index int, wrong *fault) []byte {
+	if index > 0 {
+		b = append(b, ',')
+	}
+	if wrong == nil {
+		b = strconv.AppendInt(append(b, `{"status":"ok","index":`...), int64(index), 10)
+		return append(b, '}')
+	}
+	b = strconv.AppendInt(append(b, `{"status":"error","index":`...), int64(index), 10)
+	b = jsonlex.AppendText(append(b, `,"error":`...), wrong.code)
+	b = jsonlex.AppendText(append(b, `,"message":`...), wrong.message)
+	return append(b, '}')
+}
+
+// wait is for how long the network of a request has to wait.
+func (h *Handler) wait(r *http.Request) time.Duration {
+	if h.Limited == nil {
+		return 0
+	}
+	return h.Limited(r)
+}
