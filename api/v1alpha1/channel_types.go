@@ -54,9 +54,9 @@ type ChannelList struct {
 type Visibility string
 
 const (
-	// VisibilityPublic lets every device follow that names the channel.
+	// VisibilityPublic lets every device follow that names the channel, and those that name none.
 	VisibilityPublic Visibility = "Public"
-	// VisibilityPrivate lets devices follow by override only.
+	// VisibilityPrivate lets devices follow that were put there, and those that chose it where selfAssignment allows that.
 	VisibilityPrivate Visibility = "Private"
 )
 
@@ -66,11 +66,18 @@ const (
 type SelfAssignment string
 
 const (
-	// SelfAssignmentDenied means that a device follows the channel that its app was built with.
+	// SelfAssignmentDenied means that a device cannot change to this channel at run time.
 	SelfAssignmentDenied SelfAssignment = "Denied"
 	// SelfAssignmentAllowed means that a device may change to this channel at run time.
 	SelfAssignmentAllowed SelfAssignment = "Allowed"
 )
+
+// Origin is a web origin as browsers send it: scheme, host, and a port that is not the scheme's own.
+//
+// +kubebuilder:validation:MinLength=8
+// +kubebuilder:validation:MaxLength=280
+// +kubebuilder:validation:XValidation:rule="self.matches('^((https|capacitor|ionic)://[a-z0-9]([a-z0-9-]*[a-z0-9])?([.][a-z0-9]([a-z0-9-]*[a-z0-9])?)*|http://localhost)(:[1-9][0-9]{0,4})?$') && !self.matches('^(https:.*:443|http:.*:80)$')",message="must be an origin as browsers send it, such as https://app.example.com or capacitor://localhost: https, capacitor, ionic, or http with localhost; a host in lower case; a port only if it is not the scheme's own; no path and no wildcard"
+type Origin string
 
 // Serving says whether a channel serves updates.
 //
@@ -97,13 +104,20 @@ type ChannelSpec struct {
 	// +required
 	App AppID `json:"app,omitempty"`
 
-	// visibility says which devices may follow. When unset, Public. Private is not supported yet: the Channel stalls.
+	// visibility says which devices may follow. When unset, Public.
 	// +optional
 	Visibility Visibility `json:"visibility,omitempty"`
 
-	// selfAssignment says whether a device may choose this channel itself. When unset, Denied. Allowed is not supported yet: the Channel stalls.
+	// selfAssignment says whether a device may choose this channel itself. When unset, Denied.
 	// +optional
 	SelfAssignment SelfAssignment `json:"selfAssignment,omitempty"`
+
+	// allowedOrigins are the web origins that may ask for updates from a browser or web view (CORS). When unset, none.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	AllowedOrigins []Origin `json:"allowedOrigins,omitempty"`
 
 	// audience restricts which devices are served. When unset, all.
 	// +optional

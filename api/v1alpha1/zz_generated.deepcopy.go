@@ -503,6 +503,11 @@ func (in *ChannelSpec) DeepCopyInto(out *ChannelSpec) {
 		*out = new(LocalReference)
 		**out = **in
 	}
+	if in.AllowedOrigins != nil {
+		in, out := &in.AllowedOrigins, &out.AllowedOrigins
+		*out = make([]Origin, len(*in))
+		copy(*out, *in)
+	}
 	if in.Audience != nil {
 		in, out := &in.Audience, &out.Audience
 		*out = new(Audience)

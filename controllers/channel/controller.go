@@ -146,10 +146,6 @@ func (s *scope) lost() error {
 // unsupported names the first field whose behaviour this version does not have.
 func unsupported(s *otav1alpha1.ChannelSpec) string {
 	switch {
-	case s.Visibility == otav1alpha1.VisibilityPrivate:
-		return "spec.visibility: Private"
-	case s.SelfAssignment == otav1alpha1.SelfAssignmentAllowed:
-		return "spec.selfAssignment: Allowed"
 	case s.MaxWeightPerHour != "":
 		return "spec.maxWeightPerHour"
 	case s.Admission != nil && s.Admission.Content != nil && s.Admission.Content.NativeCode == otav1alpha1.NativeCodeDenied:

@@ -81,6 +81,9 @@ func applyPolicy(d *release.Document, f Facts) {
 		d.Serving = release.Halted
 	}
 	d.PublicURL = f.PublicURL
+	d.Follow = release.Follow{
+		Visibility: string(spec.Visibility), SelfAssignment: string(spec.SelfAssignment), Origins: origins(spec.AllowedOrigins),
+	}
 	d.Audience, d.Guards = release.Audience{}, release.Guards{Floor: d.Guards.Floor}
 	if spec.Guards != nil {
 		d.Guards.FloorVersion = string(spec.Guards.Floor)
@@ -99,6 +102,13 @@ func applyPolicy(d *release.Document, f Facts) {
 	case d.Guards.Floor != nil && d.Guards.Floor.Version != d.Guards.FloorVersion:
 		d.Guards.Floor = nil // the version still holds: nothing below it is offered
 	}
+}
+
+// origins in a fixed order: they are a set, and another order is no other content.
+func origins(in []otav1alpha1.Origin) []string {
+	out := texts(in)
+	slices.Sort(out)
+	return out
 }
 
 // refuse brings the list of refused digests up to date: what rollouts took back, what was revoked or lost its trust, and

@@ -151,6 +151,32 @@ func TestNext(t *testing.T) {
 	}
 }
 
+// Who may follow is content: to change it raises the revision, and to write it in another order does not.
+func TestNext_follow(t *testing.T) {
+	doc := published()
+	for _, step := range []struct {
+		change   func(*otav1alpha1.ChannelSpec)
+		want     release.Follow
+		revision int64
+	}{
+		{func(*otav1alpha1.ChannelSpec) {}, release.Follow{}, 7},
+		{func(s *otav1alpha1.ChannelSpec) { s.Visibility = otav1alpha1.VisibilityPrivate }, release.Follow{Visibility: "Private"}, 8},
+		{func(s *otav1alpha1.ChannelSpec) { s.SelfAssignment = otav1alpha1.SelfAssignmentAllowed }, release.Follow{SelfAssignment: "Allowed"}, 9},
+		{func(s *otav1alpha1.ChannelSpec) { s.AllowedOrigins = []otav1alpha1.Origin{"https://b", "https://a"} },
+			release.Follow{Origins: []string{"https://a", "https://b"}}, 10},
+		{func(s *otav1alpha1.ChannelSpec) { s.AllowedOrigins = []otav1alpha1.Origin{"https://a", "https://b"} },
+			release.Follow{Origins: []string{"https://a", "https://b"}}, 10},
+		{func(s *otav1alpha1.ChannelSpec) { s.AllowedOrigins = []otav1alpha1.Origin{"https://a"} }, release.Follow{Origins: []string{"https://a"}}, 11},
+	} {
+		f := facts(doc)
+		step.change(&f.Channel.Spec)
+		doc = Next(f).Document
+		if diff := cmp.Diff(step.want, doc.Follow); diff != "" || doc.Revision != step.revision {
+			t.Errorf("revision %d, want %d; %s", doc.Revision, step.revision, diff)
+		}
+	}
+}
+
 // A full list never lets a revoked bundle through, and never takes away what is out and fine.
 func TestNext_fullList(t *testing.T) {
 	full := published()

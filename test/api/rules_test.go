@@ -34,6 +34,7 @@ const (
 	wrongSize      = "must be a size such as 50Mi or 2000000"
 	wrongTag       = "keys must be language tags such as en or de-CH, and notes have at most 4000 characters"
 	wrongChannel   = "the name of a Channel must be at most 63 lower-case letters, digits and dashes"
+	wrongOrigin    = "must be an origin as browsers send it, such as https://app.example.com or capacitor://localhost"
 	needsLimit     = "a telemetry metric needs a limit: set maxRate or maxIncrease"
 	needsThreshold = "a prometheus metric needs a limit: set thresholdRange with min, max or both"
 )
@@ -150,6 +151,27 @@ var channelRules = map[string]ruleCase{
 	"private":                    {patch: `spec: {visibility: Private}`},
 	"secret":                     {patch: `spec: {visibility: Secret}`, want: `Unsupported value: "Secret": supported values: "Public", "Private"`},
 	"self-assignment":            {patch: `spec: {selfAssignment: Allowed}`},
+	"origin":                     {patch: origin(`https://app-1.example.com`)},
+	"origin with a port":         {patch: origin(`https://app.example.com:8443`)},
+	"origin of Capacitor":        {patch: origin(`capacitor://localhost`)},
+	"origin of Ionic":            {patch: origin(`ionic://localhost`)},
+	"origin of Capacitor's old":  {patch: origin(`http://localhost`)},
+	"origin of a dev server":     {patch: origin(`http://localhost:8100`)},
+	"origin over http":           {patch: origin(`http://app.example.com`), want: wrongOrigin},
+	"origin like localhost":      {patch: origin(`http://localhost.example.com`), want: wrongOrigin},
+	"origin with a path":         {patch: origin(`https://app.example.com/`), want: wrongOrigin},
+	"origin with a wildcard":     {patch: origin(`https://*.example.com`), want: wrongOrigin},
+	"origin of all":              {patch: origin(`https://*`), want: wrongOrigin},
+	"origin of nobody":           {patch: origin(`null-null`), want: wrongOrigin},
+	"origin in upper case":       {patch: origin(`https://App.example.com`), want: wrongOrigin},
+	"origin with a user":         {patch: origin(`https://me@example.com`), want: wrongOrigin},
+	"origin of a file":           {patch: origin(`file://localhost`), want: wrongOrigin},
+	"origin with its own port":   {patch: origin(`https://app.example.com:443`), want: wrongOrigin},
+	"origin on http's own port":  {patch: origin(`http://localhost:80`), want: wrongOrigin},
+	"origin on port 0":           {patch: origin(`https://app.example.com:0`), want: wrongOrigin},
+	"origin that ends in a dot":  {patch: origin(`https://app.example.com.`), want: wrongOrigin},
+	"origin with a line":         {patch: origin(`https://app.example.com\n`), want: wrongOrigin},
+	"origin twice":               {patch: `spec: {allowedOrigins: ["https://a.example", "https://a.example"]}`, want: "Duplicate value"},
 	"halted":                     {patch: `spec: {serving: Halted}`},
 	"serving as a boolean":       {patch: `spec: {serving: true}`, want: "spec.serving in body must be of type string"},
 	"builds":                     {patch: `spec: {audience: {builds: [Production, Development, Emulator, Device]}}`},
@@ -271,6 +293,8 @@ func keyless(subject string) string {
 	}
 	return "keyless: {" + subject + `issuer: "https://issuer.example.com", trustedRootConfigMapRef: {name: root, key: root.json}}`
 }
+
+func origin(value string) string { return `spec: {allowedOrigins: ["` + value + `"]}` }
 
 func weight(value string) string { return "spec: {steps: [{setWeight: " + value + "}]}" }
 

@@ -14,6 +14,7 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/testkit"
 )
 
@@ -278,8 +279,6 @@ func TestRelease_unsupportedFieldsStall(t *testing.T) {
 	ch := b.production()
 	testkit.Eventually(t, b.Client, ch, testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionTrue, ""))
 	for spec, field := range map[string]string{
-		`{"visibility":"Private"}`:                          "spec.visibility",
-		`{"selfAssignment":"Allowed"}`:                      "spec.selfAssignment",
 		`{"maxWeightPerHour":"50"}`:                         "spec.maxWeightPerHour",
 		`{"admission":{"content":{"nativeCode":"Denied"}}}`: "nativeCode",
 	} {
@@ -287,7 +286,7 @@ func TestRelease_unsupportedFieldsStall(t *testing.T) {
 		testkit.Eventually(t, b.Client, ch, testkit.BeObserved(),
 			testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, otav1alpha1.NotSupportedYetReason),
 			testkit.HaveMessage(otav1alpha1.StalledCondition, field))
-		b.change(ch, `{"visibility":null,"selfAssignment":null,"maxWeightPerHour":null,"admission":null}`)
+		b.change(ch, `{"maxWeightPerHour":null,"admission":null}`)
 		testkit.Eventually(t, b.Client, ch, testkit.BeObserved(), testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionTrue, ""))
 	}
 	r := b.rollout("shop-1", testkit.SetWeight(100))
@@ -304,6 +303,21 @@ func TestRelease_unsupportedFieldsStall(t *testing.T) {
 		b.change(r, `{"windows":null,"rollback":null,"analysis":{"bake":null,"holdout":null}}`)
 	}
 	testkit.CheckStatus(t, r)
+}
+
+// Who may follow a channel reaches devices with the next commit, without a release.
+func TestRelease_whoMayFollow(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ch := b.production()
+	b.change(ch, `{"visibility":"Private","selfAssignment":"Allowed","allowedOrigins":["capacitor://localhost"]}`)
+	testkit.Eventually(t, b.Client, ch, testkit.BeObserved(), testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionTrue, ""))
+	docs := b.publisher.documents()
+	want := release.Follow{Visibility: "Private", SelfAssignment: "Allowed", Origins: []string{"capacitor://localhost"}}
+	if diff := cmp.Diff(want, docs[len(docs)-1].Follow); diff != "" {
+		t.Error(diff)
+	}
+	testkit.CheckStatus(t, ch)
 }
 
 func TestRelease_commitFails(t *testing.T) {

@@ -355,6 +355,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: admission
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Admission
+    - name: allowedOrigins
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Origin
+          elementRelationship: associative
     - name: app
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.AppID
@@ -697,6 +703,8 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.windlass-dev.windlass.api.v1alpha1.OnControlPlaneLoss
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.OnFailure
+  scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Origin
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.PauseStep
   map:

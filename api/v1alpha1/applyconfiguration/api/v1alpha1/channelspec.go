@@ -18,10 +18,12 @@ type ChannelSpecApplyConfiguration struct {
 	RepositoryRef *LocalReferenceApplyConfiguration `json:"repositoryRef,omitempty"`
 	// app that the channel serves.
 	App *apiv1alpha1.AppID `json:"app,omitempty"`
-	// visibility says which devices may follow. When unset, Public. Private is not supported yet: the Channel stalls.
+	// visibility says which devices may follow. When unset, Public.
 	Visibility *apiv1alpha1.Visibility `json:"visibility,omitempty"`
-	// selfAssignment says whether a device may choose this channel itself. When unset, Denied. Allowed is not supported yet: the Channel stalls.
+	// selfAssignment says whether a device may choose this channel itself. When unset, Denied.
 	SelfAssignment *apiv1alpha1.SelfAssignment `json:"selfAssignment,omitempty"`
+	// allowedOrigins are the web origins that may ask for updates from a browser or web view (CORS). When unset, none.
+	AllowedOrigins []apiv1alpha1.Origin `json:"allowedOrigins,omitempty"`
 	// audience restricts which devices are served. When unset, all.
 	Audience *AudienceApplyConfiguration `json:"audience,omitempty"`
 	// guards are compared with the installed native build of the app.
@@ -69,6 +71,16 @@ func (b *ChannelSpecApplyConfiguration) WithVisibility(value apiv1alpha1.Visibil
 // If called multiple times, the SelfAssignment field is set to the value of the last call.
 func (b *ChannelSpecApplyConfiguration) WithSelfAssignment(value apiv1alpha1.SelfAssignment) *ChannelSpecApplyConfiguration {
 	b.SelfAssignment = &value
+	return b
+}
+
+// WithAllowedOrigins adds the given value to the AllowedOrigins field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the AllowedOrigins field.
+func (b *ChannelSpecApplyConfiguration) WithAllowedOrigins(values ...apiv1alpha1.Origin) *ChannelSpecApplyConfiguration {
+	for i := range values {
+		b.AllowedOrigins = append(b.AllowedOrigins, values[i])
+	}
 	return b
 }
 
