@@ -134,9 +134,12 @@ func TestBundle_invalidSpec(t *testing.T) {
 		"oci": {func(s *otav1alpha1.BundleSpec) {
 			s.Source = otav1alpha1.BundleSource{OCI: &otav1alpha1.OCISource{Image: "registry.example.com/a@" + string(s.Digest)}}
 		}, otav1alpha1.NotSupportedYetReason},
-		"opaque": {func(s *otav1alpha1.BundleSpec) {
-			s.Encryption = &otav1alpha1.EncryptionSpec{Mode: otav1alpha1.EncryptionOpaque}
-		}, otav1alpha1.NotSupportedYetReason},
+		"checksum of another size": {func(s *otav1alpha1.BundleSpec) {
+			s.Encryption = &otav1alpha1.EncryptionSpec{
+				Mode: otav1alpha1.EncryptionOpaque, Checksum: strings.Repeat("0", 768),
+				SessionKey: strings.Repeat("A", 22) + "==:" + strings.Repeat("A", 342) + "==",
+			}
+		}, otav1alpha1.InvalidSpecReason},
 		"recipients": {func(s *otav1alpha1.BundleSpec) {
 			s.Encryption = &otav1alpha1.EncryptionSpec{Mode: otav1alpha1.EncryptionRecipients}
 		}, otav1alpha1.NotSupportedYetReason},

@@ -14,10 +14,11 @@ import (
 	"github.com/windlass-dev/windlass/internal/verify"
 )
 
-// checkClaims holds what status says of signatures against the authorities of today: who was removed, or has another key
-// now, no longer vouches for the Bundle.
+// checkClaims holds what status says of signatures and encryption against the authorities and keys of today: who was removed,
+// or has another key now, no longer vouches for the Bundle.
 func (r *Reconciler) checkClaims(_ context.Context, s *scope) (time.Duration, error) {
 	s.bundle.Status.Verifications = s.trust.claims(s.bundle.Status.Verifications, r.Now())
+	s.checkOpened()
 	return 0, nil
 }
 
@@ -55,9 +56,10 @@ func claimOf(old []otav1alpha1.Verification, a verify.Authority, now time.Time) 
 	return v, true
 }
 
-// vouched tells whether the Bundle is stored, and signed by an authority of today.
+// vouched tells whether the Bundle is stored, signed by an authority of today and, where the Repository has keys of its app,
+// opened by one of today.
 func (s *scope) vouched() bool {
-	return s.bundle.Status.Artifact != nil && len(s.bundle.Status.Verifications) > 0
+	return s.bundle.Status.Artifact != nil && len(s.bundle.Status.Verifications) > 0 && !s.doubted()
 }
 
 // unmatched tells whether some signature matched no authority: another set of authorities might know it.

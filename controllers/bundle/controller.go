@@ -23,6 +23,7 @@ import (
 	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/ingest"
 	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/verify/envelope"
 )
 
 const (
@@ -74,6 +75,8 @@ type scope struct {
 	repository *otav1alpha1.Repository
 	bucket     ingest.Bucket
 	trust      trust
+	envelope   *envelope.Envelope // of an encrypted artifact; nil: it is readable
+	keys       appKeys
 
 	keep    bool          // the conditions stay as they are in spite of the error
 	after   time.Duration // when to come back in spite of the error; zero: as its class says
@@ -116,7 +119,7 @@ func (r *Reconciler) phases(obj *otav1alpha1.Bundle) []kit.Phase[*scope] {
 		return []kit.Phase[*scope]{r.findUses, r.release}
 	}
 	return []kit.Phase[*scope]{
-		r.findUses, r.examine, r.findRepository, r.findAuthorities, r.checkClaims,
+		r.findUses, r.examine, r.findRepository, r.findAuthorities, r.findKeys, r.checkClaims,
 		r.settle, r.checkVersion, r.checkPresence, r.ingest, r.summarize,
 	}
 }

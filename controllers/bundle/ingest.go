@@ -45,10 +45,11 @@ func (r *Reconciler) settle(_ context.Context, s *scope) (time.Duration, error) 
 	return 0, r.settleFailure(s, out, now)
 }
 
-// settleSuccess believes only authorities of now: they may have changed while the transfer ran.
+// settleSuccess believes only authorities and keys of now: they may have changed while the transfer ran.
 func (r *Reconciler) settleSuccess(s *scope, res ingest.Result, now time.Time) {
 	s.record(res, now)
 	s.bundle.Status.Verifications = s.trust.claims(s.bundle.Status.Verifications, now)
+	s.checkOpened()
 	s.note.checkedAt, s.note.checkedFor = now, s.note.submitted
 	if !s.vouched() {
 		s.settled = false
@@ -74,7 +75,7 @@ func (r *Reconciler) settleFailure(s *scope, out ingest.Outcome, now time.Time) 
 		if s.vouched() {
 			return nil
 		}
-		s.fail(out.Result.Reached, out.Err)
+		s.fail(out.Result, out.Err)
 		return s.refuse(out.Err, r.Options.Recheck)
 	}
 	delay := r.delay(s.note.failures, e.Reason)
@@ -83,7 +84,7 @@ func (r *Reconciler) settleFailure(s *scope, out ingest.Outcome, now time.Time) 
 		s.routine(delay)
 		return out.Err
 	}
-	s.fail(out.Result.Reached, out.Err)
+	s.fail(out.Result, out.Err)
 	s.after = delay
 	return out.Err
 }
@@ -93,8 +94,11 @@ func (s *scope) refuse(err error, recheck time.Duration) error {
 	if s.trust.live {
 		s.after = recheck
 	}
-	if len(s.trust.broken) > 0 && kit.Classify(err).Reason == otav1alpha1.SignatureInvalidReason {
+	switch reason := kit.Classify(err).Reason; {
+	case len(s.trust.broken) > 0 && reason == otav1alpha1.SignatureInvalidReason:
 		return s.trust.broken[0]
+	case len(s.keys.broken) > 0 && reason == otav1alpha1.EncryptionInvalidReason:
+		return s.keys.broken[0]
 	}
 	return err
 }
@@ -128,6 +132,9 @@ func (r *Reconciler) ingest(ctx context.Context, s *scope) (time.Duration, error
 	if len(s.trust.authorities) == 0 && len(s.trust.broken) > 0 {
 		return 0, s.refuse(s.trust.broken[0], r.Options.Recheck)
 	}
+	if err := s.needsKey(); err != nil {
+		return 0, s.refuse(err, r.Options.Recheck)
+	}
 	job, err := r.job(ctx, s)
 	if err != nil {
 		return 0, err
@@ -151,7 +158,7 @@ func (s *scope) await() error {
 	if c := s.condition(otav1alpha1.StoredCondition); c != nil && c.Reason == otav1alpha1.ArtifactLostReason {
 		reason, message = otav1alpha1.ArtifactLostReason, c.Message+"; it is fetched again"
 	} else if s.bundle.Status.Artifact != nil {
-		message = "verifying the signatures again, because the authorities of the Repository changed"
+		message = "verifying it again, because the authorities or keys of the Repository changed"
 		s.set(otav1alpha1.VerifiedCondition, metav1.ConditionUnknown, otav1alpha1.ProgressingReason, message)
 	}
 	return kit.Wait(reason, transferWait, "%s", message)
@@ -177,7 +184,7 @@ var transferReasons = []string{
 	otav1alpha1.FetchFailedReason, otav1alpha1.SourceNotFoundReason, otav1alpha1.SourceAccessDeniedReason,
 	otav1alpha1.StorageFailedReason, otav1alpha1.StorageUnreachableReason, otav1alpha1.StorageAccessDeniedReason, otav1alpha1.BucketNotFoundReason,
 	otav1alpha1.DigestMismatchReason, otav1alpha1.SignatureInvalidReason, otav1alpha1.SignatureUnreadableReason,
-	otav1alpha1.ArchiveInvalidReason, otav1alpha1.TooLargeReason,
+	otav1alpha1.ChecksumMismatchReason, otav1alpha1.EncryptionInvalidReason, otav1alpha1.ArchiveInvalidReason, otav1alpha1.TooLargeReason,
 }
 
 // retrying tells whether the conditions are those of a transfer that failed, or that was refused before this process began.

@@ -26,7 +26,7 @@ func (r *Reconciler) job(ctx context.Context, s *scope) (ingest.Job, error) {
 	}
 	job := ingest.Job{
 		App: string(spec.App), Version: string(spec.Version), Digest: string(spec.Digest),
-		Source: src, Authorities: s.trust.authorities, Bucket: s.bucket,
+		Source: src, Authorities: s.trust.authorities, Envelope: s.envelope, Keys: s.keys.usable, Bucket: s.bucket,
 	}
 	for _, sig := range spec.Signatures {
 		out := ingest.Signature{Inline: sig.Inline}

@@ -94,13 +94,9 @@ func (r *Reconciler) findAuthorities(ctx context.Context, s *scope) (time.Durati
 
 // publicKey reads the key of an authority. Its errors are of package kit when the Repository or its ConfigMap are at fault.
 func (r *Reconciler) publicKey(ctx context.Context, s *scope, a otav1alpha1.Authority) (verify.Key, error) {
-	text := a.PublicKey.Inline
-	if ref := a.PublicKey.ConfigMapRef; ref != nil {
-		s.trust.live = true
-		var err error
-		if text, err = r.configMapValue(ctx, s.bundle.Namespace, *ref); err != nil {
-			return verify.Key{}, err
-		}
+	text, err := r.keyText(ctx, s, *a.PublicKey, "authority "+a.Name)
+	if err != nil {
+		return verify.Key{}, err
 	}
 	key, err := verify.ParsePublicKey([]byte(text))
 	if err != nil {
@@ -109,15 +105,21 @@ func (r *Reconciler) publicKey(ctx context.Context, s *scope, a otav1alpha1.Auth
 	return key, nil
 }
 
-func (r *Reconciler) configMapValue(ctx context.Context, namespace string, ref otav1alpha1.KeyReference) (string, error) {
+// keyText gives the PEM of a public key, which owner has.
+func (r *Reconciler) keyText(ctx context.Context, s *scope, from otav1alpha1.PublicKeySource, owner string) (string, error) {
+	ref := from.ConfigMapRef
+	if ref == nil {
+		return from.Inline, nil
+	}
+	s.trust.live = true
 	var cm corev1.ConfigMap
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: ref.Name}, &cm)
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: s.bundle.Namespace, Name: ref.Name}, &cm)
 	if err != nil && !apierrors.IsNotFound(err) {
 		return "", fmt.Errorf("get ConfigMap %s: %w", ref.Name, err)
 	}
 	text, ok := cm.Data[ref.Key]
 	if !ok {
-		return "", kit.Retry(otav1alpha1.ConfigMapNotFoundReason, "there is no ConfigMap %s with key %s, which holds the public key of an authority", ref.Name, ref.Key)
+		return "", kit.Retry(otav1alpha1.ConfigMapNotFoundReason, "there is no ConfigMap %s with key %s, which holds the public key of %s", ref.Name, ref.Key, owner)
 	}
 	return text, nil
 }

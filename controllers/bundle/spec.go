@@ -12,6 +12,7 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/compat"
 	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/verify/envelope"
 )
 
 // examine refuses what is revoked, what this version cannot do, and what the schema could not check.
@@ -25,8 +26,8 @@ func (r *Reconciler) examine(_ context.Context, s *scope) (time.Duration, error)
 	if spec.Source.OCI != nil {
 		return 0, kit.Stall(otav1alpha1.NotSupportedYetReason, "spec.source.oci is not supported yet: use http or s3")
 	}
-	if e := spec.Encryption; e != nil && e.Mode != otav1alpha1.EncryptionNone {
-		return 0, kit.Stall(otav1alpha1.NotSupportedYetReason, "spec.encryption.mode %s is not supported yet: use None", e.Mode)
+	if err := s.examineEncryption(); err != nil {
+		return 0, err
 	}
 	if c := spec.Compatibility; c != nil {
 		if _, err := compat.ParseRange(c.NativeVersion); err != nil {
@@ -34,4 +35,21 @@ func (r *Reconciler) examine(_ context.Context, s *scope) (time.Duration, error)
 		}
 	}
 	return 0, nil
+}
+
+// examineEncryption reads what devices need to open the artifact.
+func (s *scope) examineEncryption() error {
+	e := s.bundle.Spec.Encryption
+	switch {
+	case e == nil || e.Mode == otav1alpha1.EncryptionNone:
+		return nil
+	case e.Mode != otav1alpha1.EncryptionOpaque:
+		return kit.Stall(otav1alpha1.NotSupportedYetReason, "spec.encryption.mode %s is not supported yet: use None or Opaque", e.Mode)
+	}
+	opens, err := envelope.Parse(e.SessionKey, e.Checksum, e.KeyID)
+	if err != nil {
+		return kit.Stall(otav1alpha1.InvalidSpecReason, "spec.encryption: %w", err)
+	}
+	s.envelope = &opens
+	return nil
 }

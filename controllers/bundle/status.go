@@ -38,12 +38,15 @@ func (s *scope) wasReady() bool {
 	return c != nil && c.Status == metav1.ConditionTrue && c.ObservedGeneration == s.bundle.Generation
 }
 
-// stages are the conditions of a transfer, in order.
-var stages = []struct {
+// stage is a part of a transfer and the condition that tells of it.
+type stage struct {
 	reached ingest.Stage
 	kind    string
 	message string
-}{
+}
+
+// stages in order.
+var stages = []stage{
 	{ingest.Fetched, otav1alpha1.FetchedCondition, "the artifact was read in full and has the digest of the spec"},
 	{ingest.Verified, otav1alpha1.VerifiedCondition, "a signature matches an authority of the Repository"},
 	{ingest.Inspected, otav1alpha1.InspectedCondition, "the artifact is one that devices can unpack"},
@@ -53,7 +56,7 @@ var stages = []struct {
 // record puts a complete result into the status.
 func (s *scope) record(res ingest.Result, now time.Time) {
 	for _, stage := range stages {
-		s.set(stage.kind, metav1.ConditionTrue, otav1alpha1.SucceededReason, stage.message)
+		s.pass(stage, res)
 	}
 	st := &s.bundle.Status
 	storedAt := new(metav1.NewTime(now))
@@ -62,21 +65,31 @@ func (s *scope) record(res ingest.Result, now time.Time) {
 	}
 	st.Artifact = &otav1alpha1.ArtifactStatus{
 		Digest: s.bundle.Spec.Digest, Size: res.Size, MediaType: res.Facts.MediaType, Files: res.Facts.Files,
-		Path: res.Path, StoredAt: storedAt,
+		Path: res.Path, StoredAt: storedAt, Encryption: s.encryptionOf(res.OpenedBy),
 	}
 	st.Verifications = verifications(res.Matches, st.Verifications, now)
 }
 
+// pass marks a stage as done. An artifact that nobody could open was not inspected.
+func (s *scope) pass(done stage, res ingest.Result) {
+	if done.reached == ingest.Inspected && s.envelope != nil && res.OpenedBy == "" {
+		s.set(done.kind, metav1.ConditionUnknown, otav1alpha1.NotOpenedReason,
+			"the artifact is encrypted and the Repository has no key of the app: nobody looked into it")
+		return
+	}
+	s.set(done.kind, metav1.ConditionTrue, otav1alpha1.SucceededReason, done.message)
+}
+
 // fail marks the stage that an error stopped: those before it are done, nothing is known of those after it.
-func (s *scope) fail(reached ingest.Stage, err error) {
-	e, next := kit.Classify(err), reached+1
+func (s *scope) fail(res ingest.Result, err error) {
+	e, next := kit.Classify(err), res.Reached+1
 	if next == ingest.Decoded {
-		next = ingest.Verified // unreadable signatures are found before the fetch
+		next = ingest.Verified // unreadable signatures, and envelopes that no key fits, are found before the fetch
 	}
 	for _, stage := range stages {
 		switch {
-		case stage.reached < next && reached >= ingest.Fetched:
-			s.set(stage.kind, metav1.ConditionTrue, otav1alpha1.SucceededReason, stage.message)
+		case stage.reached < next && res.Reached >= ingest.Fetched:
+			s.pass(stage, res)
 		case stage.reached == next:
 			s.set(stage.kind, metav1.ConditionFalse, e.Reason, e.Error())
 		case s.bundle.Status.Artifact == nil && !s.lost(stage.kind):
@@ -97,7 +110,7 @@ func (r *Reconciler) summarize(_ context.Context, s *scope) (time.Duration, erro
 	for _, v := range s.bundle.Status.Verifications {
 		names = append(names, v.Authority)
 	}
-	signed := "signed by " + strings.Join(names, ", ")
+	signed := "signed by " + strings.Join(names, ", ") + s.encryptionNote()
 	s.set(otav1alpha1.VerifiedCondition, metav1.ConditionTrue, otav1alpha1.SucceededReason, signed)
 	s.set(otav1alpha1.ReadyCondition, metav1.ConditionTrue, otav1alpha1.SucceededReason, "stored and "+signed)
 	return 0, nil

@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package ingest takes an artifact from its source to the bucket: one streaming pass to a scratch file in which it is
-// digested and its signatures are checked, then a look into the archive, and only then the upload. Nothing of an artifact
-// that is refused reaches the bucket.
+// digested and its signatures are checked, then a look into the archive, and only then the upload. An encrypted artifact whose
+// key is known is opened in between, to a second scratch file. Nothing of an artifact that is refused reaches the bucket.
 package ingest
 
 import (
@@ -13,6 +13,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/artifact"
 	"github.com/windlass-dev/windlass/internal/source"
 	"github.com/windlass-dev/windlass/internal/verify"
+	"github.com/windlass-dev/windlass/internal/verify/envelope"
 )
 
 // Signature is one that the author named, inline or at a source.
@@ -32,6 +33,8 @@ type Job struct {
 	Source      source.Source
 	Signatures  []Signature
 	Authorities []verify.Authority
+	Envelope    *envelope.Envelope   // of an encrypted artifact; nil: it is readable
+	Keys        []envelope.PublicKey // of the app; none: an encrypted artifact passes unopened
 	Bucket      Bucket
 }
 
@@ -41,10 +44,10 @@ type Stage int
 // The stages. A Result of stage Stored is complete.
 const (
 	Started   Stage = iota
-	Decoded         // the signatures are readable
+	Decoded         // the signatures are readable, and the envelope fits a key
 	Fetched         // all bytes are there and have the digest
-	Verified        // an authority's signature matches
-	Inspected       // the archive is sound
+	Verified        // an authority's signature matches, and the encrypted checksum that of the opened artifact
+	Inspected       // the archive is sound, or was not opened
 	Stored          // the bucket has it
 )
 
@@ -55,11 +58,12 @@ func (s Stage) String() string {
 
 // Result is what was found out, up to the stage that was reached.
 type Result struct {
-	Reached Stage
-	Size    int64 // bytes
-	Facts   artifact.Facts
-	Path    string // of the TUF target
-	Matches []verify.Match
+	Reached  Stage
+	Size     int64 // bytes
+	Facts    artifact.Facts
+	Path     string // of the TUF target
+	Matches  []verify.Match
+	OpenedBy string // id of the key that opened an encrypted artifact; empty: none did
 }
 
 // Worker carries out jobs. It is safe for concurrent use.

@@ -18,6 +18,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/store"
 	"github.com/windlass-dev/windlass/internal/verify"
+	"github.com/windlass-dev/windlass/internal/verify/envelope"
 )
 
 // run is one attempt at a job. Another attempt starts with a fresh file: bytes of two answers are never mixed.
@@ -26,18 +27,24 @@ type run struct {
 	job        Job
 	result     Result
 	signatures []verify.Signature
+	opener     *envelope.Opener // of an encrypted artifact; nil: it is not opened
 	file       *os.File
+	plain      *os.File // what was in an encrypted artifact
+	plainSize  int64    // bytes
 	verifier   *verify.Verifier
 	damaged    string // key of an object that must be replaced
 }
 
 func (r *run) close() {
-	if r.file != nil {
-		r.file.Close() //nolint:errcheck // it has no name: closing takes its space back
+	for _, f := range []*os.File{r.file, r.plain} {
+		if f != nil {
+			f.Close() //nolint:errcheck // it has no name: closing takes its space back
+		}
 	}
 }
 
-// decode gets all signatures before the artifact: Ed25519 needs them first, and what cannot be read is known sooner.
+// decode gets all signatures before the artifact: Ed25519 needs them first, and what cannot be read is known sooner. So is
+// what no key fits.
 func (r *run) decode(ctx context.Context) error {
 	for i, s := range r.job.Signatures {
 		file := []byte(s.Inline)
@@ -53,7 +60,7 @@ func (r *run) decode(ctx context.Context) error {
 		}
 		r.signatures = append(r.signatures, signature)
 	}
-	return nil
+	return r.unlock()
 }
 
 func signatureReason(err error) string {
@@ -119,16 +126,17 @@ func scratchError(err error) error {
 		err = e.Err
 	}
 	if errors.Is(err, syscall.ENOSPC) {
-		return kit.Retry(otav1alpha1.FetchFailedReason, "the manager's scratch folder is full: give it more space than the largest artifacts that are fetched at once")
+		return kit.Retry(otav1alpha1.FetchFailedReason, "the manager's scratch folder is full: give it more space than the largest artifacts that are fetched at once, "+
+			"twice as much for encrypted ones")
 	}
 	return kit.Retry(otav1alpha1.FetchFailedReason, "the manager's scratch folder cannot be written: %w", err)
 }
 
-// verify asks for at least one signature by an authority.
+// verify asks for at least one signature by an authority, and opens what is encrypted.
 func (r *run) verify(context.Context) error {
 	r.result.Matches = r.verifier.Matches()
 	if len(r.result.Matches) > 0 {
-		return nil
+		return r.open()
 	}
 	tried, expired := r.verifier.Tried()
 	return kit.Stall(otav1alpha1.SignatureInvalidReason, "none of %d signatures matches an authority of the Repository: tried %s%s",
@@ -150,19 +158,36 @@ func expiredNote(names []string) string {
 }
 
 func (r *run) inspect(context.Context) error {
-	if r.result.Size == 0 {
-		return kit.Stall(otav1alpha1.ArchiveInvalidReason, "the artifact is empty: expected an update of at least one byte")
-	}
-	facts, err := artifact.Inspect(r.file, r.result.Size)
+	facts, err := encryptedFacts, error(nil)
 	switch {
-	case errors.Is(err, artifact.ErrInvalid):
-		return kit.Stall(otav1alpha1.ArchiveInvalidReason, "%w", err)
-	case err != nil:
-		return scratchError(err)
+	case r.job.Envelope == nil:
+		facts, err = look(r.file, r.result.Size)
+	case r.plain != nil: // devices download the one and unpack the other
+		var inside artifact.Facts
+		inside, err = look(r.plain, r.plainSize)
+		facts.Files = inside.Files
+	}
+	if err != nil {
+		return err
 	}
 	r.result.Facts = facts
 	r.result.Path = release.BundleTarget(r.job.App, r.job.Version, facts.Ext)
 	return nil
+}
+
+// look refuses what devices could not unpack.
+func look(file *os.File, size int64) (artifact.Facts, error) {
+	if size == 0 {
+		return artifact.Facts{}, kit.Stall(otav1alpha1.ArchiveInvalidReason, "the artifact is empty: expected an update of at least one byte")
+	}
+	facts, err := artifact.Inspect(file, size)
+	switch {
+	case errors.Is(err, artifact.ErrInvalid):
+		return artifact.Facts{}, kit.Stall(otav1alpha1.ArchiveInvalidReason, "%w", err)
+	case err != nil:
+		return artifact.Facts{}, scratchError(err)
+	}
+	return facts, nil
 }
 
 // store uploads and reads back what the object store says of it.

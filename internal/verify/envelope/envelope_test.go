@@ -228,7 +228,7 @@ func TestOpen_refuses(t *testing.T) {
 		"checksum by other key": {from(func(i *input) { i.checksum = other.Encrypt(t, archive).Checksum }), envelope.ErrInvalid, []string{"checksum was not made", key.ID()}},
 		"checksum of SHA-1":     {from(func(i *input) { i.checksum = sealedHex(make([]byte, 20)) }), envelope.ErrInvalid, []string{"holds 20 bytes", "32"}},
 		"cut":                   {from(func(i *input) { i.content = i.content[:15] }), envelope.ErrInvalid, []string{"15 bytes", "multiple of 16"}},
-		"empty":                 {from(func(i *input) { i.content = nil }), envelope.ErrInvalid, []string{"empty"}},
+		"empty":                 {from(func(i *input) { i.content = nil }), envelope.ErrInvalid, []string{"0 bytes", "multiple of 16"}},
 		"not encrypted":         {from(func(i *input) { i.content = archive }), envelope.ErrInvalid, []string{"11 bytes"}},
 		"no padding":            {from(func(i *input) { i.session, i.content = zeroSession, blocks(0) }), envelope.ErrInvalid, []string{"0 bytes of padding"}},
 		"long padding":          {from(func(i *input) { i.session, i.content = zeroSession, blocks(17) }), envelope.ErrInvalid, []string{"17 bytes of padding"}},

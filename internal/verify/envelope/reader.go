@@ -19,7 +19,7 @@ type reader struct {
 	mode  cipher.BlockMode
 	buf   []byte // one block held back, then one piece
 	held  [aes.BlockSize]byte
-	piece int    // pieces that were read
+	size  int64  // bytes that were read
 	plain []byte // part of buf that was not given away yet
 	err   error
 }
@@ -48,17 +48,16 @@ func (r *reader) next() {
 		r.err = err
 		return
 	}
-	if n%aes.BlockSize != 0 {
-		r.err = invalid("the artifact has %d bytes, which is no multiple of %d: it was cut, or is not the encrypted file of capgo bundle encrypt",
-			r.piece*pieceSize+n, aes.BlockSize)
-		return
+	if r.size += int64(n); end {
+		if r.err = CheckSize(r.size); r.err != nil {
+			return
+		}
 	}
 	start := aes.BlockSize
-	if r.piece > 0 {
+	if r.size > int64(n) {
 		copy(r.buf, r.held[:])
 		start = 0
 	}
-	r.piece++
 	r.mode.CryptBlocks(r.buf[aes.BlockSize:aes.BlockSize+n], r.buf[aes.BlockSize:aes.BlockSize+n])
 	plain := r.buf[start : aes.BlockSize+n]
 	if !end {
@@ -80,11 +79,17 @@ func (r *reader) fill() (n int, err error) {
 	return n, err
 }
 
-// unpadBlocks takes off the padding of PKCS#7 (RFC 5652, 6.3). Its error is io.EOF when the padding is right.
-func unpadBlocks(plain []byte) ([]byte, error) {
-	if len(plain) == 0 {
-		return nil, invalid("the artifact is empty, expected at least %d bytes", aes.BlockSize)
+// CheckSize refuses sizes in bytes that no encrypted artifact has.
+func CheckSize(size int64) error {
+	if size == 0 || size%aes.BlockSize != 0 {
+		return invalid("the artifact has %d bytes, expected a multiple of %d: it was cut, or is not the file that capgo bundle encrypt wrote",
+			size, aes.BlockSize)
 	}
+	return nil
+}
+
+// unpadBlocks takes off the padding of PKCS#7 (RFC 5652, 6.3), of at least one block. Its error is io.EOF when the padding is right.
+func unpadBlocks(plain []byte) ([]byte, error) {
 	pad := int(plain[len(plain)-1])
 	if pad < 1 || pad > aes.BlockSize {
 		return nil, invalid("the last byte says %d bytes of padding, expected 1 to %d: the artifact was not encrypted with this session key", pad, aes.BlockSize)
