@@ -82,13 +82,19 @@ func (c *check) decide(r *http.Request) {
 	if !in.embedded(in.name) {
 		n.RunsVersion = in.name
 	}
-	var why resolve.Reason
-	if c.channel, why = c.resolved().Follow(in.app, c.wish(in, c.plugin, device), d, n.At); c.channel == nil {
-		n.Told = resolve.Decision{Action: resolve.None, Reason: why}
-		return
+	if c.channel, n.Told = c.told(d); c.channel != nil {
+		n.Channel = c.channel.Name
 	}
-	n.Channel = c.channel.Name
-	n.Told = c.channel.Decide(d, n.At)
+}
+
+// told gives what a device like this one is told, and the channel that it follows if there is one.
+func (c *check) told(d *resolve.Device) (*resolve.Channel, resolve.Decision) {
+	n := &c.noted
+	channel, why := c.resolved().Follow(n.App, c.wish(&c.info, c.plugin, n.Device), d, n.At)
+	if channel == nil {
+		return nil, resolve.Decision{Action: resolve.None, Reason: why}
+	}
+	return channel, channel.Decide(d, n.At)
 }
 
 // appendAnswer renders what the device is told.

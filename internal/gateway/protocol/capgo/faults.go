@@ -20,15 +20,15 @@ type fault struct {
 
 // The faults of requests.
 var (
-	notJSON  = &fault{status: http.StatusBadRequest, code: "invalid_json_parse_body", message: "expected a JSON object"}
-	noDevice = &fault{status: http.StatusBadRequest, code: "missing_device_id", message: "expected device_id, 1 to 128 printable characters without space"}
-	noApp    = &fault{status: http.StatusBadRequest, code: "missing_app_id", message: "expected app_id, 1 to 128 characters"}
-	tooLong  = &fault{status: http.StatusRequestEntityTooLarge, code: "body_too_large", message: "expected a smaller body"}
+	notJSON  = &fault{status: http.StatusBadRequest, code: "invalid_json_parse_body", message: "Expected a JSON object"}
+	noDevice = &fault{status: http.StatusBadRequest, code: "missing_device_id", message: "Expected device_id, 1 to 128 printable characters without space"}
+	noApp    = &fault{status: http.StatusBadRequest, code: "missing_app_id", message: "Expected app_id, 1 to 128 characters"}
+	tooLong  = &fault{status: http.StatusRequestEntityTooLarge, code: "body_too_large", message: "Expected a smaller body"}
 )
 
 // tooMany holds back a plugin that waits for as long as it is told. Older ones would stop until the app starts again.
 func tooMany(wait time.Duration) *fault {
-	return &fault{status: http.StatusTooManyRequests, code: "too_many_requests", message: "too many requests from this network", retryAfter: wait}
+	return &fault{status: http.StatusTooManyRequests, code: "too_many_requests", message: "Too many requests from this network", retryAfter: wait}
 }
 
 // Error implements error.

@@ -106,7 +106,8 @@ func buildOf(c *check) string {
 	if c.device.Hardware == resolve.Emulator {
 		other.Hardware = resolve.Physical
 	}
-	switch served := c.channel.Decide(&other, c.noted.At).Reason != resolve.ReasonBuildNotServed; {
+	_, told := c.told(&other)
+	switch served := told.Reason != resolve.ReasonBuildNotServed; {
 	case served && c.device.Hardware == resolve.Emulator:
 		return "emulator"
 	case served:

@@ -34,11 +34,11 @@ type batch struct {
 
 // Results of statistics that are not taken, beside the faults of requests.
 var (
-	noObject  = &fault{status: http.StatusBadRequest, code: "invalid_json_body", message: "expected an object"}
-	noAction  = &fault{status: http.StatusBadRequest, code: "missing_action", message: "expected action, the name of a statistic"}
-	mixedApps = &fault{status: http.StatusOK, code: "mixed_app_ids", message: "expected statistics of one app_id"}
-	tooMuch   = &fault{code: "too_many_events", message: "expected at most 1000 statistics: this one and those after it were not read"}
-	dropped   = &fault{status: http.StatusOK, code: "not_recorded", message: "the gateway is busy: the statistic was dropped"}
+	noObject  = &fault{status: http.StatusBadRequest, code: "invalid_json_body", message: "Expected an object"}
+	noAction  = &fault{status: http.StatusBadRequest, code: "missing_action", message: "Expected action, the name of a statistic"}
+	mixedApps = &fault{status: http.StatusOK, code: "mixed_app_ids", message: "Expected statistics of one app_id"}
+	tooMuch   = &fault{code: "too_many_events", message: "Expected at most 1000 statistics: this one and those after it were not read"}
+	dropped   = &fault{status: http.StatusOK, code: "not_recorded", message: "The gateway is busy: the statistic was dropped"}
 )
 
 // stats takes statistics. Clients send them again after a 408, 429 or 5xx for ever, and drop them after any other error.
