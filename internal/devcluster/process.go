@@ -39,6 +39,8 @@ type Command struct {
 	Dir  string   // working folder and place of the log file; created when absent
 	// Grace is how long Stop waits before it kills. When zero, 5 s.
 	Grace time.Duration
+	// Credential is who runs it, for servers that refuse to run as root. When nil, the user of this process.
+	Credential *syscall.Credential
 	// Ready returns nil once the server answers. It is polled; nil means ready as soon as it was started.
 	Ready func(context.Context) error
 }
@@ -69,6 +71,7 @@ func StartProcess(ctx context.Context, c Command) (*Process, error) {
 	p.cmd.Dir, p.cmd.Env = c.Dir, append(os.Environ(), c.Env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = procAttr()
+	p.cmd.SysProcAttr.Credential = c.Credential
 
 	started := make(chan error)
 	go p.run(started, log)
