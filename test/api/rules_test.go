@@ -36,6 +36,12 @@ const (
 	wrongChannel   = "the name of a Channel must be at most 63 lower-case letters, digits and dashes"
 	wrongOrigin    = "must be an origin as browsers send it, such as https://app.example.com or capacitor://localhost"
 	needsLimit     = "a telemetry metric needs a limit: set maxRate or maxIncrease"
+	wrongSession   = "must be the ivSessionKey of capgo bundle encrypt --json: 16 bytes in base64, a colon, and 256, 384 or 512 bytes in base64"
+	wrongChecksum  = "must be 512, 768 or 1024 lower-case hexadecimal digits, the checksum of capgo bundle encrypt --json: the SHA-256 of the archive is its input, not this"
+	oldChecksum    = "must be hexadecimal: one in base64 is of the old form, which devices refuse with checksum_fail (Cap-go/CLI issue 470); run bundle encrypt --json of @capgo/cli 8.68 or newer"
+	wrongKeyID     = "must be the first 20 characters of the body of the app's public key"
+	needsEnvelope  = "mode Opaque needs sessionKey and checksum: take ivSessionKey and checksum of: capgo bundle encrypt --json"
+	needsOpaque    = "sessionKey, checksum and keyID go with mode Opaque: set it, or remove them"
 	needsThreshold = "a prometheus metric needs a limit: set thresholdRange with min, max or both"
 )
 
@@ -85,6 +91,12 @@ var repositoryRules = map[string]ruleCase{
 	"expression without end":        {patch: authority(`{name: ci, ` + keyless("subjectRegExp: ^https://example.com/.*") + `}`), want: "must be anchored: start with ^ and end with $"},
 	"no subject":                    {patch: authority(`{name: ci, ` + keyless("") + `}`), want: "exactly one of the fields in [subject subjectRegExp] must be set"},
 	"two subjects":                  {patch: authority(`{name: ci, ` + keyless("subject: me, subjectRegExp: ^me$") + `}`), want: "exactly one of the fields in [subject subjectRegExp] must be set"},
+	"key of an app":                 {patch: appKey(`{name: shop, app: com.example.shop, publicKey: {inline: x}}`)},
+	"keys of one app":               {patch: appKey(`{name: old, app: com.example.shop, publicKey: {inline: x}}`, `{name: new, app: com.example.shop, publicKey: {configMapRef: {name: a, key: b}}}`)},
+	"key of an app twice":           {patch: appKey(`{name: shop, app: a, publicKey: {inline: x}}`, `{name: shop, app: b, publicKey: {inline: y}}`), want: "Duplicate value"},
+	"key of an app in upper case":   {patch: appKey(`{name: Shop, app: a, publicKey: {inline: x}}`), want: wrongName},
+	"key of no app":                 {patch: appKey(`{name: shop, app: com..example, publicKey: {inline: x}}`), want: wrongAppID},
+	"key of an app from nowhere":    {patch: appKey(`{name: shop, app: a, publicKey: {}}`), want: "exactly one of the fields in [inline configMapRef] must be set"},
 	"expiry of a day":               {patch: `spec: {signing: {timestampExpiry: 24h}}`},
 	"expiry in days":                {patch: `spec: {signing: {timestampExpiry: 7d}}`, want: wrongDuration},
 	"retention that is composed":    {patch: `spec: {retention: {unreferencedAfter: 1h30m10s500ms}}`},
@@ -133,10 +145,44 @@ var bundleRules = map[string]ruleCase{
 	"notes":                       {patch: `spec: {releaseNotes: {en: a, de-CH: b, zh-Hans-CN: c}}`},
 	"notes in no language":        {patch: `spec: {releaseNotes: {English: a}}`, want: wrongTag},
 	"notes of no language":        {patch: `spec: {releaseNotes: {}}`, want: "should have at least 1 properties"},
-	"encryption by CI":            {patch: `spec: {encryption: {mode: Opaque}}`},
+	"encryption by CI":            {patch: encryption(`mode: Opaque`, session, sum)},
+	"encryption with a key id":    {patch: encryption(`mode: Opaque`, session, sum, `keyID: MIIBCgKCAQEAs9u4ZBdB`)},
+	"encryption with 3072 bits":   {patch: encryption(`mode: Opaque`, sessionOf(512, ""), sumOf(768))},
+	"encryption with 4096 bits":   {patch: encryption(`mode: Opaque`, sessionOf(683, "="), sumOf(1024))},
+	"encryption with 1024 bits":   {patch: encryption(`mode: Opaque`, sessionOf(171, "="), sum), want: wrongSession},
+	"encryption without a vector": {patch: encryption(`mode: Opaque`, `sessionKey: `+strings.Repeat("A", 342)+`==`, sum), want: wrongSession},
+	"encryption of a line more":   {patch: encryption(`mode: Opaque`, strings.Replace(session, `=="`, `==\n"`, 1), sum), want: wrongSession},
+	"encryption with no session":  {patch: encryption(`mode: Opaque`, sum), want: needsEnvelope},
+	"encryption with no checksum": {patch: encryption(`mode: Opaque`, session), want: needsEnvelope},
+	"encryption with half a mode": {patch: encryption(session, sum), want: "spec.encryption.mode: Required value"},
+	"checksum of the old form":    {patch: encryption(`mode: Opaque`, session, `checksum: `+strings.Repeat("A", 342)+`==`), want: oldChecksum},
+	"checksum of the archive":     {patch: encryption(`mode: Opaque`, session, sumOf(64)), want: wrongChecksum},
+	"checksum in upper case":      {patch: encryption(`mode: Opaque`, session, `checksum: `+strings.Repeat("A", 512)), want: wrongChecksum},
+	"checksum of a digit more":    {patch: encryption(`mode: Opaque`, session, sumOf(513)), want: wrongChecksum},
+	"checksum in the clear":       {patch: encryption(`mode: None`, sum), want: needsOpaque},
+	"session key in the clear":    {patch: encryption(`mode: None`, session), want: needsOpaque},
+	"key id of recipients":        {patch: encryption(`mode: Recipients`, `keyID: MIIBCgKCAQEAs9u4ZBdB`), want: needsOpaque},
+	"key id that is short":        {patch: encryption(`mode: Opaque`, session, sum, `keyID: MIIB`), want: wrongKeyID},
+	"key id of another alphabet":  {patch: encryption(`mode: Opaque`, session, sum, `keyID: MIIBCgKCAQEAs9u4-Bd_`), want: wrongKeyID},
 	"encryption of recipients":    {patch: `spec: {encryption: {mode: Recipients}}`},
 	"encryption of another kind":  {patch: `spec: {encryption: {mode: rot13}}`, want: "Unsupported value"},
 	"revoked from the start":      {patch: `spec: {revoked: leaked}`},
+}
+
+// What an encrypted bundle has, for keys of 2048 bits.
+var (
+	session = sessionOf(342, "==")
+	sum     = sumOf(512)
+)
+
+func sessionOf(letters int, padding string) string {
+	return `sessionKey: "` + strings.Repeat("A", 22) + "==:" + strings.Repeat("A", letters) + padding + `"`
+}
+
+func sumOf(digits int) string { return `checksum: "` + strings.Repeat("a", digits) + `"` }
+
+func encryption(fields ...string) string {
+	return "spec: {encryption: {" + strings.Join(fields, ", ") + "}}"
 }
 
 const aDigest = "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -285,6 +331,10 @@ func storage(fields string) string { return "spec: {storage: {" + fields + "}}" 
 
 func authority(list ...string) string {
 	return "spec: {trust: {authorities: [" + strings.Join(list, ", ") + "]}}"
+}
+
+func appKey(list ...string) string {
+	return "spec: {trust: {encryptionKeys: [" + strings.Join(list, ", ") + "]}}"
 }
 
 func keyless(subject string) string {
