@@ -5,7 +5,11 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
+	"fmt"
 	"time"
+
+	"github.com/windlass-dev/windlass/internal/resolve"
 )
 
 // Snapshot is what the database holds of a channel, from all replicas that share it.
@@ -20,7 +24,8 @@ type Row struct {
 	Digest         string `json:"digest"` // empty: the embedded bundle
 	Version        string `json:"version"`
 	Arm            string `json:"arm"`                 // candidate, control or none
-	Candidate      string `json:"candidate,omitempty"` // digest of the candidate that the arm belongs to
+	Trial          string `json:"trial,omitempty"`     // salt of the trial that the arm belongs to
+	Candidate      string `json:"candidate,omitempty"` // digest of the trial's candidate
 	Release        int64  `json:"release,omitempty"`   // of the candidate's rollout
 	Devices        int64  `json:"devices"`             // exposed: checked in and should run the bundle
 	Offered        int64  `json:"offered"`
@@ -54,10 +59,67 @@ type Entry struct {
 // Counts gives the counts of a channel, exact over all replicas of the database. It gives ErrUnavailable when the database does
 // not answer: what is not known is not zero.
 func (l *Ledger) Counts(ctx context.Context, app, channel string) (Snapshot, error) {
-	panic("not written yet")
+	a := l.attached.Load()
+	if a == nil {
+		return Snapshot{}, ErrUnavailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	s := Snapshot{Ledger: a.ledger, Since: a.since, Rows: []Row{}}
+	err := each(ctx, l.db.read, func(rows *sql.Rows) error {
+		var r Row
+		err := rows.Scan(&r.Digest, &r.Version, &r.Arm, &r.Trial, &r.Candidate, &r.Release, &r.Devices, &r.Offered, &r.Downloaded,
+			&r.Installed, &r.Confirmed, &r.Failed, &r.DeliveryFailed)
+		r.Arm = armName(resolve.Arm(r.Arm))
+		s.Rows = append(s.Rows, r)
+		return err
+	}, "SELECT digest, version, arm, trial, candidate, release, exposed, offered, downloaded, installed, confirmed, failed, delivery_failed "+
+		"FROM series WHERE app = $1 AND channel = $2 ORDER BY id", clean(app), clean(channel))
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return s, nil
+}
+
+func armName(a resolve.Arm) string {
+	if a == resolve.NoArm {
+		return "none"
+	}
+	return string(a)
 }
 
 // History gives all that is known of a device, the newest first, or ErrUnavailable.
 func (l *Ledger) History(ctx context.Context, p Pseudonym) ([]Entry, error) {
-	panic("not written yet")
+	if l.attached.Load() == nil {
+		return nil, ErrUnavailable
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	out := []Entry{}
+	err := each(ctx, l.db.read, func(rows *sql.Rows) error {
+		var s Series
+		scan := scanned{extra: []any{&s.App, &s.Channel, &s.Digest, &s.Version, &s.Arm, &s.Trial, &s.Candidate, &s.Release}}
+		if err := scan.read(rows); err != nil {
+			return err
+		}
+		out = append(out, l.entryOf(s, &scan.vote))
+		return nil
+	}, queries.history, p[:])
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	return out, nil
+}
+
+func (l *Ledger) entryOf(s Series, v *vote) Entry {
+	e := Entry{
+		Series: s, Client: v.client, Votes: v.voting, FailedKind: v.failedKind, DeliveryKind: v.deliveryKind,
+		ExposedAt: timeOf(v.exposedAt), OfferedAt: timeOf(v.offeredAt), DownloadedAt: timeOf(v.downloadedAt),
+		InstalledAt: timeOf(v.installedAt), SeenAt: timeOf(v.seenAt), ReadyAt: timeOf(v.lastReadyAt), FailedAt: timeOf(v.failedAt),
+		DeliveryFailedAt: timeOf(v.deliveryFailedAt), UpdatedAt: timeOf(v.updatedAt),
+	}
+	if o, ok := l.rules.voteOf(v); ok {
+		e.Vote = names[o]
+	}
+	return e
 }

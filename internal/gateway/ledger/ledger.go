@@ -1,82 +1,205 @@
 // Copyright The Windlass Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ledger keeps what devices report of bundles: one device, one vote for a bundle, in the arm that it was assigned to.
-// The rows are in a database, SQLite or PostgreSQL; nothing on the path of a request waits for it.
 package ledger
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unicode/utf8"
 
-	"github.com/prometheus/client_golang/prometheus"
+	lru "github.com/hashicorp/golang-lru/v2"
 )
+
+// networksKept is of how many networks and series the votes are remembered; about 200 bytes each.
+const networksKept = 1 << 17
 
 // Ledger counts outcomes. It is safe for concurrent use.
 type Ledger struct {
-	cfg Config
+	cfg        Config
+	rules      rules
+	db         *database
+	pseudonyms *pseudonyms
+	metrics    *metrics
+
+	queue     chan *event
+	filter    *filter
+	failures  *failures
+	overrides *overrides
+	catalog   *catalog
+	networks  *lru.Cache[networkKey, int64] // votes that came of a network
+	pile      pile                          // of the writer
+
+	attaching sync.Mutex
+	attached  atomic.Pointer[attachment] // nil until the database answered
+	refused   atomic.Pointer[refusal]    // why the database is not to be used, if it is not
 }
 
 // Open opens the ledger, and makes its tables if need be. A PostgreSQL that does not answer is no error: Run tries it again.
 // A database that is damaged, that a newer version made, or that was written with another key, is one.
 func Open(ctx context.Context, cfg Config) (*Ledger, error) {
-	panic("not written yet")
-}
-
-// Run writes what comes in, follows other replicas and forgets what is old, until the context ends; then it writes what is
-// left, for some seconds at most.
-func (l *Ledger) Run(ctx context.Context) {
-	panic("not written yet")
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	key, err := cfg.loadKey()
+	if err != nil {
+		return nil, err
+	}
+	db, err := openDatabase(&cfg)
+	if err != nil {
+		return nil, err
+	}
+	l := &Ledger{
+		cfg: cfg, db: db, pseudonyms: newPseudonyms(key),
+		rules:    rules{ready: cfg.ReadyTime.Milliseconds(), window: cfg.Window.Milliseconds()},
+		queue:    make(chan *event, cfg.QueueSize),
+		filter:   newFilter(cfg.FilterSize, cfg.ReadyTime.Milliseconds()),
+		failures: newFailures(cfg.MaxFailures), overrides: newOverrides(cfg.MaxOverrides), catalog: newCatalog(),
+	}
+	l.metrics = newMetrics(l)
+	if l.networks, err = lru.New[networkKey, int64](networksKept); err != nil {
+		return nil, fmt.Errorf("ledger: %w", errors.Join(err, db.close()))
+	}
+	if err := l.attach(ctx); err != nil {
+		if !db.postgres || errors.As(err, new(refusal)) {
+			return nil, fmt.Errorf("ledger: database %s: %w", cmp.Or(cfg.Path, "in memory"), errors.Join(err, db.close()))
+		}
+		l.tell(ctx, err)
+	}
+	return l, nil
 }
 
 // Close closes the database. Call it when Run has returned.
 func (l *Ledger) Close() error {
-	panic("not written yet")
-}
-
-// Flush waits until what came in before is in the database. Run must be running.
-func (l *Ledger) Flush(ctx context.Context) error {
-	panic("not written yet")
+	if err := l.db.close(); err != nil {
+		return fmt.Errorf("ledger: close the database: %w", err)
+	}
+	return nil
 }
 
 // Pseudonym gives the name that a device has in the ledger.
-func (l *Ledger) Pseudonym(app, deviceID string) Pseudonym {
-	panic("not written yet")
-}
+func (l *Ledger) Pseudonym(app, deviceID string) Pseudonym { return l.pseudonyms.of(app, deviceID) }
 
-// Failed gives the digests of the bundles that failed on a device, in no order; mostly nil. Do not change it.
-func (l *Ledger) Failed(p Pseudonym) []string {
-	panic("not written yet")
-}
+// Failed gives the digests of the bundles that failed on a device, sorted; mostly nil. Do not change it.
+func (l *Ledger) Failed(p Pseudonym) []string { return l.failures.of(p) }
 
 // Override gives the channel that is stored for a device; mostly empty.
-func (l *Ledger) Override(p Pseudonym) string {
-	panic("not written yet")
-}
-
-// SetOverride stores a channel for a device, or with an empty channel deletes it. Override gives it on this replica at once, and
-// on others soon. It gives ErrUnavailable when the database does not answer, and ErrFull.
-func (l *Ledger) SetOverride(ctx context.Context, app string, p Pseudonym, channel string) error {
-	panic("not written yet")
-}
+func (l *Ledger) Override(p Pseudonym) string { return l.overrides.of(p) }
 
 // Checked notes a check and its answer. It keeps nothing of what c points to, does not block, and drops what repeats the
 // device's last check, or all checks when the queue is nearly full.
 func (l *Ledger) Checked(c *Check) {
-	panic("not written yet")
+	var e event
+	e.fromCheck(c)
+	l.tidy(&e)
+	place, before, news := l.filter.pass(&e)
+	if !news {
+		return
+	}
+	if len(l.queue) < cap(l.queue)*9/10 && l.enqueue(&e) {
+		return
+	}
+	l.metrics.droppedChecks.Inc()
+	place.Store(before) // the next check says it again
 }
 
 // Reported notes what a device tells. A failure that names a bundle is in Failed when it returns. It gives false when the
 // queue was full, and the report was dropped.
 func (l *Ledger) Reported(r *Report) bool {
-	panic("not written yet")
+	var e event
+	e.fromReport(r)
+	l.tidy(&e)
+	if r.Outcome == Failed {
+		if e.blames = l.catalog.digestOf(r); e.blames != "" {
+			l.remember(r.Device, e.blames)
+		}
+	}
+	if !l.enqueue(&e) {
+		l.metrics.droppedReports.Inc()
+		return false
+	}
+	return true
 }
 
-// Describe implements prometheus.Collector.
-func (l *Ledger) Describe(ch chan<- *prometheus.Desc) {
-	panic("not written yet")
+// enqueue gives a copy of an event to the writer, if there is room.
+func (l *Ledger) enqueue(e *event) bool {
+	kept := *e
+	select {
+	case l.queue <- &kept:
+		return true
+	default:
+		return false
+	}
 }
 
-// Collect implements prometheus.Collector.
-func (l *Ledger) Collect(ch chan<- prometheus.Metric) {
-	panic("not written yet")
+// remember notes in memory that a bundle failed on a device.
+func (l *Ledger) remember(p Pseudonym, digest string) {
+	if !l.failures.add(p, digest) {
+		l.metrics.droppedFailures.Inc()
+	}
 }
+
+// Flush waits until what came in before is in the database. Run must be running.
+func (l *Ledger) Flush(ctx context.Context) error {
+	e := &event{written: make(chan struct{})}
+	select {
+	case l.queue <- e:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-e.written:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Longest texts that are kept of a device, in bytes. Versions and platforms are shorter.
+const maxText = 64
+
+// tidy makes sure that the database takes what a device told.
+func (l *Ledger) tidy(e *event) {
+	if e.said.at <= 0 {
+		e.said.at = l.cfg.Now().UnixMilli()
+	}
+	c := &e.said.client
+	for _, text := range [...]*string{&c.Platform, &c.NativeVersion, &c.Plugin, (*string)(&e.said.kind)} {
+		*text = clean(*text)
+	}
+}
+
+// clean gives a text that is short, UTF-8 and without a zero byte, which PostgreSQL does not take.
+func clean(text string) string {
+	if len(text) > maxText {
+		text = text[:maxText]
+	}
+	if utf8.ValidString(text) && strings.IndexByte(text, 0) < 0 {
+		return text
+	}
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "?"), "\x00", "?")
+}
+
+// Run writes what comes in, follows other replicas and forgets what is old, until the context ends; then it writes what is
+// left, for some seconds at most.
+func (l *Ledger) Run(ctx context.Context) {
+	var wg sync.WaitGroup
+	wg.Go(func() { l.follow(ctx) })
+	wg.Go(func() { l.sweepAlways(ctx) })
+	l.writeAlways(ctx)
+	wg.Wait()
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), endTimeout)
+	defer cancel()
+	l.drain(end)
+	l.endSession(end)
+}
+
+// endTimeout bounds what is done after the context of Run has ended.
+const endTimeout = 10 * time.Second

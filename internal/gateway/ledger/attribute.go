@@ -1,0 +1,178 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"time"
+
+	"github.com/windlass-dev/windlass/internal/resolve"
+)
+
+// offerHolds is how long after an offer a report that names no bundle may still mean it.
+const offerHolds = millis(24 * time.Hour / time.Millisecond)
+
+// seriesKey tells series apart.
+type seriesKey struct {
+	app, channel, digest, trial string
+	arm                         resolve.Arm
+}
+
+func (s *Series) key() seriesKey { return seriesKey{s.App, s.Channel, s.Digest, s.Trial, s.Arm} }
+
+// entry is a vote with the series that it is in.
+type entry struct {
+	series *Series
+	vote   vote
+	before vote // as the database has it
+	stored bool // the database has it
+}
+
+// told is when the device last heard of the bundle, or ran it.
+func (e *entry) told() millis { return max(e.vote.exposedAt, e.vote.offeredAt, e.vote.seenAt) }
+
+// device holds all votes of one device.
+type device []*entry
+
+// event is a check or a report, as far as the ledger keeps it.
+type event struct {
+	device     Pseudonym
+	network    Network
+	said       said
+	series     Series // that a check exposes the device to, or that a report is counted in if no vote fits; see placed
+	placed     bool
+	report     bool
+	digest     string // that the device runs, or that a report names
+	version    string // like digest
+	afterOffer bool
+	blames     string // digest that a failure names; empty: none that is known
+
+	written chan struct{} // of an event that says nothing: closed when all before it are in the database
+}
+
+// fromCheck makes e the event of a check.
+func (e *event) fromCheck(c *Check) {
+	e.device, e.network, e.digest, e.version = c.Device, c.Network, c.RunsDigest, c.RunsVersion
+	e.said = said{what: markOf(Exposed), votes: c.Votes, client: c.Client, at: millisOf(c.At)}
+	e.series, e.placed = SeriesOf(c.App, c.Channel, &c.Told)
+	switch {
+	case c.Told.Action == resolve.Update:
+		e.said.what |= markOf(Offered)
+	case e.placed && c.Told.Reason != resolve.ReasonNoStable:
+		e.said.what |= seen
+	}
+}
+
+// fromReport makes e the event of a report.
+func (e *event) fromReport(r *Report) {
+	e.report, e.device, e.network, e.digest, e.version = true, r.Device, r.Network, r.Digest, r.Version
+	e.series, e.placed, e.afterOffer = r.Assigned, r.Known, r.AfterOffer
+	e.said = said{what: markOf(r.Outcome), kind: r.Kind, votes: r.Votes, client: r.Client, at: millisOf(r.At)}
+}
+
+// only gives what the event says with other marks.
+func (e *event) only(what marks) *said {
+	s := e.said
+	s.what = what
+	return &s
+}
+
+// apply adds an event to the votes of its device. A vote that is not there yet is made, and counts if there is room for
+// another one. It gives false for a report that means no bundle that the ledger knows.
+func (d *device) apply(e *event, r rules, room func(*event) bool) bool {
+	if !e.report {
+		d.applyCheck(e, room)
+		return true
+	}
+	if e.afterOffer && !d.waits() {
+		return true // the plugin says so after each answer: it means nothing
+	}
+	meant := d.meant(e, r)
+	if meant == nil && e.placed && (e.names() || len(*d) == 0) {
+		meant = d.in(e, room)
+	}
+	if meant == nil {
+		return false
+	}
+	meant.vote.fold(&e.said)
+	return true
+}
+
+func (d *device) applyCheck(e *event, room func(*event) bool) {
+	if e.placed {
+		d.in(e, room).vote.fold(&e.said)
+	}
+	if ran := d.named(e); ran != nil && e.said.what&seen == 0 {
+		ran.vote.fold(e.only(seen))
+	}
+	if offer := d.offered(); offer != nil && e.said.what&markOf(Offered) == 0 {
+		offer.vote.fold(e.only(answered))
+	}
+}
+
+// in gives the vote in the event's series, which it makes if need be.
+func (d *device) in(e *event, room func(*event) bool) *entry {
+	key := e.series.key()
+	for _, have := range *d {
+		if have.series.key() == key {
+			return have
+		}
+	}
+	fresh := &entry{series: &e.series, vote: vote{voting: e.said.votes && room(e)}}
+	*d = append(*d, fresh)
+	return fresh
+}
+
+func (e *event) names() bool { return e.digest != "" || e.version != "" }
+
+// meant finds the vote that a report means: the newest of the bundle that it names, else the last offer, if that is not too
+// old and the device did not confirm it since.
+func (d *device) meant(e *event, r rules) *entry {
+	if e.names() {
+		return d.named(e)
+	}
+	offer := d.offered()
+	if offer == nil || e.said.at-offer.vote.offeredAt > offerHolds || r.confirmedAt(&offer.vote) >= offer.vote.offeredAt {
+		return nil
+	}
+	return offer
+}
+
+// named finds the newest vote of the bundle that an event names, by digest before version.
+func (d *device) named(e *event) *entry {
+	var found *entry
+	if e.digest != "" {
+		found = d.newest(func(s *Series) bool { return s.Digest == e.digest })
+	}
+	if found == nil && e.version != "" {
+		found = d.newest(func(s *Series) bool { return s.Version == e.version })
+	}
+	return found
+}
+
+func (d *device) newest(match func(*Series) bool) *entry {
+	var found *entry
+	for _, have := range *d {
+		if match(have.series) && (found == nil || have.told() >= found.told()) {
+			found = have
+		}
+	}
+	return found
+}
+
+// offered finds the last offer; nil: there was none.
+func (d *device) offered() *entry {
+	var found *entry
+	for _, have := range *d {
+		if have.vote.offeredAt != 0 && (found == nil || have.vote.offeredAt > found.vote.offeredAt) {
+			found = have
+		}
+	}
+	return found
+}
+
+// waits tells whether the device's last check was answered with an offer.
+func (d *device) waits() bool {
+	offer := d.offered()
+	return offer != nil && offer.vote.offeredAt > offer.vote.answeredAt
+}

@@ -1,0 +1,346 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"maps"
+	"slices"
+)
+
+// batch is one transaction of the writer: it reads the votes of the devices that something is said of, folds that in, and
+// writes votes and counts together. So the counts are those of the votes at any time, whoever writes; and a batch that is
+// written twice, because nobody knows whether the first time held, changes nothing the second time.
+type batch struct {
+	l       *Ledger
+	now     millis
+	devices map[Pseudonym]*device
+
+	networks     map[networkKey]int64 // votes that came of a network with this batch
+	joined       map[seriesKey]int64  // votes that came with this batch
+	fresh        []*placedSeries      // made by this batch
+	changes      []change
+	failed       map[failure]millis
+	capped       int
+	unattributed int
+}
+
+type networkKey struct {
+	series  seriesKey
+	network Network
+}
+
+type failure struct {
+	device Pseudonym
+	digest string
+}
+
+// change is a vote that is not as the database has it.
+type change struct {
+	device Pseudonym
+	entry  *entry
+	series *placedSeries
+}
+
+// write writes events in one transaction, and then lets the rest of the ledger know.
+func (l *Ledger) write(ctx context.Context, events []*event) error {
+	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
+	defer cancel()
+	b := &batch{
+		l: l, now: millisOf(l.cfg.Now()), devices: map[Pseudonym]*device{},
+		networks: map[networkKey]int64{}, joined: map[seriesKey]int64{}, failed: map[failure]millis{},
+	}
+	if err := l.db.change(ctx, func(tx *sql.Tx) error { return b.run(ctx, tx, events) }); err != nil {
+		return err
+	}
+	b.publish()
+	return nil
+}
+
+func (b *batch) run(ctx context.Context, tx *sql.Tx, events []*event) error {
+	if err := b.l.readSeries(ctx, tx); err != nil {
+		return err
+	}
+	if err := b.readVoters(ctx, tx, events); err != nil {
+		return err
+	}
+	if err := b.readVotes(ctx, tx, events); err != nil {
+		return err
+	}
+	for _, e := range events {
+		b.apply(e)
+	}
+	if err := b.makeSeries(ctx, tx); err != nil {
+		return err
+	}
+	b.collect()
+	if err := b.putVotes(ctx, tx); err != nil {
+		return err
+	}
+	if err := b.putFailures(ctx, tx); err != nil {
+		return err
+	}
+	return b.addCounts(ctx, tx)
+}
+
+// readSeries learns of series that other replicas made.
+func (l *Ledger) readSeries(ctx context.Context, q querier) error {
+	return each(ctx, q, func(rows *sql.Rows) error {
+		s := &placedSeries{}
+		if err := rows.Scan(&s.id, &s.App, &s.Channel, &s.Digest, &s.Version, &s.Arm, &s.Trial, &s.Candidate, &s.Release); err != nil {
+			return err
+		}
+		l.catalog.add(s)
+		return nil
+	}, "SELECT "+seriesColumns+" FROM series WHERE id > $1 ORDER BY id", l.catalog.last())
+}
+
+// readVoters learns how many devices vote in the events' series, and which series are gone.
+func (b *batch) readVoters(ctx context.Context, tx *sql.Tx, events []*event) error {
+	used := map[int64]*placedSeries{}
+	for _, e := range events {
+		if s := b.l.catalog.find(e.series.key()); e.placed && s != nil {
+			used[s.id] = s
+		}
+	}
+	gone := maps.Clone(used)
+	for ids := range chunked(slices.Collect(maps.Keys(used))) {
+		args := make([]any, len(ids))
+		for i, id := range ids {
+			args[i] = id
+		}
+		err := each(ctx, tx, func(rows *sql.Rows) error {
+			var id, voters int64
+			if err := rows.Scan(&id, &voters); err != nil {
+				return err
+			}
+			used[id].voters = voters
+			delete(gone, id)
+			return nil
+		}, queries.votersOf[len(ids)], args...)
+		if err != nil {
+			return err
+		}
+	}
+	for _, s := range gone {
+		b.l.catalog.remove(s)
+	}
+	return nil
+}
+
+func (b *batch) readVotes(ctx context.Context, tx *sql.Tx, events []*event) error {
+	for _, e := range events {
+		b.devices[e.device] = &device{}
+	}
+	return b.l.votesOf(ctx, tx, slices.Collect(maps.Keys(b.devices)), func(p Pseudonym, s *placedSeries, v *vote) {
+		d := b.devices[p]
+		*d = append(*d, &entry{series: &s.Series, vote: *v, before: *v, stored: true})
+	})
+}
+
+// votesOf reads the votes of devices. Those of a device come by the age of their series.
+func (l *Ledger) votesOf(ctx context.Context, q querier, devices []Pseudonym, use func(Pseudonym, *placedSeries, *vote)) error {
+	slices.SortFunc(devices, comparePseudonyms)
+	for part := range chunked(devices) {
+		args := make([]any, len(part))
+		for i := range part {
+			args[i] = part[i][:]
+		}
+		err := each(ctx, q, func(rows *sql.Rows) error {
+			var row scanned
+			if err := row.read(rows); err != nil {
+				return err
+			}
+			p, err := pseudonymOf(row.device)
+			if s := l.catalog.byNumber(row.series); s != nil && err == nil {
+				use(p, s, &row.vote)
+			}
+			return err
+		}, queries.votesOf[len(part)], args...)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func comparePseudonyms(a, b Pseudonym) int { return bytes.Compare(a[:], b[:]) }
+
+func (b *batch) apply(e *event) {
+	if !b.devices[e.device].apply(e, b.l.rules, b.room) {
+		b.unattributed++
+	}
+	if e.blames != "" {
+		last := failure{e.device, e.blames}
+		b.failed[last] = max(b.failed[last], e.said.at)
+	}
+}
+
+// room tells whether another device of a network may vote in a series.
+func (b *batch) room(e *event) bool {
+	key := networkKey{e.series.key(), e.network}
+	if e.network != 0 && b.l.cfg.NetworkShare < 1 {
+		have, _ := b.l.networks.Get(key)
+		voters := b.joined[key.series]
+		if s := b.l.catalog.find(key.series); s != nil {
+			voters += s.voters
+		}
+		limit := max(int64(b.l.cfg.NetworkMinimum), int64(b.l.cfg.NetworkShare*float64(voters)))
+		if have+b.networks[key] >= limit {
+			b.capped++
+			return false
+		}
+		b.networks[key]++
+	}
+	b.joined[key.series]++
+	return true
+}
+
+// makeSeries gives each new series a row.
+func (b *batch) makeSeries(ctx context.Context, tx *sql.Tx) error {
+	fresh := map[seriesKey]*Series{}
+	for _, d := range b.devices {
+		for _, e := range *d {
+			if key := e.series.key(); !e.stored && b.l.catalog.find(key) == nil {
+				fresh[key] = e.series
+			}
+		}
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	id, err := numbers(ctx, tx, len(fresh))
+	if err != nil {
+		return err
+	}
+	for _, s := range fresh {
+		made := &placedSeries{Series: *s, id: id}
+		_, err := tx.ExecContext(ctx, "INSERT INTO series ("+seriesColumns+", created_at, served_at, "+
+			"tracked, exposed, offered, downloaded, installed, confirmed, failed, delivery_failed) VALUES "+
+			"($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, 0, 0, 0, 0, 0)",
+			made.id, s.App, s.Channel, s.Digest, s.Version, string(s.Arm), s.Trial, s.Candidate, s.Release, b.now, b.now)
+		if err != nil {
+			return err
+		}
+		b.fresh = append(b.fresh, made)
+		id++
+	}
+	return nil
+}
+
+// collect finds the votes that changed, in the order of the table's key.
+func (b *batch) collect() {
+	made := map[seriesKey]*placedSeries{}
+	for _, s := range b.fresh {
+		made[s.key()] = s
+	}
+	for p, d := range b.devices {
+		for _, e := range *d {
+			if e.stored && e.vote == e.before {
+				continue
+			}
+			s := made[e.series.key()]
+			if s == nil {
+				s = b.l.catalog.find(e.series.key())
+			}
+			b.changes = append(b.changes, change{p, e, s})
+			if at := e.vote.failedAt; at != e.before.failedAt && e.series.Digest != "" {
+				last := failure{p, e.series.Digest}
+				b.failed[last] = max(b.failed[last], at)
+			}
+		}
+	}
+	slices.SortFunc(b.changes, func(x, y change) int {
+		if n := comparePseudonyms(x.device, y.device); n != 0 {
+			return n
+		}
+		return int(x.series.id - y.series.id)
+	})
+}
+
+func (b *batch) putVotes(ctx context.Context, tx *sql.Tx) error {
+	var args []any
+	for part := range chunked(b.changes) {
+		args = args[:0]
+		for i := range part {
+			args = voteValues(args, &part[i].device, part[i].series.id, &part[i].entry.vote)
+		}
+		if _, err := tx.ExecContext(ctx, queries.putVotes[len(part)], args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *batch) putFailures(ctx context.Context, tx *sql.Tx) error {
+	if len(b.failed) == 0 {
+		return nil
+	}
+	seq, err := numbers(ctx, tx, len(b.failed))
+	if err != nil {
+		return err
+	}
+	list := slices.SortedFunc(maps.Keys(b.failed), func(x, y failure) int { return comparePseudonyms(x.device, y.device) })
+	for part := range chunked(list) {
+		var args []any
+		for i := range part {
+			args = append(args, part[i].device[:], part[i].digest, b.failed[part[i]], seq)
+			seq++
+		}
+		if _, err := tx.ExecContext(ctx, queries.putFailures[len(part)], args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addCounts adds what changed to the counts of the series.
+func (b *batch) addCounts(ctx context.Context, tx *sql.Tx) error {
+	added, rows := map[int64]tally{}, map[int64]int64{}
+	for _, c := range b.changes {
+		e, id := c.entry, c.series.id
+		added[id] = added[id].plus(b.l.rules.counted(&e.vote)).minus(b.l.rules.counted(&e.before))
+		if !e.stored {
+			rows[id]++
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(added)) {
+		if err := addTally(ctx, tx, id, rows[id], added[id], b.now); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addTally adds to the counts of a series.
+func addTally(ctx context.Context, tx *sql.Tx, id, rows int64, t tally, now millis) error {
+	_, err := tx.ExecContext(ctx, "UPDATE series SET tracked = tracked + $1, exposed = exposed + $2, offered = offered + $3, "+
+		"downloaded = downloaded + $4, installed = installed + $5, confirmed = confirmed + $6, failed = failed + $7, "+
+		"delivery_failed = delivery_failed + $8, served_at = CASE WHEN served_at < $9 THEN $9 ELSE served_at END WHERE id = $10",
+		rows, t[Exposed], t[Offered], t[Downloaded], t[Installed], t[Confirmed], t[Failed], t[DeliveryFailed], now, id)
+	return err
+}
+
+// publish lets memory and metrics know of what was committed.
+func (b *batch) publish() {
+	for _, s := range b.fresh {
+		b.l.catalog.add(s)
+	}
+	for key, n := range b.networks {
+		have, _ := b.l.networks.Get(key)
+		b.l.networks.Add(key, have+n)
+	}
+	for f := range b.failed {
+		b.l.remember(f.device, f.digest)
+	}
+	for _, c := range b.changes {
+		if e := c.entry; e.vote.voting {
+			b.l.metrics.reached(e.series, b.l.rules.reached(&e.vote).minus(b.l.rules.reached(&e.before)), b.now)
+		}
+	}
+	b.l.metrics.capped.Add(float64(b.capped))
+	b.l.metrics.unattributed.Add(float64(b.unattributed))
+}

@@ -1,0 +1,137 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"iter"
+	"strconv"
+	"strings"
+)
+
+const (
+	voteColumns = "device, series_id, voting, exposed_at, offered_at, answered_at, downloaded_at, installed_at, seen_at, ready_at, last_ready_at, " +
+		"failed_at, failed_kind, delivery_failed_at, delivery_kind, platform, native_version, plugin, updated_at"
+	voteUpdates = "voting = excluded.voting, exposed_at = excluded.exposed_at, offered_at = excluded.offered_at, answered_at = excluded.answered_at, " +
+		"downloaded_at = excluded.downloaded_at, installed_at = excluded.installed_at, seen_at = excluded.seen_at, ready_at = excluded.ready_at, " +
+		"last_ready_at = excluded.last_ready_at, failed_at = excluded.failed_at, failed_kind = excluded.failed_kind, " +
+		"delivery_failed_at = excluded.delivery_failed_at, delivery_kind = excluded.delivery_kind, platform = excluded.platform, " +
+		"native_version = excluded.native_version, plugin = excluded.plugin, updated_at = excluded.updated_at"
+	seriesColumns = "id, app, channel, digest, version, arm, trial, candidate, release"
+)
+
+// chunks are how many rows one statement is about. They are few, so that the database knows the statements.
+var chunks = []int{128, 32, 8, 1}
+
+// chunked cuts a list into such pieces.
+func chunked[T any](list []T) iter.Seq[[]T] {
+	return func(yield func([]T) bool) {
+		for _, n := range chunks {
+			for ; len(list) >= n; list = list[n:] {
+				if !yield(list[:n]) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// statements is text that was made once.
+type statements struct {
+	votesOf, putVotes, putFailures, votersOf map[int]string // by the number of rows
+	history                                  string
+}
+
+// queries are the statements for all chunks.
+var queries = func() statements {
+	s := statements{votesOf: map[int]string{}, putVotes: map[int]string{}, putFailures: map[int]string{}, votersOf: map[int]string{}}
+	s.history = "SELECT " + voteColumns + ", app, channel, digest, version, arm, trial, candidate, release " +
+		"FROM votes JOIN series ON series.id = votes.series_id WHERE device = $1 ORDER BY updated_at DESC, series_id DESC"
+	for _, n := range chunks {
+		s.votesOf[n] = "SELECT " + voteColumns + " FROM votes WHERE device IN " + places(1, n) + " ORDER BY device, series_id"
+		s.votersOf[n] = "SELECT id, exposed FROM series WHERE id IN " + places(1, n)
+		s.putVotes[n] = "INSERT INTO votes (" + voteColumns + ") VALUES " + places(n, len(strings.Split(voteColumns, ","))) +
+			" ON CONFLICT (device, series_id) DO UPDATE SET " + voteUpdates
+		s.putFailures[n] = "INSERT INTO failures (device, digest, at, seq) VALUES " + places(n, 4) +
+			" ON CONFLICT (device, digest) DO UPDATE SET at = excluded.at, seq = excluded.seq WHERE excluded.at > failures.at"
+	}
+	return s
+}()
+
+// places gives ($1, $2), ($3, $4) for two rows of two values.
+func places(rows, values int) string {
+	var b strings.Builder
+	for i := range rows * values {
+		switch {
+		case i == 0:
+			b.WriteByte('(')
+		case i%values == 0:
+			b.WriteString("), (")
+		default:
+			b.WriteString(", ")
+		}
+		b.WriteByte('$')
+		b.WriteString(strconv.Itoa(i + 1))
+	}
+	b.WriteByte(')')
+	return b.String()
+}
+
+// scanned is a row of voteColumns, and what a statement selects after them.
+type scanned struct {
+	device []byte
+	series int64
+	vote   vote
+	extra  []any
+}
+
+func (s *scanned) read(rows *sql.Rows) error {
+	v := &s.vote
+	return rows.Scan(append([]any{
+		&s.device, &s.series, &v.voting, &v.exposedAt, &v.offeredAt, &v.answeredAt, &v.downloadedAt, &v.installedAt, &v.seenAt,
+		&v.readyAt, &v.lastReadyAt, &v.failedAt, &v.failedKind, &v.deliveryFailedAt, &v.deliveryKind,
+		&v.client.Platform, &v.client.NativeVersion, &v.client.Plugin, &v.updatedAt,
+	}, s.extra...)...)
+}
+
+// voteValues adds the values of voteColumns.
+func voteValues(to []any, device *Pseudonym, series int64, v *vote) []any {
+	voting := 0
+	if v.voting {
+		voting = 1
+	}
+	return append(to, device[:], series, voting, v.exposedAt, v.offeredAt, v.answeredAt, v.downloadedAt, v.installedAt, v.seenAt,
+		v.readyAt, v.lastReadyAt, v.failedAt, string(v.failedKind), v.deliveryFailedAt, string(v.deliveryKind),
+		v.client.Platform, v.client.NativeVersion, v.client.Plugin, v.updatedAt)
+}
+
+// querier is a pool or a transaction.
+type querier interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}
+
+// each calls scan for all rows that a query gives.
+func each(ctx context.Context, q querier, scan func(*sql.Rows) error, query string, args ...any) error {
+	rows, err := q.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := scan(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// pseudonymOf reads a pseudonym as the database has it.
+func pseudonymOf(raw []byte) (p Pseudonym, err error) {
+	if len(raw) != len(p) {
+		return p, fmt.Errorf("pseudonym: expected %d bytes, got %d", len(p), len(raw))
+	}
+	return Pseudonym(raw), nil
+}
