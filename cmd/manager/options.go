@@ -8,13 +8,14 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
+
+	"github.com/windlass-dev/windlass/internal/analysis/telemetry"
 )
 
 // options are the flags of the manager.
@@ -33,28 +34,34 @@ type options struct {
 	transfers       int
 	concurrency     int
 
-	gatewayURLs      urls
+	gatewayURLs      targets
 	gatewayTokenFile string
 	recheckEvery     time.Duration
 }
 
-// urls is a flag that may be given more than once.
-type urls []string
+// targets is a flag that may be given more than once.
+type targets []telemetry.Target
 
-func (u *urls) String() string { return strings.Join(*u, ",") }
-
-func (u *urls) Set(v string) error {
-	parsed, err := url.Parse(v)
-	if err != nil || parsed.Host == "" || parsed.User != nil || (parsed.Scheme != "http" && parsed.Scheme != "https") {
-		return fmt.Errorf("%q is not a URL such as http://windlass-gateway-internal:8081", v)
+func (t *targets) String() string {
+	texts := make([]string, len(*t))
+	for i, target := range *t {
+		texts[i] = target.String()
 	}
-	*u = append(*u, strings.TrimRight(v, "/"))
+	return strings.Join(texts, ",")
+}
+
+func (t *targets) Set(v string) error {
+	parsed, err := telemetry.ParseTarget(v)
+	if err != nil {
+		return err
+	}
+	*t = append(*t, parsed)
 	return nil
 }
 
 const usage = `manager is the operator of Windlass: it verifies updates, publishes them, and carries out rollouts.
 
-  manager --namespace mobile --gateway-url http://windlass-gateway-internal:8081 --gateway-token-file /var/run/token
+  manager --namespace mobile --gateway-url dns+http://windlass-gateway-internal:8081 --gateway-token-file /var/run/token
   KUBECONFIG=~/.kube/config manager --leader-elect=false        # on your own machine
 
 The API server is found by --kubeconfig, $KUBECONFIG, or the pod's service account.
@@ -81,7 +88,7 @@ func parseOptions(args []string) (options, error) {
 	fs.Var(quantity{&o.maxArtifactSize}, "max-artifact-size", "largest artifact that is accepted")
 	fs.IntVar(&o.transfers, "transfers", 2, "artifacts that are fetched at the same time")
 	fs.IntVar(&o.concurrency, "concurrency", 8, "objects of a kind that are worked on at the same time")
-	fs.Var(&o.gatewayURLs, "gateway-url", "internal address of a gateway replica that counts devices; repeat it for each replica")
+	fs.Var(&o.gatewayURLs, "gateway-url", "internal address of a gateway that counts devices, such as http://10.0.0.7:8081; dns+http://name:8081 asks every address of the name, as a headless Service has them; may be repeated")
 	fs.StringVar(&o.gatewayTokenFile, "gateway-token-file", "", "file with the bearer token for the gateways' counts")
 	fs.DurationVar(&o.recheckEvery, "recheck-interval", 5*time.Minute, "how often buckets, credentials and stored artifacts are looked at again")
 	if err := fs.Parse(args); err != nil {

@@ -134,7 +134,7 @@ func newMeasurer(o options) (rollout.Measurer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--gateway-token-file: %w", err)
 	}
-	out.Telemetry = counter{telemetry.New(o.gatewayURLs, strings.TrimSpace(string(token)))}
+	out.Telemetry = counter{telemetry.New(telemetry.Config{Targets: o.gatewayURLs, Token: strings.TrimSpace(string(token))})}
 	return out, nil
 }
 
@@ -142,6 +142,6 @@ func newMeasurer(o options) (rollout.Measurer, error) {
 type counter struct{ client *telemetry.Client }
 
 func (c counter) Counts(ctx context.Context, s rollout.Subject) (candidate, control analysis.Counts, err error) {
-	a, b, err := c.client.Counts(ctx, telemetry.Trial{App: s.App, Channel: s.Channel, Digest: s.Digest, Release: s.Release})
+	a, b, err := c.client.Counts(ctx, telemetry.Trial{App: s.App, Channel: s.Channel, Digest: s.Digest, Salt: s.Salt})
 	return analysis.Counts{Devices: a.Voted, Failures: a.Failed}, analysis.Counts{Devices: b.Voted, Failures: b.Failed}, err
 }

@@ -14,6 +14,7 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis"
 	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/plan"
 )
 
 // parallelQueries bounds how many metrics of one Rollout are measured at a time.
@@ -23,7 +24,7 @@ const parallelQueries = 4
 type Subject struct {
 	App, Channel            string
 	Bundle, Version, Digest string
-	Release                 int64
+	Salt                    string    // of the release's cohort
 	Since                   time.Time // the present weight was committed
 	Now                     time.Time
 	Metric                  string
@@ -72,8 +73,8 @@ func (r *Reconciler) renew(ctx context.Context, s *scope, last []analysis.Result
 		}
 		group.Go(func() error {
 			subject := Subject{
-				App: s.app(), Channel: s.rollout.Spec.ChannelRef.Name, Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest, Release: rel.Revision,
-				Since: rel.CommittedAt, Now: s.facts.Now, Metric: m.name, Prometheus: m.prometheus,
+				App: s.app(), Channel: s.rollout.Spec.ChannelRef.Name, Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest,
+				Salt: plan.Salt(s.facts.UID, rel.Revision), Since: rel.CommittedAt, Now: s.facts.Now, Metric: m.name, Prometheus: m.prometheus,
 			}
 			measured := r.Measurer.Measure(ctx, subject)
 			if ctx.Err() == nil { // else the manager is ending: that is nobody's failure

@@ -8,9 +8,11 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -18,7 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
-	"github.com/windlass-dev/windlass/internal/gateway/outcome"
+	"github.com/windlass-dev/windlass/internal/gateway/ledger"
 )
 
 // CountsPath is where the manager reads what devices reported.
@@ -31,6 +33,7 @@ func (s *Server) internalRoutes() []httpx.Route {
 	metrics := promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry})
 	return []httpx.Route{
 		{Method: http.MethodGet, Path: CountsPath, Name: "counts", Timeout: internalTimeout, Handle: s.counts},
+		{Method: http.MethodGet, Path: ExplainPath, Name: "explain", Timeout: internalTimeout, Handle: s.explain},
 		{Method: http.MethodGet, Path: "/metrics", Name: "metrics", Handle: func(w http.ResponseWriter, r *http.Request) error {
 			metrics.ServeHTTP(w, r)
 			return nil
@@ -68,11 +71,12 @@ func say(w http.ResponseWriter, text string) error {
 
 // Counts is the answer of CountsPath.
 type Counts struct {
-	App             string        `json:"app"`
-	Channel         string        `json:"channel"`
-	Since           time.Time     `json:"since"`           // when this process began to count: another value means that it was restarted
-	MetadataVersion int64         `json:"metadataVersion"` // what this gateway serves; 0: nothing yet
-	Counts          []outcome.Row `json:"counts"`
+	App             string       `json:"app"`
+	Channel         string       `json:"channel"`
+	Ledger          string       `json:"ledger"`          // id of the database: gateways that give the same one tell the same counts
+	Since           time.Time    `json:"since"`           // when the database was made
+	MetadataVersion int64        `json:"metadataVersion"` // what this gateway serves; 0: nothing yet
+	Counts          []ledger.Row `json:"counts"`
 }
 
 func (s *Server) counts(w http.ResponseWriter, r *http.Request) error {
@@ -80,21 +84,52 @@ func (s *Server) counts(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	query := r.URL.Query()
-	c := Counts{App: query.Get("app"), Channel: query.Get("channel"), Since: s.ledger.Since()}
-	for name, value := range map[string]string{"app": c.App, "channel": c.Channel} {
-		if value == "" {
-			return &httpx.Problem{Status: http.StatusBadRequest, Detail: "the query is incomplete", Fields: []httpx.FieldError{
-				{Field: name, Expected: "a name", Actual: "nothing"},
-			}}
-		}
+	if err := required(query, "app", "channel"); err != nil {
+		return err
 	}
+	c := Counts{App: query.Get("app"), Channel: query.Get("channel")}
+	snapshot, err := s.ledger.Counts(r.Context(), c.App, c.Channel)
+	if err != nil {
+		return unavailable(err)
+	}
+	c.Ledger, c.Since, c.Counts = snapshot.Ledger, snapshot.Since, snapshot.Rows
 	if v := s.poller.View(); v != nil {
 		c.MetadataVersion = v.Version
 	}
-	c.Counts = s.ledger.Counts(c.App, c.Channel)
+	return sayJSON(w, c)
+}
+
+// unavailable is the answer when the ledger cannot be read: to tell zero would be to say that nothing fails.
+func unavailable(err error) error {
+	if errors.Is(err, ledger.ErrUnavailable) {
+		return &httpx.Problem{Status: http.StatusServiceUnavailable, Detail: "the ledger's database does not answer; ask again later", Err: err}
+	}
+	return err
+}
+
+// required gives a Problem when parameters of a query are missing.
+func required(query url.Values, names ...string) error {
+	var missing []httpx.FieldError
+	for _, name := range names {
+		if query.Get(name) == "" {
+			missing = append(missing, httpx.FieldError{Field: name, Expected: "a value", Actual: "nothing"})
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	return &httpx.Problem{Status: http.StatusBadRequest, Detail: "the query is incomplete", Fields: missing}
+}
+
+func sayJSON(w http.ResponseWriter, answer any) error {
+	raw, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("render the answer: %w", err)
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
-	return json.NewEncoder(w).Encode(c)
+	_, _ = w.Write(append(raw, '\n')) // an error means that the client went away
+	return nil
 }
 
 // authorize checks the bearer token against the file, which is read each time so that a new token counts at once.

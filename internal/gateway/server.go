@@ -1,8 +1,8 @@
 // Copyright The Windlass Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gateway answers devices. It reads a repository's signed metadata and artifacts and nothing else: no Kubernetes API,
-// no database. What it counts it tells the manager through an internal listener.
+// Package gateway answers devices. It reads a repository's signed metadata and artifacts, and has no way to the Kubernetes API.
+// What devices report goes to a ledger, off the path of their requests; the manager reads it through an internal listener.
 package gateway
 
 import (
@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -20,10 +19,13 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/windlass-dev/windlass/internal/gateway/decisions"
 	"github.com/windlass-dev/windlass/internal/gateway/delivery"
+	"github.com/windlass-dev/windlass/internal/gateway/edge"
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
-	"github.com/windlass-dev/windlass/internal/gateway/outcome"
+	"github.com/windlass-dev/windlass/internal/gateway/ledger"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/native"
+	"github.com/windlass-dev/windlass/internal/gateway/tlsfiles"
 	"github.com/windlass-dev/windlass/internal/gateway/view"
 )
 
@@ -35,7 +37,6 @@ const (
 	idleTimeout       = 2 * time.Minute
 	maxHeaderBytes    = 16 << 10
 	shutdownTimeout   = 25 * time.Second
-	retainEvery       = time.Minute
 )
 
 // Origin reads the repository's prefix.
@@ -44,7 +45,7 @@ type Origin interface {
 	delivery.Origin
 }
 
-// Config of a Server.
+// Config of a Server. Logs and metrics of its parts are set by New.
 type Config struct {
 	Origin       Origin
 	Root         []byte // pinned TUF root
@@ -52,9 +53,11 @@ type Config struct {
 	PollInterval time.Duration
 	BaseURL      string        // of artifact URLs; empty: as the request came in
 	NextCheck    time.Duration // asked of devices; zero: nothing is
-	TokenFile    string        // bearer token of the counts; empty: nobody gets them
-	Ledger       outcome.Config
-	DrainDelay   time.Duration // between the end of readiness and the end of listening
+	TokenFile    string        // bearer token of the counts and of explain; empty: nobody gets them
+	Ledger       ledger.Config
+	Edge         edge.Config
+	TLS          tlsfiles.Config // of the public listener; without a certificate it serves plain HTTP
+	DrainDelay   time.Duration   // between the end of readiness and the end of listening
 	Log          *slog.Logger
 }
 
@@ -65,7 +68,9 @@ const pollTimeout = 2 * time.Minute
 type Server struct {
 	cfg      Config
 	poller   *view.Poller
-	ledger   *outcome.Ledger
+	edge     *edge.Edge
+	tls      *tlsfiles.Files // nil: plain HTTP
+	ledger   *ledger.Ledger
 	registry *prometheus.Registry
 	draining atomic.Bool
 
@@ -75,24 +80,52 @@ type Server struct {
 
 // New makes a Server that serves what its cache holds. Run follows the repository.
 func New(ctx context.Context, cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, ledger: outcome.New(cfg.Ledger, time.Now()), registry: prometheus.NewRegistry()}
-	s.registry.MustRegister(s.ledger, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	s := &Server{cfg: cfg, registry: prometheus.NewRegistry()}
+	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	s.poller, err = view.New(ctx, view.Config{
 		Source: cfg.Origin, Root: cfg.Root, CacheDir: cfg.CacheDir, Interval: cfg.PollInterval, Timeout: pollTimeout,
-		OnChange: func(v *view.View) { s.ledger.Retain(&v.View, time.Now()) },
-		Log:      cfg.Log, Metrics: s.registry,
+		Log: cfg.Log, Metrics: s.registry,
 	})
 	if err != nil {
 		return nil, err
 	}
-	adapter := httpx.New(cfg.Log, s.registry)
-	protocol := &native.Handler{View: s.poller.View, Ledger: s.ledger, BaseURL: cfg.BaseURL, NextCheck: cfg.NextCheck, Now: time.Now}
-	artifacts := &delivery.Handler{View: s.poller.View, Origin: cfg.Origin, Now: time.Now}
+	if err := s.openTLS(); err != nil {
+		return nil, err
+	}
+	if s.edge, err = edge.New(cfg.Edge, cfg.Log, s.registry); err != nil {
+		return nil, err
+	}
+	cfg.Ledger.Log = cfg.Log
+	if s.ledger, err = ledger.Open(ctx, cfg.Ledger); err != nil {
+		return nil, err
+	}
+	s.registry.MustRegister(s.ledger)
+	s.route()
+	return s, nil
+}
+
+func (s *Server) openTLS() (err error) {
+	files := s.cfg.TLS
+	if files.Cert == "" {
+		return nil
+	}
+	files.Log, files.Metrics, files.Now = s.cfg.Log, s.registry, time.Now
+	s.tls, err = tlsfiles.Open(files)
+	return err
+}
+
+// route makes the handlers of both listeners.
+func (s *Server) route() {
+	adapter := httpx.New(s.cfg.Log, s.registry)
+	protocol := &native.Handler{
+		View: s.poller.View, Ledger: decisions.New(s.ledger, s.registry), Edge: s.edge,
+		BaseURL: s.cfg.BaseURL, NextCheck: s.cfg.NextCheck, Now: time.Now,
+	}
+	artifacts := &delivery.Handler{View: s.poller.View, Origin: s.cfg.Origin, Now: time.Now}
 	routes := append(protocol.Routes(), artifacts.Routes()...)
 	s.public = adapter.Mux(append(routes, s.probes()...)...)
 	s.internal = adapter.Mux(append(s.internalRoutes(), s.probes()...)...)
-	return s, nil
 }
 
 // Public answers devices.
@@ -101,27 +134,48 @@ func (s *Server) Public() http.Handler { return s.public }
 // Internal answers the manager and Prometheus.
 func (s *Server) Internal() http.Handler { return s.internal }
 
-// Follow follows the repository until the context ends.
-func (s *Server) Follow(ctx context.Context) {
-	var wg sync.WaitGroup
-	wg.Go(func() { s.retain(ctx) })
-	s.poller.Run(ctx)
-	wg.Wait()
+// Follow follows the repository and writes the ledger until the context ends; the Server is of no use then.
+func (s *Server) Follow(ctx context.Context) error {
+	return s.withLedger(ctx, func() error { s.poller.Run(ctx); return nil })
 }
 
 // Run follows the repository and serves until the context ends; then it drains.
 func (s *Server) Run(ctx context.Context, public, internal net.Listener) error {
+	return s.withLedger(ctx, func() error { return s.serve(ctx, public, internal) })
+}
+
+// withLedger runs the ledger for as long as work does: what the last request told is in the database when withLedger returns.
+func (s *Server) withLedger(ctx context.Context, work func() error) error {
+	writing, stop := context.WithCancel(context.WithoutCancel(ctx))
+	written := make(chan struct{})
+	go func() {
+		s.ledger.Run(writing)
+		close(written)
+	}()
+	err := work()
+	stop()
+	<-written
+	return errors.Join(err, s.ledger.Close())
+}
+
+func (s *Server) serve(ctx context.Context, public, internal net.Listener) error {
 	g, serving := errgroup.WithContext(ctx)
-	g.Go(func() error { s.Follow(serving); return nil })
-	for name, server := range map[string]*http.Server{"public": s.server(s.public), "internal": s.server(s.internal)} {
-		listener := public
-		if name == "internal" {
-			listener = internal
-		}
-		s.cfg.Log.Info("Listening", "listener", name, "address", listener.Addr().String())
+	g.Go(func() error { s.poller.Run(serving); return nil })
+	g.Go(func() error { s.edge.Run(serving); return nil })
+	if s.tls != nil {
+		g.Go(func() error { s.tls.Run(serving); return nil })
+	}
+	for _, l := range []struct {
+		name     string
+		handler  http.Handler
+		listener net.Listener
+		tls      *tlsfiles.Files
+	}{{"public", s.public, public, s.tls}, {"internal", s.internal, internal, nil}} {
+		server := s.server(l.handler)
+		s.cfg.Log.Info("Listening", "listener", l.name, "address", l.listener.Addr().String(), "tls", l.tls != nil)
 		g.Go(func() error {
-			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-				return fmt.Errorf("serve %s: %w", name, err)
+			if err := accept(server, l.listener, l.tls); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve %s: %w", l.name, err)
 			}
 			return nil
 		})
@@ -130,11 +184,19 @@ func (s *Server) Run(ctx context.Context, public, internal net.Listener) error {
 	return g.Wait()
 }
 
+func accept(server *http.Server, listener net.Listener, files *tlsfiles.Files) error {
+	if files == nil {
+		return server.Serve(listener)
+	}
+	server.TLSConfig = files.TLS()
+	return server.ServeTLS(listener, "", "")
+}
+
 func (s *Server) server(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
 		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
+		ErrorLog: connectionLog(s.cfg.Log),
 	}
 }
 
@@ -150,20 +212,4 @@ func (s *Server) drain(ctx context.Context, server *http.Server) error {
 		return server.Close() // a download that would not end
 	}
 	return nil
-}
-
-// retain lets the ledger forget what the view has not had for long, also when the view stands still.
-func (s *Server) retain(ctx context.Context) {
-	tick := time.NewTicker(retainEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case now := <-tick.C:
-			if v := s.poller.View(); v != nil {
-				s.ledger.Retain(&v.View, now)
-			}
-		}
-	}
 }

@@ -28,7 +28,6 @@ import (
 
 	"github.com/windlass-dev/windlass/internal/gateway"
 	"github.com/windlass-dev/windlass/internal/gateway/origin"
-	"github.com/windlass-dev/windlass/internal/gateway/outcome"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/native"
 	"github.com/windlass-dev/windlass/internal/gateway/view/viewtest"
 	"github.com/windlass-dev/windlass/internal/release"
@@ -63,7 +62,7 @@ type running struct {
 func start(t *testing.T, cfg gateway.Config) *running {
 	t.Helper()
 	r := &running{T: t, log: &bytes.Buffer{}, done: make(chan error, 1)}
-	cfg.PollInterval, cfg.Ledger = 10*time.Millisecond, outcome.Config{PerBundle: 1000, Total: 1000, Keep: time.Hour}
+	cfg.PollInterval, cfg.Ledger.FlushEvery, cfg.Ledger.FilterSize = 10*time.Millisecond, time.Millisecond, 1<<10
 	cfg.Log = slog.New(slog.NewTextHandler(r.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	s, err := gateway.New(t.Context(), cfg)
 	if err != nil {
@@ -216,12 +215,15 @@ func TestDeviceStory(t *testing.T) {
 func (r *running) checkCounts() {
 	r.Helper()
 	url := r.internal + gateway.CountsPath + "?app=shop&channel=production"
-	code, body := r.get(url, "Authorization", "Bearer "+token)
 	var counts gateway.Counts
-	if err := json.Unmarshal([]byte(body), &counts); err != nil || code != 200 {
-		r.Fatalf("counts: %d %s, %v", code, body, err)
-	}
-	if len(counts.Counts) != 1 || counts.Counts[0].Devices != 1 || counts.Counts[0].Confirmed != 1 || counts.Since.IsZero() || counts.MetadataVersion != 2 {
+	r.eventually("the vote is counted", func() bool {
+		code, body := r.get(url, "Authorization", "Bearer "+token)
+		if err := json.Unmarshal([]byte(body), &counts); err != nil || code != 200 {
+			r.Fatalf("counts: %d %s, %v", code, body, err)
+		}
+		return len(counts.Counts) == 1 && counts.Counts[0].Confirmed == 1
+	})
+	if counts.Counts[0].Devices != 1 || counts.Ledger == "" || counts.Since.IsZero() || counts.MetadataVersion != 2 {
 		r.Errorf("counts %+v", counts)
 	}
 	for name, tc := range map[string]struct {

@@ -2,11 +2,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package telemetry asks gateways what devices reported. The shape of the answer is that of gateway.Counts;
-// a test asks a real gateway.
+// a test asks real gateways.
 package telemetry
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,13 +22,15 @@ import (
 
 const (
 	countsPath = "/internal/v1/counts"
-	// timeout bounds the question to one gateway.
+	// timeout bounds the question to one gateway, and the look-up of a name.
 	timeout = 5 * time.Second
 	// maxAnswer bounds an answer in bytes: a few hundred per bundle and arm.
 	maxAnswer = 4 << 20
+	// parallel bounds how many gateways are asked at a time.
+	parallel = 16
 )
 
-// Counts are devices of one arm, each once per gateway.
+// Counts are devices of one arm, each once per ledger.
 type Counts struct {
 	Voted   int64 // reported success or failure
 	Failed  int64 // among them
@@ -40,59 +43,131 @@ func (c *Counts) add(r row) {
 	c.Exposed += r.Devices
 }
 
-// Client asks all gateways. It is safe for concurrent use.
-type Client struct {
-	bases []string
-	token string
-	http  *http.Client
+// Config of a Client.
+type Config struct {
+	Targets  []Target
+	Token    string        // bearer token of the counts
+	Resolver *net.Resolver // nil: that of the machine
 }
 
-// New makes a client of gateways at internal addresses such as http://10.0.0.7:8081.
-func New(bases []string, token string) *Client {
-	transport := &http.Transport{
-		DialContext: (&net.Dialer{Timeout: timeout}).DialContext, ResponseHeaderTimeout: timeout,
-		MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, DisableCompression: true,
+// Client asks all gateways. It is safe for concurrent use.
+type Client struct {
+	token    string
+	resolver *net.Resolver
+	targets  []target
+}
+
+// target is a Target with its connections: the name that a certificate has to be of belongs to them.
+type target struct {
+	Target
+
+	http *http.Client
+}
+
+// New makes a client.
+func New(cfg Config) *Client {
+	c := &Client{token: cfg.Token, resolver: cfg.Resolver}
+	if c.resolver == nil {
+		c.resolver = net.DefaultResolver
 	}
-	return &Client{bases: bases, token: token, http: &http.Client{
-		Transport: transport, Timeout: timeout,
+	for _, t := range cfg.Targets {
+		c.targets = append(c.targets, target{t, newHTTP(t.url.Hostname())})
+	}
+	return c
+}
+
+func newHTTP(serverName string) *http.Client {
+	return &http.Client{
+		Transport: &http.Transport{
+			DialContext: (&net.Dialer{Timeout: timeout}).DialContext, ResponseHeaderTimeout: timeout,
+			TLSClientConfig:     &tls.Config{ServerName: serverName, MinVersion: tls.VersionTLS12},
+			MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute, DisableCompression: true,
+		},
+		Timeout:       timeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return errors.New("it redirects") }, // the token stays here
-	}}
+	}
 }
 
 // Trial is one release of a candidate on a channel.
 type Trial struct {
 	App, Channel string
 	Digest       string
-	Release      int64 // of the candidate's Rollout: another try of the same digest is counted apart
+	Salt         string // of the cohort: another try of the same digest has another one, and is counted apart
 }
 
 // Counts gives what all gateways counted for the candidate of a trial, and for its control: devices that stayed on what was
-// stable. A gateway that cannot be asked is an error, never a gateway without failures.
+// stable. A gateway that cannot be asked is an error, never a gateway without failures. Gateways that share a ledger tell the
+// same counts, which are taken once; counts of different ledgers are added up.
 func (c *Client) Counts(ctx context.Context, t Trial) (candidate, control Counts, err error) {
-	if len(c.bases) == 0 {
-		return Counts{}, Counts{}, errors.New("no gateway is known: give the manager their internal addresses")
-	}
-	answers := make([]answer, len(c.bases))
-	group, ctx := errgroup.WithContext(ctx)
-	for i, base := range c.bases {
-		group.Go(func() (err error) {
-			answers[i], err = c.ask(ctx, base, t)
-			return err
-		})
-	}
-	if err := group.Wait(); err != nil {
+	answers, err := c.askAll(ctx, t)
+	if err != nil {
 		return Counts{}, Counts{}, err
 	}
-	candidate, control = sum(answers, t)
+	candidate, control = sum(newest(answers), t)
 	return candidate, control, nil
 }
 
+// askAll asks every gateway behind every target.
+func (c *Client) askAll(ctx context.Context, t Trial) ([]answer, error) {
+	if len(c.targets) == 0 {
+		return nil, errors.New("no gateway is known: give the manager their internal addresses")
+	}
+	var asked []func(context.Context) (answer, error)
+	for _, target := range c.targets {
+		replicas, err := target.replicas(ctx, c.resolver)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range replicas {
+			asked = append(asked, func(ctx context.Context) (answer, error) { return c.ask(ctx, target.http, r, t) })
+		}
+	}
+	answers := make([]answer, len(asked))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(parallel)
+	for i, ask := range asked {
+		group.Go(func() (err error) {
+			answers[i], err = ask(ctx)
+			return err
+		})
+	}
+	return answers, group.Wait()
+}
+
+// newest keeps one answer of each ledger. The gateways read it a moment apart; since the devices that were seen only get more,
+// the answer with the most of them is the last one, and with equally many the one with the most votes.
+func newest(answers []answer) map[string]answer {
+	out := map[string]answer{}
+	for _, a := range answers {
+		if known, ok := out[a.Ledger]; !ok || a.newer(known) {
+			out[a.Ledger] = a
+		}
+	}
+	return out
+}
+
+func (a answer) newer(than answer) bool {
+	mine, theirs := a.total(), than.total()
+	if mine.Exposed != theirs.Exposed {
+		return mine.Exposed > theirs.Exposed
+	}
+	return mine.Voted > theirs.Voted
+}
+
+func (a answer) total() Counts {
+	var c Counts
+	for _, r := range a.Counts {
+		c.add(r)
+	}
+	return c
+}
+
 // sum adds up the arms of a trial.
-func sum(answers []answer, t Trial) (candidate, control Counts) {
+func sum(answers map[string]answer, t Trial) (candidate, control Counts) {
 	for _, a := range answers {
 		for _, r := range a.Counts {
 			switch {
-			case r.Candidate != t.Digest || r.Release != t.Release:
+			case r.Candidate != t.Digest || r.Trial != t.Salt:
 			case r.Arm == "candidate":
 				candidate.add(r)
 			case r.Arm == "control":
@@ -104,29 +179,31 @@ func sum(answers []answer, t Trial) (candidate, control Counts) {
 }
 
 type answer struct {
-	Counts []row `json:"counts"`
+	Ledger string `json:"ledger"` // id of the database that the counts are of
+	Counts []row  `json:"counts"`
 }
 
 type row struct {
 	Arm       string `json:"arm"`
 	Candidate string `json:"candidate"` // that the arm belongs to
-	Release   int64  `json:"release"`   // of the candidate's rollout; grows with each try
+	Trial     string `json:"trial"`     // salt of the cohort
 	Devices   int64  `json:"devices"`
 	Confirmed int64  `json:"confirmed"`
 	Failed    int64  `json:"failed"`
 }
 
-func (c *Client) ask(ctx context.Context, base string, t Trial) (answer, error) {
+func (c *Client) ask(ctx context.Context, client *http.Client, r replica, t Trial) (answer, error) {
 	fail := func(format string, args ...any) (answer, error) {
-		return answer{}, fmt.Errorf("gateway %s: %s", base, fmt.Sprintf(format, args...))
+		return answer{}, fmt.Errorf("gateway %s: %s", r.name, fmt.Sprintf(format, args...))
 	}
 	query := url.Values{"app": {t.App}, "channel": {t.Channel}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+countsPath+"?"+query.Encode(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+countsPath+"?"+query.Encode(), nil)
 	if err != nil {
 		return fail("its address is no URL")
 	}
+	req.Host = r.host
 	req.Header.Set("Authorization", "Bearer "+c.token)
-	res, err := c.http.Do(req)
+	res, err := client.Do(req)
 	if err != nil {
 		return fail("%s", reason(err))
 	}
@@ -144,6 +221,9 @@ func (c *Client) ask(ctx context.Context, base string, t Trial) (answer, error) 
 	var a answer
 	if err := json.Unmarshal(raw, &a); err != nil {
 		return fail("its answer is no JSON of counts")
+	}
+	if a.Ledger == "" {
+		return fail("its answer does not say which ledger it is of: expected a gateway of this version")
 	}
 	return a, nil
 }

@@ -17,8 +17,8 @@ import (
 
 	"github.com/windlass-dev/windlass/internal/analysis/telemetry"
 	"github.com/windlass-dev/windlass/internal/gateway"
+	"github.com/windlass-dev/windlass/internal/gateway/ledger"
 	"github.com/windlass-dev/windlass/internal/gateway/origin"
-	"github.com/windlass-dev/windlass/internal/gateway/outcome"
 	"github.com/windlass-dev/windlass/internal/gateway/view/viewtest"
 	"github.com/windlass-dev/windlass/internal/release"
 )
@@ -36,7 +36,7 @@ func document(try int64) *release.Document {
 		Stable: &release.Bundle{Name: "s", Version: "2.0.0", Digest: stable, Path: "bundles/shop/2.0.0.zip"},
 		Candidate: &release.Candidate{
 			Bundle: release.Bundle{Name: "c", Version: "2.1.0", Digest: candidate, Path: "bundles/shop/2.1.0.zip"},
-			Weight: release.FullWeight / 2, Salt: "s", Release: try, LeaseExpires: time.Now().Add(time.Hour).Unix(),
+			Weight: release.FullWeight / 2, Salt: salt(try), Release: try, LeaseExpires: time.Now().Add(time.Hour).Unix(),
 		},
 	}
 }
@@ -49,7 +49,7 @@ type replica struct {
 }
 
 // startReplica starts a gateway that follows a repository.
-func startReplica(t *testing.T, repo *viewtest.Repo, url string) *replica {
+func startReplica(t *testing.T, repo *viewtest.Repo, url string, where ledger.Config) *replica {
 	t.Helper()
 	source, err := origin.NewHTTP(url)
 	if err != nil {
@@ -59,20 +59,32 @@ func startReplica(t *testing.T, repo *viewtest.Repo, url string) *replica {
 	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	where.NetworkShare, where.FlushEvery, where.FilterSize = 1, time.Millisecond, 1<<10 // all devices are of one network
 	s, err := gateway.New(t.Context(), gateway.Config{
-		Origin: source, Root: repo.Root(), PollInterval: 10 * time.Millisecond, TokenFile: file,
-		Ledger: outcome.Config{PerBundle: 10_000, Total: 10_000, Keep: time.Hour}, Log: slog.New(slog.DiscardHandler),
+		Origin: source, Root: repo.Root(), PollInterval: 10 * time.Millisecond, TokenFile: file, Ledger: where, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &replica{T: t, server: s, internal: httptest.NewServer(s.Internal())}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan struct{})
-	go func() { s.Follow(ctx); close(done) }()
-	t.Cleanup(func() { cancel(); <-done; r.internal.Close() })
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan error)
+	go func() { done <- s.Follow(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("follow: %v", err)
+		}
+		r.internal.Close()
+	})
 	r.waitFor("candidate")
 	return r
+}
+
+// sqlite is a ledger of one gateway.
+func sqlite(t *testing.T) ledger.Config {
+	t.Helper()
+	return ledger.Config{Path: filepath.Join(t.TempDir(), "ledger.db")}
 }
 
 func (r *replica) post(path, body string) string {
@@ -117,80 +129,138 @@ func (r *replica) waitFor(text string) {
 	r.Fatalf("no answer with %q", text)
 }
 
-func TestAddsUpTheReplicas(t *testing.T) {
-	t.Parallel()
-	repo := viewtest.New(t)
-	repo.Publish(document(1))
-	bucket := httptest.NewServer(repo)
-	t.Cleanup(bucket.Close)
-	replicas := []*replica{startReplica(t, repo, bucket.URL), startReplica(t, repo, bucket.URL)}
-	var want [2]telemetry.Counts // of candidate and control
+// tally is what a fleet did: candidate and control.
+type tally [2]telemetry.Counts
+
+// drive lets devices check in and report at replicas in turn; each device goes to all of them.
+func drive(replicas ...*replica) (want tally) {
 	for i := range 200 {
-		id, r := fmt.Sprintf("d%d", i), replicas[i%2]
-		digest, arm := r.check(id), 1
+		id, first, second := fmt.Sprintf("d%d", i), replicas[i%len(replicas)], replicas[(i+1)%len(replicas)]
+		digest, arm := first.check(id), 1
 		if digest == candidate {
 			arm = 0
 		}
 		want[arm].Exposed++
 		switch i % 5 {
 		case 0:
-			r.report(id, digest, `"outcome":"failed","kind":"crash"`)
+			second.report(id, digest, `"outcome":"failed","kind":"crash"`)
 			want[arm].Failed++
 			want[arm].Voted++
 		case 1, 2:
-			r.report(id, digest, `"outcome":"confirmed"`)
+			second.report(id, digest, `"outcome":"confirmed"`)
 			want[arm].Voted++
 		case 3:
-			r.report(id, digest, `"outcome":"failed","kind":"network"`)
+			second.report(id, digest, `"outcome":"failed","kind":"network"`)
 		}
 	}
-	client := telemetry.New([]string{replicas[0].internal.URL, replicas[1].internal.URL}, token)
-	gotCandidate, gotControl, err := client.Counts(t.Context(), trial(candidate))
-	if err != nil || gotCandidate != want[0] || gotControl != want[1] {
-		t.Errorf("candidate %+v, control %+v, %v; want %+v", gotCandidate, gotControl, err, want)
+	return want
+}
+
+// eventually waits until all that was told is counted.
+func eventually(t *testing.T, client *telemetry.Client, want tally) {
+	t.Helper()
+	var got tally
+	for deadline := time.Now().Add(time.Minute); got != want; time.Sleep(time.Millisecond) { // of a poll for a condition
+		var err error
+		if got[0], got[1], err = client.Counts(t.Context(), trial(1)); err != nil || time.Now().After(deadline) {
+			t.Fatalf("candidate and control are %+v, %v; want %+v", got, err, want)
+		}
 	}
 	if want[0].Failed == 0 || want[1].Failed == 0 {
 		t.Fatalf("the test shows nothing: %+v", want)
 	}
-	none, _, err := client.Counts(t.Context(), trial(release.DigestPrefix+strings.Repeat("f", 64)))
-	if err != nil || none != (telemetry.Counts{}) {
-		t.Errorf("a digest that nobody has: %+v, %v", none, err)
-	}
+}
 
-	second := trial(candidate)
-	second.Release = 2 // another try of the same bundle: the first one's failures are history
-	if got, _, err := client.Counts(t.Context(), second); err != nil || got != (telemetry.Counts{}) {
-		t.Errorf("a try that nobody made: %+v, %v", got, err)
+func client(t *testing.T, addresses ...string) *telemetry.Client {
+	t.Helper()
+	return newClient(t, telemetry.Config{Token: token}, addresses...)
+}
+
+func newClient(t *testing.T, cfg telemetry.Config, addresses ...string) *telemetry.Client {
+	t.Helper()
+	for _, a := range addresses {
+		target, err := telemetry.ParseTarget(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg.Targets = append(cfg.Targets, target)
 	}
-	repo.Publish(document(2))
+	return telemetry.New(cfg)
+}
+
+// publish serves a repository with the first try of the candidate.
+func publish(t *testing.T) (repo *viewtest.Repo, url string) {
+	t.Helper()
+	repo = viewtest.New(t)
+	repo.Publish(document(1))
+	bucket := httptest.NewServer(repo)
+	t.Cleanup(bucket.Close)
+	return repo, bucket.URL
+}
+
+// trial is a try of the candidate: each has a salt of its own.
+func trial(try int64) telemetry.Trial {
+	return telemetry.Trial{App: "shop", Channel: "production", Digest: candidate, Salt: salt(try)}
+}
+
+func salt(try int64) string { return fmt.Sprintf("s%d", try) }
+
+func TestAddsUpDifferentLedgers(t *testing.T) {
+	t.Parallel()
+	repo, url := publish(t)
+	replicas := []*replica{startReplica(t, repo, url, sqlite(t)), startReplica(t, repo, url, sqlite(t))}
+	want := tally{}
 	for _, r := range replicas {
-		for deadline := time.Now().Add(time.Minute); ; {
-			r.check("d0")
-			got, control, err := client.Counts(t.Context(), second)
-			if err != nil || time.Now().After(deadline) {
-				t.Fatalf("still %+v, %+v, %v", got, control, err)
-			}
-			if got.Exposed+control.Exposed > 0 {
-				break
-			}
+		one := drive(r)
+		for arm := range want {
+			want[arm].Exposed += one[arm].Exposed
+			want[arm].Voted += one[arm].Voted
+			want[arm].Failed += one[arm].Failed
 		}
 	}
-	if again, _, err := client.Counts(t.Context(), trial(candidate)); err != nil || again != want[0] {
+	c := client(t, replicas[0].internal.URL, replicas[1].internal.URL, replicas[1].internal.URL+"/") // named twice, asked twice, counted once
+	eventually(t, c, want)
+	other := trial(1)
+	other.Digest = release.DigestPrefix + strings.Repeat("f", 64)
+	if none, _, err := c.Counts(t.Context(), other); err != nil || none != (telemetry.Counts{}) {
+		t.Errorf("a digest that nobody has: %+v, %v", none, err)
+	}
+	if got, _, err := c.Counts(t.Context(), trial(2)); err != nil || got != (telemetry.Counts{}) {
+		t.Errorf("a try that nobody made: %+v, %v", got, err)
+	}
+}
+
+// Another try of the same bundle begins at zero: the first one's failures are history, and stay what they were.
+func TestCountsTriesApart(t *testing.T) {
+	t.Parallel()
+	repo, url := publish(t)
+	r := startReplica(t, repo, url, sqlite(t))
+	want := drive(r)
+	c := client(t, r.internal.URL)
+	eventually(t, c, want)
+	repo.Publish(document(2))
+	for i, deadline := 0, time.Now().Add(time.Minute); ; i++ {
+		r.check(fmt.Sprintf("n%d", i))
+		got, control, err := c.Counts(t.Context(), trial(2))
+		if err != nil || time.Now().After(deadline) {
+			t.Fatalf("still %+v, %+v, %v", got, control, err)
+		}
+		if got.Voted+control.Voted > 0 {
+			t.Fatalf("votes that nobody gave: %+v, %+v", got, control)
+		}
+		if got.Exposed+control.Exposed > 0 {
+			break
+		}
+	}
+	if again, _, err := c.Counts(t.Context(), trial(1)); err != nil || again.Voted != want[0].Voted || again.Failed != want[0].Failed {
 		t.Errorf("the first try became %+v, %v; want %+v", again, err, want[0])
 	}
 }
 
-func trial(digest string) telemetry.Trial {
-	return telemetry.Trial{App: "shop", Channel: "production", Digest: digest, Release: 1}
-}
-
 func TestCannotTellIsAnError(t *testing.T) {
 	t.Parallel()
-	repo := viewtest.New(t)
-	repo.Publish(document(1))
-	bucket := httptest.NewServer(repo)
-	t.Cleanup(bucket.Close)
-	good := startReplica(t, repo, bucket.URL).internal.URL
+	repo, url := publish(t)
+	good := startReplica(t, repo, url, sqlite(t)).internal.URL
 	answer := func(code int, body string) string {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", good)
@@ -212,11 +282,12 @@ func TestCannotTellIsAnError(t *testing.T) {
 		"HTML":      {[]string{good, answer(200, "<html>")}, token, "no JSON of counts"},
 		"too large": {[]string{answer(200, strings.Repeat(" ", 5<<20))}, token, "larger than"},
 		"redirect":  {[]string{answer(307, "")}, token, "it redirects"},
-		"no URL":    {[]string{"http://[::"}, token, "no URL"},
+		"no ledger": {[]string{answer(200, `{"counts":[]}`)}, token, "which ledger"},
+		"database":  {[]string{good, answer(503, "")}, token, "answers 503"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, _, err := telemetry.New(tc.bases, tc.token).Counts(t.Context(), trial(candidate))
+			got, _, err := newClient(t, telemetry.Config{Token: tc.token}, tc.bases...).Counts(t.Context(), trial(1))
 			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), tc.token) || got != (telemetry.Counts{}) {
 				t.Errorf("got %+v, %v; want an error with %q", got, err, tc.want)
 			}

@@ -5,6 +5,8 @@
 // contract; a test holds these types and handlers against it.
 package native
 
+import "github.com/windlass-dev/windlass/internal/gateway/ledger"
+
 // Routes of the protocol.
 const (
 	CheckPath  = "/v1/check"
@@ -38,11 +40,14 @@ type Current struct {
 // CheckResponse tells a device what to do.
 type CheckResponse struct {
 	Action           string  `json:"action"`                     // update, none, reset (back to the embedded bundle)
-	Reason           string  `json:"reason"`                     // one of resolve.Reasons
+	Reason           string  `json:"reason"`                     // one of resolve.Reasons, or ReasonBusy
 	Arm              string  `json:"arm,omitempty"`              // candidate or control while a rollout measures this device
 	Bundle           *Bundle `json:"bundle,omitempty"`           // with action update only
 	NextCheckSeconds int     `json:"nextCheckSeconds,omitempty"` // when the gateway would like to be asked again
 }
+
+// ReasonBusy comes with action none: the gateway works on as many checks as it can, and did not look at this one.
+const ReasonBusy = "Busy"
 
 // Bundle is an update to download, check and install.
 type Bundle struct {
@@ -73,17 +78,31 @@ type ReportRequest struct {
 	Build    Build  `json:"build,omitzero"` // as in the check
 }
 
-// Kinds of failure. Delivery failures say nothing of the bundle and are counted apart.
+// Kinds of failure, in the words of the ledger. Delivery failures say nothing of the bundle and are counted apart.
 const (
-	KindNetwork      = "network"      // delivery: the download failed
-	KindDisk         = "disk"         // delivery: no space, or it could not be written
-	KindCrash        = "crash"        // bundle: the app crashed while running it
-	KindVerification = "verification" // bundle: digest or signature did not match
-	KindRollback     = "rollback"     // bundle: the app did not become ready and the client went back
+	KindNetwork      = string(ledger.KindNetwork)      // delivery: the download failed
+	KindDisk         = string(ledger.KindDisk)         // delivery: no space, or it could not be written
+	KindCrash        = string(ledger.KindCrash)        // bundle: the app crashed while running it
+	KindVerification = string(ledger.KindVerification) // bundle: digest or signature did not match
+	KindRollback     = string(ledger.KindRollback)     // bundle: the app did not become ready and the client went back
 )
 
-// ReportResponse acknowledges a report.
+// ReportResponse acknowledges a report. Reports are counted some moments later, in batches.
 type ReportResponse struct {
-	Counted bool   `json:"counted"`
-	Reason  string `json:"reason"` // Counted, NotVoting, UnknownChannel, UnknownBundle, DeviceLimit
+	Accepted bool   `json:"accepted"` // the report is kept; send it again later when it is not
+	Reason   Result `json:"reason"`
 }
+
+// Result says what becomes of a report.
+type Result string
+
+// The results. The first three are accepted.
+const (
+	Accepted       Result = "Accepted"       // it counts, once for the device and bundle
+	NotVoting      Result = "NotVoting"      // it is kept for this device, but counts nowhere: a development build or an emulator
+	UnknownBundle  Result = "UnknownBundle"  // the channel does not hand the bundle out now: it counts if the device was offered it before
+	UnknownChannel Result = "UnknownChannel" // there is no such app or channel
+	QueueFull      Result = "QueueFull"      // more reports come in than can be written
+)
+
+func (r Result) accepted() bool { return r == Accepted || r == NotVoting || r == UnknownBundle }

@@ -4,16 +4,23 @@
 package native
 
 import (
+	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/windlass-dev/windlass/internal/compat"
+	"github.com/windlass-dev/windlass/internal/gateway/edge"
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
-	"github.com/windlass-dev/windlass/internal/gateway/outcome"
+	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/limit"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/versions"
 	"github.com/windlass-dev/windlass/internal/gateway/view"
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
@@ -23,23 +30,28 @@ const maxBody = 64 << 10
 
 // Ledger is what the protocol needs of the outcome ledger.
 type Ledger interface {
-	Checked(app, channel string, d *resolve.Device, told *resolve.Decision, now time.Time)
-	Reported(r outcome.Report, current *resolve.Channel, now time.Time) outcome.Result
+	Pseudonym(app, deviceID string) ledger.Pseudonym
+	Failed(p ledger.Pseudonym) []string
+	Override(p ledger.Pseudonym) string
+	Checked(c *ledger.Check)
+	Reported(r *ledger.Report) bool
 }
 
 // Handler answers the protocol's requests from the present view.
 type Handler struct {
 	View      func() *view.View
 	Ledger    Ledger
+	Edge      *edge.Edge
 	BaseURL   string        // of artifact URLs, without a slash at its end; empty: as the request came in
 	NextCheck time.Duration // asked of devices; zero: nothing is
 	Now       func() time.Time
 
-	versions versions
+	versions versions.Cache
 }
 
 // Routes of the protocol.
 func (h *Handler) Routes() []httpx.Route {
+	h.versions.Parse = compat.ParseVersion
 	return []httpx.Route{
 		{Method: http.MethodPost, Path: CheckPath, Name: "native_check", MaxBody: maxBody, Handle: h.check},
 		{Method: http.MethodPost, Path: ReportPath, Name: "native_report", MaxBody: maxBody, Handle: h.report},
@@ -58,17 +70,21 @@ type scratch struct {
 	reader reader
 	check  CheckRequest
 	device resolve.Device
-	told   resolve.Decision
+	noted  ledger.Check // with the answer
 }
 
 var scratches = sync.Pool{New: func() any { return &scratch{buf: make([]byte, 0, 2<<10)} }}
 
 func (s *scratch) release() {
-	s.reader, s.check, s.device, s.told = reader{}, CheckRequest{}, resolve.Device{}, resolve.Decision{}
+	s.reader, s.check, s.device, s.noted = reader{}, CheckRequest{}, resolve.Device{}, ledger.Check{}
 	scratches.Put(s)
 }
 
 func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
+	visitor, wait := h.Edge.Admit(limit.Checks, r)
+	if wait > 0 {
+		return limited(wait)
+	}
 	s := scratches.Get().(*scratch)
 	defer s.release()
 	body, err := s.readBody(r)
@@ -83,21 +99,48 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 	if err := q.device(&h.versions, &s.device); err != nil {
 		return err
 	}
-	now := h.Now()
-	s.told = decide(h.View(), q, &s.device, now)
-	h.Ledger.Checked(q.App, q.Channel, &s.device, &s.told, now)
-	s.buf = h.appendCheck(s.buf[:0], r, q.App, &s.told)
+	network, err := h.Edge.SpeakFor(visitor, q.DeviceID)
+	if err != nil {
+		return err
+	}
+	if !h.Edge.Begin(limit.Checks) {
+		return answer(w, http.StatusOK, busy)
+	}
+	defer h.Edge.End(limit.Checks)
+	device := h.Ledger.Pseudonym(q.App, q.DeviceID)
+	s.device.Failed = h.Ledger.Failed(device)
+	s.noted = ledger.Check{
+		App: q.App, Channel: q.Channel, Device: device, Network: network, Votes: s.device.Votes(),
+		Client:      ledger.Client{Platform: q.Platform, NativeVersion: q.NativeVersion},
+		RunsVersion: q.Current.Version, RunsDigest: q.Current.Digest, At: h.Now(),
+	}
+	h.decide(s)
+	h.Ledger.Checked(&s.noted)
+	s.buf = h.appendCheck(s.buf[:0], r, q.App, &s.noted.Told)
 	return answer(w, http.StatusOK, s.buf)
 }
 
-func decide(v *view.View, q *CheckRequest, d *resolve.Device, now time.Time) resolve.Decision {
-	if v == nil {
-		return (*resolve.View)(nil).Decide(q.App, q.Channel, d, now)
+// decide notes what the device is told.
+func (h *Handler) decide(s *scratch) {
+	var v *resolve.View
+	if loaded := h.View(); loaded != nil {
+		v = &loaded.View
 	}
-	return v.Decide(q.App, q.Channel, d, now)
+	n := &s.noted
+	wish := resolve.Wish{Override: h.Ledger.Override(n.Device), Channel: n.Channel, Exact: true}
+	c, why := v.Follow(n.App, wish, &s.device, n.At)
+	if c == nil {
+		n.Told = resolve.Decision{Action: resolve.None, Reason: why}
+		return
+	}
+	n.Told = c.Decide(&s.device, n.At)
 }
 
 func (h *Handler) report(w http.ResponseWriter, r *http.Request) error {
+	visitor, wait := h.Edge.Admit(limit.Reports, r)
+	if wait > 0 {
+		return limited(wait)
+	}
 	s := scratches.Get().(*scratch)
 	defer s.release()
 	body, err := s.readBody(r)
@@ -108,13 +151,57 @@ func (h *Handler) report(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	now := h.Now()
-	var current *resolve.Channel
-	if v := h.View(); v != nil {
-		current, _ = v.Channel(q.App, q.Channel, now)
+	network, err := h.Edge.SpeakFor(visitor, q.DeviceID)
+	if err != nil {
+		return err
 	}
-	s.buf = appendReport(s.buf[:0], h.Ledger.Reported(q.report(), current, now))
+	if !h.Edge.Begin(limit.Reports) {
+		return &httpx.Problem{Status: http.StatusServiceUnavailable, Detail: "too many reports at a time", Header: retryAfter(busyRetry)}
+	}
+	defer h.Edge.End(limit.Reports)
+	s.buf = appendReport(s.buf[:0], h.take(&q, network, h.Now()))
 	return answer(w, http.StatusAccepted, s.buf)
+}
+
+// take hands a report to the ledger, and says what became of it. One of a channel that does not exist is not kept: anybody can
+// make names up. While there are no metadata, names cannot be told apart, and the report may be the only one of its device.
+func (h *Handler) take(q *ReportRequest, network ledger.Network, now time.Time) Result {
+	var v *resolve.View
+	if loaded := h.View(); loaded != nil {
+		v = &loaded.View
+	}
+	current, why := v.Channel(q.App, q.Channel, now)
+	if why == resolve.ReasonUnknownApp || why == resolve.ReasonUnknownChannel {
+		return UnknownChannel
+	}
+	report := q.report(h.Ledger.Pseudonym(q.App, q.DeviceID), network, now)
+	report.Assigned, report.Known = ledger.AssignedTo(current, q.DeviceID, func(b *resolve.Bundle) bool { return b.Digest == q.Digest })
+	switch {
+	case !h.Ledger.Reported(&report):
+		return QueueFull
+	case !report.Votes:
+		return NotVoting
+	case !report.Known:
+		return UnknownBundle
+	}
+	return Accepted
+}
+
+// limited is the answer to a network that has spent its budget.
+func limited(wait time.Duration) error {
+	return &httpx.Problem{
+		Status: http.StatusTooManyRequests, Detail: "more requests come from this network than are allowed", Header: retryAfter(wait),
+	}
+}
+
+// busyRetry is when a client that met an overload should come back.
+const busyRetry = 30 * time.Second
+
+// busy is the answer to a check under overload: no update, so that no device counts it as a failure.
+var busy = fmt.Appendf(nil, `{"action":"none","reason":%q,"nextCheckSeconds":%d}`, ReasonBusy, busyRetry/time.Second)
+
+func retryAfter(d time.Duration) http.Header {
+	return http.Header{"Retry-After": {strconv.FormatInt(int64(math.Ceil(d.Seconds())), 10)}}
 }
 
 // readBody reads a request's JSON. The text stays valid when the buffer is used again.

@@ -5,6 +5,10 @@ package native_test
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -17,8 +21,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/windlass-dev/windlass/internal/gateway/auth"
+	"github.com/windlass-dev/windlass/internal/gateway/edge"
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
-	"github.com/windlass-dev/windlass/internal/gateway/outcome"
+	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/limit"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/native"
 	"github.com/windlass-dev/windlass/internal/gateway/view"
 	"github.com/windlass-dev/windlass/internal/release"
@@ -54,7 +61,7 @@ func document() *release.Document {
 type fixture struct {
 	testing.TB
 	handler *native.Handler
-	ledger  *outcome.Ledger
+	ledger  *ledger.Ledger
 	mux     http.Handler
 }
 
@@ -64,10 +71,56 @@ func newFixture(t testing.TB, docs ...*release.Document) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fixture{TB: t, ledger: outcome.New(outcome.Config{PerBundle: 1000, Total: 1000, Keep: time.Hour}, now)}
-	f.handler = &native.Handler{View: func() *view.View { return v }, Ledger: f.ledger, Now: func() time.Time { return now }}
+	f := &fixture{TB: t, ledger: startLedger(t)}
+	f.handler = &native.Handler{
+		View: func() *view.View { return v }, Ledger: f.ledger, Now: func() time.Time { return now },
+	}
+	f.withEdge(edge.Config{})
 	f.mux = httpx.New(slog.New(slog.DiscardHandler), prometheus.NewRegistry()).Mux(f.handler.Routes()...)
 	return f
+}
+
+// withEdge lets requests through another edge.
+func (f *fixture) withEdge(cfg edge.Config) {
+	f.Helper()
+	e, err := edge.New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.handler.Edge = e
+}
+
+// startLedger starts a ledger in memory, which ends with the test.
+func startLedger(t testing.TB) *ledger.Ledger {
+	t.Helper()
+	l, err := ledger.Open(t.Context(), ledger.Config{Now: func() time.Time { return now }, FilterSize: 1 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	done := make(chan struct{})
+	go func() { l.Run(ctx); close(done) }()
+	t.Cleanup(func() {
+		stop()
+		<-done
+		if err := l.Close(); err != nil {
+			t.Errorf("close the ledger: %v", err)
+		}
+	})
+	return l
+}
+
+// counts gives what the ledger counted for production so far.
+func (f *fixture) counts() []ledger.Row {
+	f.Helper()
+	if err := f.ledger.Flush(f.Context()); err != nil {
+		f.Fatal(err)
+	}
+	got, err := f.ledger.Counts(f.Context(), "com.example.shop", "production")
+	if err != nil {
+		f.Fatal(err)
+	}
+	return got.Rows
 }
 
 func (f *fixture) post(path, body string, header ...string) *httptest.ResponseRecorder {
@@ -133,7 +186,7 @@ func TestCheckOffersABundle(t *testing.T) {
 	if h := w.Header(); h.Get("Cache-Control") != "no-store" || h.Get("Content-Type") != "application/json" {
 		t.Errorf("headers %v", h)
 	}
-	rows := f.ledger.Counts("com.example.shop", "production")
+	rows := f.counts()
 	if len(rows) != 1 || rows[0].Offered != 1 || rows[0].Arm != "candidate" {
 		t.Errorf("counts %+v", rows)
 	}
@@ -302,40 +355,120 @@ func TestReports(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name, body string
-		reason     string
-		count      func(outcome.Row) int64
+		result     native.Result
+		count      func(ledger.Row) int64 // nil: nothing counts
 	}{
-		{"downloaded", reportOf("downloaded", ""), "Counted", func(r outcome.Row) int64 { return r.Downloaded }},
-		{"installed", reportOf("installed", ""), "Counted", func(r outcome.Row) int64 { return r.Installed }},
-		{"confirmed", reportOf("confirmed", ""), "Counted", func(r outcome.Row) int64 { return r.Confirmed }},
-		{"crash", reportOf("failed", `,"kind":"crash"`), "Counted", func(r outcome.Row) int64 { return r.Failed }},
-		{"verification", reportOf("failed", `,"kind":"verification"`), "Counted", func(r outcome.Row) int64 { return r.Failed }},
-		{"rollback", reportOf("failed", `,"kind":"rollback"`), "Counted", func(r outcome.Row) int64 { return r.Failed }},
-		{"network", reportOf("failed", `,"kind":"network"`), "Counted", func(r outcome.Row) int64 { return r.DeliveryFailed }},
-		{"disk", reportOf("failed", `,"kind":"disk"`), "Counted", func(r outcome.Row) int64 { return r.DeliveryFailed }},
-		{"emulator", reportOf("failed", `,"kind":"crash","build":{"hardware":"Emulator"}`), "NotVoting", nil},
-		{"development", reportOf("failed", `,"kind":"crash","build":{"distribution":"Development"}`), "NotVoting", nil},
-		{"unknown bundle", strings.Replace(reportOf("confirmed", ""), trialHex, refusedHex, 1), "UnknownBundle", nil},
-		{"unknown channel", strings.Replace(reportOf("confirmed", ""), "production", "beta", 1), "UnknownChannel", nil},
+		{"downloaded", reportOf("downloaded", ""), native.Accepted, func(r ledger.Row) int64 { return r.Downloaded }},
+		{"installed", reportOf("installed", ""), native.Accepted, func(r ledger.Row) int64 { return r.Installed }},
+		{"confirmed", reportOf("confirmed", ""), native.Accepted, func(r ledger.Row) int64 { return r.Confirmed }},
+		{"crash", reportOf("failed", `,"kind":"crash"`), native.Accepted, func(r ledger.Row) int64 { return r.Failed }},
+		{"verification", reportOf("failed", `,"kind":"verification"`), native.Accepted, func(r ledger.Row) int64 { return r.Failed }},
+		{"rollback", reportOf("failed", `,"kind":"rollback"`), native.Accepted, func(r ledger.Row) int64 { return r.Failed }},
+		{"network", reportOf("failed", `,"kind":"network"`), native.Accepted, func(r ledger.Row) int64 { return r.DeliveryFailed }},
+		{"disk", reportOf("failed", `,"kind":"disk"`), native.Accepted, func(r ledger.Row) int64 { return r.DeliveryFailed }},
+		{"emulator", reportOf("failed", `,"kind":"crash","build":{"hardware":"Emulator"}`), native.NotVoting, nil},
+		{"development", reportOf("failed", `,"kind":"crash","build":{"distribution":"Development"}`), native.NotVoting, nil},
+		{"unknown bundle", strings.Replace(reportOf("confirmed", ""), trialHex, refusedHex, 1), native.UnknownBundle, nil},
+		{"unknown channel", strings.Replace(reportOf("confirmed", ""), "production", "beta", 1), native.UnknownChannel, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, document())
 			got := decode[native.ReportResponse](t, f.post(native.ReportPath, tc.body), 202)
-			if got.Reason != tc.reason || got.Counted != (tc.reason == "Counted") {
-				t.Errorf("got %+v, want %s", got, tc.reason)
+			if got.Reason != tc.result || got.Accepted != (tc.result != native.UnknownChannel) {
+				t.Errorf("got %+v, want %s", got, tc.result)
 			}
-			rows := f.ledger.Counts("com.example.shop", "production")
-			if tc.count == nil {
-				if len(rows) != 0 {
-					t.Errorf("counted %+v", rows)
+			var counted, votes int64
+			for _, r := range f.counts() {
+				votes += r.Confirmed + r.Failed
+				if tc.count != nil {
+					counted += tc.count(r)
+				} else {
+					counted += r.Devices
 				}
-				return
 			}
-			if len(rows) != 1 || tc.count(rows[0]) != 1 || rows[0].Confirmed+rows[0].Failed > tc.count(rows[0]) {
-				t.Errorf("counts %+v", rows)
+			if tc.count == nil && counted+votes != 0 || tc.count != nil && (counted != 1 || votes > 1) {
+				t.Errorf("counts %+v", f.counts())
 			}
 		})
+	}
+}
+
+// A report that comes before the first metadata may be the only one of its device.
+func TestReportWithoutMetadata(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	f.handler.View = func() *view.View { return nil }
+	if got := decode[native.ReportResponse](t, f.post(native.ReportPath, reportOf("confirmed", "")), 202); !got.Accepted || got.Reason != native.UnknownBundle {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// A queue that nobody empties fills up, and the client is told so; checks go on.
+func TestReportsWithAFullQueue(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, document())
+	stopped, err := ledger.Open(t.Context(), ledger.Config{QueueSize: 8, FilterSize: 1 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = stopped.Close() })
+	f.handler.Ledger = stopped
+	var got native.ReportResponse
+	for range 9 {
+		got = decode[native.ReportResponse](t, f.post(native.ReportPath, reportOf("confirmed", "")), 202)
+	}
+	if got.Accepted || got.Reason != native.QueueFull {
+		t.Errorf("got %+v, want %s", got, native.QueueFull)
+	}
+	if got := decode[native.CheckResponse](t, f.post(native.CheckPath, request()), 200); got.Action != "update" {
+		t.Errorf("check: %+v", got)
+	}
+}
+
+// What failed on a device is not offered to it again, at once, while others get it.
+func TestFailedBefore(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, document())
+	device := request("deviceID", `"d"`)
+	if got := decode[native.CheckResponse](t, f.post(native.CheckPath, device), 200); got.Reason != "Candidate" {
+		t.Fatalf("before: %+v", got)
+	}
+	f.post(native.ReportPath, reportOf("failed", `,"kind":"crash"`))
+	if got := decode[native.CheckResponse](t, f.post(native.CheckPath, device), 200); got.Bundle != nil && got.Bundle.Digest == "sha256:"+trialHex {
+		t.Errorf("after: %+v", got)
+	}
+	if got := decode[native.CheckResponse](t, f.post(native.CheckPath, request()), 200); got.Reason != "Candidate" {
+		t.Errorf("another device: %+v", got)
+	}
+}
+
+// A private channel is for devices that were put there, whatever they ask for.
+func TestPrivateChannel(t *testing.T) {
+	t.Parallel()
+	private := document()
+	private.Follow.Visibility = "Private"
+	f := newFixture(t, private)
+	if got := decode[native.CheckResponse](t, f.post(native.CheckPath, request()), 200); got.Reason != "ChannelPrivate" || got.Action != "none" {
+		t.Errorf("anybody: %+v", got)
+	}
+	device := f.ledger.Pseudonym("com.example.shop", "3F2C-1")
+	if err := f.ledger.SetOverride(t.Context(), "com.example.shop", device, "production"); err != nil {
+		t.Fatal(err)
+	}
+	if got := decode[native.CheckResponse](t, f.post(native.CheckPath, request()), 200); got.Reason != "Candidate" {
+		t.Errorf("the device that was put there: %+v", got)
+	}
+}
+
+// An encrypted bundle is not offered: the protocol has no words for what opens it.
+func TestEncryptedBundle(t *testing.T) {
+	t.Parallel()
+	encrypted := document()
+	encrypted.Candidate.Bundle.Encryption = &release.Encryption{SessionKey: "k", Checksum: "c", KeyID: "id"}
+	f := newFixture(t, encrypted)
+	if got := decode[native.CheckResponse](t, f.post(native.CheckPath, request()), 200); got.Action == "update" && got.Bundle.Digest == "sha256:"+trialHex {
+		t.Errorf("got %+v", got)
 	}
 }
 
@@ -352,5 +485,78 @@ func TestBadReports(t *testing.T) {
 		if w.Code != 400 || !strings.Contains(w.Body.String(), `"field":"`+tc.field+`","expected":"`+tc.expected) {
 			t.Errorf("%s: got %d %s", tc.body, w.Code, w.Body)
 		}
+	}
+}
+
+// A network that asks too often is told when to come back; reports have a budget of their own.
+func TestLimits(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, document())
+	f.withEdge(edge.Config{Limits: limit.Config{Checks: limit.Budget{PerSecond: 0.001, Burst: 1}, MaxInFlight: 1}})
+	c := loadContract(t)
+	if w := f.post(native.CheckPath, request()); w.Code != 200 {
+		t.Errorf("first: %d %s", w.Code, w.Body)
+	}
+	w := f.post(native.CheckPath, request())
+	if w.Code != 429 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("second: %d %v %s", w.Code, w.Header(), w.Body)
+	}
+	c.CheckAnswer(http.MethodPost, native.CheckPath, w)
+	if w := f.post(native.ReportPath, reportOf("confirmed", "")); w.Code != 202 {
+		t.Errorf("report: %d %s", w.Code, w.Body)
+	}
+}
+
+// Under overload a check is answered with no update, and a report with a 503.
+func TestBusy(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, document())
+	f.withEdge(edge.Config{Limits: limit.Config{MaxInFlight: 1}})
+	for _, class := range []limit.Class{limit.Checks, limit.Reports} {
+		if !f.handler.Edge.Begin(class) {
+			t.Fatal("no place")
+		}
+	}
+	c := loadContract(t)
+	w := f.post(native.CheckPath, request())
+	c.CheckAnswer(http.MethodPost, native.CheckPath, w)
+	if got := decode[native.CheckResponse](t, w, 200); got.Action != "none" || got.Reason != native.ReasonBusy || got.NextCheckSeconds < 1 {
+		t.Errorf("check: %+v", got)
+	}
+	w = f.post(native.ReportPath, reportOf("confirmed", ""))
+	c.CheckAnswer(http.MethodPost, native.ReportPath, w)
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("report: %d %s", w.Code, w.Body)
+	}
+	f.handler.Edge.End(limit.Checks)
+	if got := decode[native.CheckResponse](t, f.post(native.CheckPath, request()), 200); got.Action != "update" {
+		t.Errorf("after the overload: %+v", got)
+	}
+}
+
+// A device that has to prove who it is, and does not, is refused.
+func TestDeviceAuthentication(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, document())
+	f.withEdge(edge.Config{Auth: auth.Config{Mode: auth.Required, Certificates: &auth.Certificates{}}})
+	c := loadContract(t)
+	for path, body := range map[string]string{native.CheckPath: request(), native.ReportPath: reportOf("confirmed", "")} {
+		w := f.post(path, body)
+		if w.Code != 401 {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+		c.CheckAnswer(http.MethodPost, path, w)
+	}
+	for id, code := range map[string]int{"3F2C-1": 200, "3f2c-1": 200, "other": 403} {
+		r := httptest.NewRequest(http.MethodPost, native.CheckPath, strings.NewReader(request()))
+		r.Header.Set("Content-Type", "application/json")
+		leaf := &x509.Certificate{Subject: pkix.Name{CommonName: id}}
+		r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf}, VerifiedChains: [][]*x509.Certificate{{leaf}}}
+		w := httptest.NewRecorder()
+		f.mux.ServeHTTP(w, r)
+		if w.Code != code {
+			t.Errorf("certificate of %s: %d %s, want %d", id, w.Code, w.Body, code)
+		}
+		c.CheckAnswer(http.MethodPost, native.CheckPath, w)
 	}
 }

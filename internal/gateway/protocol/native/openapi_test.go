@@ -5,118 +5,26 @@ package native_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
-	"k8s.io/kube-openapi/pkg/validation/spec"
-	"k8s.io/kube-openapi/pkg/validation/strfmt"
-	"k8s.io/kube-openapi/pkg/validation/validate"
-	"sigs.k8s.io/yaml"
-
-	"github.com/windlass-dev/windlass/internal/gateway/outcome"
+	"github.com/windlass-dev/windlass/internal/gateway/openapitest"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/native"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
 
-// contract is docs/api/gateway-v1.yaml.
-type contract struct {
-	testing.TB
-	root map[string]any
-}
-
-func loadContract(t testing.TB) contract {
+func loadContract(t testing.TB) openapitest.Contract {
 	t.Helper()
-	raw, err := os.ReadFile("../../../../docs/api/gateway-v1.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := contract{TB: t, root: map[string]any{}}
-	if err := yaml.UnmarshalStrict(raw, &c.root); err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return openapitest.Load(t, "gateway-v1.yaml")
 }
 
-// at finds a node by its path; references on the way are followed.
-func (c contract) at(path ...string) any {
-	c.Helper()
-	var node any = c.root
-	for _, name := range path {
-		m, ok := c.follow(node).(map[string]any)
-		if !ok || m[name] == nil {
-			c.Fatalf("the contract has no %s", strings.Join(path, " "))
-		}
-		node = m[name]
-	}
-	return c.resolve(node)
-}
-
-// follow gives what a reference names, or the node itself.
-func (c contract) follow(node any) any {
-	if m, ok := node.(map[string]any); ok {
-		if ref, ok := m["$ref"].(string); ok {
-			return c.at(strings.Split(strings.TrimPrefix(ref, "#/"), "/")...)
-		}
-	}
-	return node
-}
-
-// resolve replaces references by what they name, at any depth.
-func (c contract) resolve(node any) any {
-	switch n := c.follow(node).(type) {
-	case map[string]any:
-		out := make(map[string]any, len(n))
-		for k, v := range n {
-			out[k] = c.resolve(v)
-		}
-		return out
-	case []any:
-		out := make([]any, len(n))
-		for i, v := range n {
-			out[i] = c.resolve(v)
-		}
-		return out
-	}
-	return node
-}
-
-// problems validates a document against the schema at a path.
-func (c contract) problems(document []byte, path ...string) []error {
-	c.Helper()
-	raw, err := json.Marshal(c.at(path...))
-	if err != nil {
-		c.Fatal(err)
-	}
-	var schema spec.Schema
-	if err := json.Unmarshal(raw, &schema); err != nil {
-		c.Fatal(err)
-	}
-	var data any
-	if err := json.Unmarshal(document, &data); err != nil {
-		return []error{err}
-	}
-	return validate.NewSchemaValidator(&schema, nil, "", strfmt.Default).Validate(data).Errors
-}
-
-func (c contract) requestSchema(path string) []string {
+func requestSchema(path string) []string {
 	return []string{"paths", path, "post", "requestBody", "content", "application/json", "schema"}
-}
-
-// checkAnswer holds an answer against the contract: its status must be listed, and its body be of the schema.
-func (c contract) checkAnswer(path string, w *httptest.ResponseRecorder) {
-	c.Helper()
-	media := w.Header().Get("Content-Type")
-	at := []string{"paths", path, "post", "responses", fmt.Sprint(w.Code), "content", media, "schema"}
-	for _, err := range c.problems(w.Body.Bytes(), at...) {
-		c.Errorf("%s %d: %v in %s", path, w.Code, err, w.Body)
-	}
 }
 
 // bodies are requests, good and bad, of which the contract and the handlers must think alike.
@@ -159,8 +67,8 @@ func TestHandlersKeepTheContract(t *testing.T) {
 		good := 0
 		for _, body := range list {
 			w := f.post(path, body)
-			c.checkAnswer(path, w)
-			problems := c.problems([]byte(body), c.requestSchema(path)...)
+			c.CheckAnswer(http.MethodPost, path, w)
+			problems := c.Problems([]byte(body), requestSchema(path)...)
 			if (len(problems) == 0) != (w.Code/100 == 2) {
 				t.Errorf("%s: answered %d %s, but the contract says %v", body, w.Code, w.Body, problems)
 			}
@@ -180,15 +88,15 @@ func TestHandlersKeepTheContract(t *testing.T) {
 			t.Errorf("%s: %d", name, w.Code)
 		}
 	}
-	c.checkAnswer(native.CheckPath, f.post(native.CheckPath, request(), "Content-Type", "text/plain"))
-	c.checkAnswer(native.ReportPath, f.post(native.ReportPath, strings.Repeat(" ", 65<<10)))
+	c.CheckAnswer(http.MethodPost, native.CheckPath, f.post(native.CheckPath, request(), "Content-Type", "text/plain"))
+	c.CheckAnswer(http.MethodPost, native.ReportPath, f.post(native.ReportPath, strings.Repeat(" ", 65<<10)))
 }
 
 // The contract names every reason, action and result that there is, and no other.
 func TestContractNamesAllValues(t *testing.T) {
 	t.Parallel()
 	c := loadContract(t)
-	var reasons []string
+	reasons := []string{native.ReasonBusy}
 	actions := map[string]bool{}
 	for reason, list := range resolve.Reasons {
 		reasons = append(reasons, string(reason))
@@ -196,8 +104,9 @@ func TestContractNamesAllValues(t *testing.T) {
 			actions[string(a)] = true
 		}
 	}
-	results := []string{
-		string(outcome.Counted), string(outcome.NotVoting), string(outcome.UnknownChannel), string(outcome.UnknownBundle), string(outcome.DeviceLimit),
+	var results []string
+	for _, r := range []native.Result{native.Accepted, native.NotVoting, native.UnknownBundle, native.UnknownChannel, native.QueueFull} {
+		results = append(results, string(r))
 	}
 	for _, tc := range []struct {
 		schema, field string
@@ -209,11 +118,7 @@ func TestContractNamesAllValues(t *testing.T) {
 		{"ReportResponse", "reason", results},
 		{"ReportRequest", "kind", []string{native.KindNetwork, native.KindDisk, native.KindCrash, native.KindVerification, native.KindRollback}},
 	} {
-		var got []string
-		for _, v := range c.at("components", "schemas", tc.schema, "properties", tc.field, "enum").([]any) {
-			got = append(got, v.(string))
-		}
-		slices.Sort(got)
+		got := c.Enum(tc.schema, tc.field)
 		slices.Sort(tc.want)
 		if !slices.Equal(got, tc.want) {
 			t.Errorf("%s.%s: the contract has %v, the code %v", tc.schema, tc.field, got, tc.want)
@@ -227,7 +132,7 @@ func TestContractHasAllRoutes(t *testing.T) {
 	c := loadContract(t)
 	f := newFixture(t, document())
 	for _, r := range f.handler.Routes() {
-		c.at("paths", r.Path, strings.ToLower(r.Method))
+		c.At("paths", r.Path, strings.ToLower(r.Method))
 	}
 	raw, err := json.Marshal(native.CheckRequest{
 		App: "a", Channel: "b", DeviceID: "c", Platform: "ios", NativeVersion: "1.0.0", RuntimeVersion: "1",
@@ -236,7 +141,7 @@ func TestContractHasAllRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if problems := c.problems(raw, c.requestSchema(native.CheckPath)...); len(problems) > 0 {
+	if problems := c.Problems(raw, requestSchema(native.CheckPath)...); len(problems) > 0 {
 		t.Errorf("%s: %v", raw, problems)
 	}
 	raw, err = json.Marshal(native.ReportRequest{
@@ -245,7 +150,7 @@ func TestContractHasAllRoutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if problems := c.problems(raw, c.requestSchema(native.ReportPath)...); len(problems) > 0 {
+	if problems := c.Problems(raw, requestSchema(native.ReportPath)...); len(problems) > 0 {
 		t.Errorf("%s: %v", raw, problems)
 	}
 	if w := f.post(native.CheckPath, string(raw)); w.Code != http.StatusBadRequest {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/windlass-dev/windlass/internal/gateway/delivery"
-	"github.com/windlass-dev/windlass/internal/gateway/outcome"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
@@ -79,9 +78,9 @@ func appendSignatures(b []byte, signatures []release.Signature) []byte {
 	return append(b, ']')
 }
 
-func appendReport(b []byte, result outcome.Result) []byte {
-	b = append(b, `{"counted":`...)
-	b = strconv.AppendBool(b, result == outcome.Counted)
+func appendReport(b []byte, result Result) []byte {
+	b = append(b, `{"accepted":`...)
+	b = strconv.AppendBool(b, result.accepted())
 	b = append(b, `,"reason":"`...)
 	b = append(b, result...)
 	return append(b, `"}`...)

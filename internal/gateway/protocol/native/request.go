@@ -5,11 +5,13 @@ package native
 
 import (
 	"cmp"
+	"time"
 
 	"github.com/windlass-dev/windlass/internal/compat"
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
-	"github.com/windlass-dev/windlass/internal/gateway/outcome"
+	"github.com/windlass-dev/windlass/internal/gateway/ledger"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/versions"
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
 
@@ -53,20 +55,21 @@ func readCurrent(r *reader, q *CheckRequest) {
 }
 
 // device is what the request tells of the device.
-func (q *CheckRequest) device(v *versions, d *resolve.Device) error {
+func (q *CheckRequest) device(v *versions.Cache, d *resolve.Device) error {
 	*d = resolve.Device{
 		Device: compat.Device{Platform: q.Platform, RuntimeVersion: q.RuntimeVersion},
 		ID:     q.DeviceID, Distribution: cmp.Or(q.Build.Distribution, resolve.Production),
 		Hardware: cmp.Or(q.Build.Hardware, resolve.Physical), Digest: q.Current.Digest,
+		Key: resolve.Key{Told: true}, // the protocol has no words for encrypted bundles: they are not for its devices
 	}
 	var err error
-	if d.NativeVersion, err = v.parse(q.NativeVersion); err != nil {
+	if d.NativeVersion, err = v.Get(q.NativeVersion); err != nil {
 		return invalid(httpx.FieldError{Field: "nativeVersion", Expected: aVersion.expected, Actual: quote(q.NativeVersion)})
 	}
 	if q.Current.Version == "" {
 		return nil
 	}
-	if d.Version, err = v.parse(q.Current.Version); err != nil {
+	if d.Version, err = v.Get(q.Current.Version); err != nil {
 		return invalid(httpx.FieldError{Field: "current.version", Expected: aVersion.expected, Actual: quote(q.Current.Version)})
 	}
 	return nil
@@ -88,13 +91,13 @@ func parseReport(body string) (ReportRequest, error) {
 }
 
 // report is the request in the words of the ledger.
-func (q *ReportRequest) report() outcome.Report {
+func (q *ReportRequest) report(device ledger.Pseudonym, network ledger.Network, now time.Time) ledger.Report {
 	what := outcomesOf[q.Outcome]
 	if q.Kind == KindNetwork || q.Kind == KindDisk {
-		what = outcome.DeliveryFailed
+		what = ledger.DeliveryFailed
 	}
-	return outcome.Report{
-		App: q.App, Channel: q.Channel, DeviceID: q.DeviceID, Digest: q.Digest, Outcome: what,
+	return ledger.Report{
+		App: q.App, Device: device, Network: network, Digest: q.Digest, Outcome: what, Kind: ledger.Kind(q.Kind), At: now,
 		Votes: q.Build.Distribution != resolve.Development && q.Build.Hardware != resolve.Emulator,
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/windlass-dev/windlass/internal/gateway/outcome"
+	"github.com/windlass-dev/windlass/internal/gateway/ledger"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
@@ -31,8 +31,8 @@ var (
 	aHardware  = oneOf(resolve.Physical, resolve.Emulator)
 	anOutcome  = oneOf("downloaded", "installed", "confirmed", "failed")
 	aKind      = oneOf(KindNetwork, KindDisk, KindCrash, KindVerification, KindRollback)
-	outcomesOf = map[string]outcome.Outcome{
-		"downloaded": outcome.Downloaded, "installed": outcome.Installed, "confirmed": outcome.Confirmed, "failed": outcome.Failed,
+	outcomesOf = map[string]ledger.Outcome{
+		"downloaded": ledger.Downloaded, "installed": ledger.Installed, "confirmed": ledger.Confirmed, "failed": ledger.Failed,
 	}
 )
 
