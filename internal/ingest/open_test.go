@@ -8,9 +8,11 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/ingest"
@@ -151,4 +153,23 @@ func (discardBucket) PutFile(context.Context, string, io.ReaderAt, int64, string
 
 func (discardBucket) Head(context.Context, string) (store.Object, error) {
 	return store.Object{Size: 64<<20 + 16}, nil
+}
+
+// A scratch folder that vanishes says nothing about the artifact: it is tried again.
+func TestWorker_encryptedScratch(t *testing.T) {
+	app := testkit.NewCapgoKey(t)
+	b := newBench(t, source.Options{})
+	job := b.encrypted(t, app, app.Encrypt(t, testkit.Zip(t, map[string]string{"a": "1"})))
+	b.worker.Observe = func(s ingest.Stage, _ time.Duration, _ error) {
+		if s != ingest.Fetched {
+			return
+		}
+		if err := os.RemoveAll(b.scratch); err != nil {
+			t.Error(err)
+		}
+	}
+	res, err := b.worker.Run(t.Context(), job)
+	if e := kit.Classify(err); e.Reason != otav1alpha1.FetchFailedReason || e.Class != kit.Transient || res.Reached != ingest.Fetched {
+		t.Errorf("reached %s with error %v, want FetchFailed after the fetch", res.Reached, err)
+	}
 }
