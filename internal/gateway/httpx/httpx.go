@@ -13,7 +13,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -31,6 +30,14 @@ type Route struct {
 	MaxBody int64         // bytes of the request's body; 0: none is allowed
 	Timeout time.Duration // of the request's context; 0: that of the server
 	Handle  HandlerFunc
+
+	// BodyTimeout is the time for the request's body, from the end of its header; 0: what is left of the server's ReadTimeout.
+	// The answer must be written in the server's WriteTimeout, which begins at the same time.
+	BodyTimeout time.Duration
+	// Origins tells whether pages of a web origin may ask at all (CORS): browsers get an answer to their question before the
+	// request (preflight), and a request that is not GET of a page of another origin is a 403. Which answers a page may read
+	// is said by the handler, with AllowOrigin. Nil: pages are not thought of.
+	Origins func(origin string) bool
 }
 
 // Adapter makes http.Handlers of Routes.
@@ -39,6 +46,7 @@ type Adapter struct {
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
 	inFlight  prometheus.Gauge
+	hsts      []string
 }
 
 // New makes an Adapter and registers its metrics.
@@ -61,23 +69,34 @@ func New(log *slog.Logger, r prometheus.Registerer) *Adapter {
 	return a
 }
 
+// HSTS makes answers over TLS tell browsers to come back over TLS only, for so long (RFC 6797); 0: they do not. Call it before
+// the first request. Subdomains are not spoken for. Behind a proxy that ends TLS, the proxy has to say it.
+func (a *Adapter) HSTS(maxAge time.Duration) {
+	a.hsts = nil
+	if maxAge > 0 {
+		a.hsts = []string{fmt.Sprintf("max-age=%d", int64(maxAge.Seconds()))}
+	}
+}
+
 // Mux makes a handler of routes. Other paths are a 404 and other methods a 405, both as Problems.
 func (a *Adapter) Mux(routes ...Route) http.Handler {
 	mux := http.NewServeMux()
-	allowed := map[string][]string{}
+	paths := map[string][]Route{}
 	for _, r := range routes {
 		mux.Handle(r.Method+" "+r.Path, a.Handler(r))
-		allowed[r.Path] = append(allowed[r.Path], r.Method)
+		paths[r.Path] = append(paths[r.Path], r)
 	}
-	for path, methods := range allowed {
-		mux.Handle(path, a.Handler(Route{Name: "other", Method: "other", Handle: methodNotAllowed(methods)}))
+	for path, routes := range paths {
+		if r, ok := preflight(routes); ok {
+			mux.Handle(r.Method+" "+path, a.Handler(r))
+		}
+		mux.Handle(path, a.Handler(Route{Name: "other", Method: "other", Handle: methodNotAllowed(methodList(routes))}))
 	}
 	mux.Handle("/", a.Handler(Route{Name: "other", Method: "other", Handle: notFound}))
 	return mux
 }
 
-func methodNotAllowed(methods []string) HandlerFunc {
-	list := strings.Join(methods, ", ")
+func methodNotAllowed(list string) HandlerFunc {
 	return func(http.ResponseWriter, *http.Request) error {
 		return &Problem{Status: http.StatusMethodNotAllowed, Detail: "expected method " + list, Header: http.Header{"Allow": {list}}}
 	}
@@ -88,7 +107,7 @@ func notFound(http.ResponseWriter, *http.Request) error {
 }
 
 // commonCodes have their counters looked up once for each route.
-var commonCodes = []int{200, 202, 206, 304, 307, 400, 401, 404, 405, 413, 415, 416, statusClientGone, 500, 502, 503}
+var commonCodes = []int{200, 202, 204, 206, 304, 307, 400, 401, 403, 404, 405, 408, 413, 415, 416, 429, statusClientGone, 500, 502, 503}
 
 // handler is one route with its counters.
 type handler struct {
@@ -130,28 +149,39 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	header := w.Header()
 	header["X-Content-Type-Options"], header["Content-Security-Policy"] = noSniff, noContent
+	if h.hsts != nil && r.TLS != nil {
+		header["Strict-Transport-Security"] = h.hsts
+	}
+	if h.route.Origins != nil {
+		header["Vary"] = varyOrigin
+	}
 	if h.route.Timeout > 0 {
 		ctx, cancel := context.WithTimeout(r.Context(), h.route.Timeout)
 		defer cancel()
 		r = r.WithContext(ctx)
 	}
-	if r.ContentLength != 0 {
-		r.Body = http.MaxBytesReader(w, r.Body, h.route.MaxBody)
-	}
-	if err := h.route.Handle(res, r); err != nil {
+	h.limitBody(res, r)
+	if err := h.answer(res, r); err != nil {
 		h.fail(res, r, err)
 	}
+}
+
+func (h *handler) answer(w http.ResponseWriter, r *http.Request) error {
+	if h.route.foreign(r) {
+		return &Problem{Status: http.StatusForbidden, Detail: "expected a web origin that a channel allows, or none"}
+	}
+	return h.route.Handle(w, r)
 }
 
 // fail renders an error.
 func (h *handler) fail(res *response, r *http.Request, err error) {
 	p, ok := errors.AsType[*Problem](err)
-	_, tooLarge := errors.AsType[*http.MaxBytesError](err)
+	unread, isBody := errors.AsType[*bodyError](err)
 	switch {
-	case tooLarge:
-		p = &Problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("expected a body of at most %d bytes", h.route.MaxBody)}
-	case r.Context().Err() == context.Canceled:
-		res.status = statusClientGone // nobody is there to read an answer
+	case isBody && !unread.gone(r):
+		p = unread.problem(r)
+	case isBody || r.Context().Err() == context.Canceled:
+		res.leave()
 		return
 	case !ok:
 		p = &Problem{Status: http.StatusInternalServerError, Err: err}
@@ -203,6 +233,7 @@ type response struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
+	body   requestBody // of the request, here to spare an allocation
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -211,6 +242,15 @@ func (r *response) WriteHeader(status int) {
 		r.status = status
 	}
 	r.ResponseWriter.WriteHeader(status)
+}
+
+// leave ends the answer of a client that has gone away. Who closed only its own side gets to read that it failed: net/http
+// would write a 200.
+func (r *response) leave() {
+	if r.status == 0 {
+		r.ResponseWriter.WriteHeader(http.StatusBadRequest)
+	}
+	r.status = statusClientGone
 }
 
 // Write implements io.Writer.

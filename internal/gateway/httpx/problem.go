@@ -53,6 +53,12 @@ type body struct {
 	Errors    []FieldError `json:"errors,omitempty"`
 }
 
+// holdsAlways are the headers that hold for a Problem as for the answer that was not given: they say what browsers may do.
+var holdsAlways = map[string]bool{
+	"X-Content-Type-Options": true, "Content-Security-Policy": true, "Strict-Transport-Security": true,
+	"Access-Control-Allow-Origin": true, "Vary": true,
+}
+
 // write renders the Problem.
 func (p *Problem) write(w http.ResponseWriter, requestID string) {
 	raw, err := json.Marshal(body{
@@ -63,7 +69,7 @@ func (p *Problem) write(w http.ResponseWriter, requestID string) {
 	}
 	h := w.Header()
 	for name := range h { // what the handler said of the answer that it did not give
-		if name != "X-Content-Type-Options" && name != "Content-Security-Policy" {
+		if !holdsAlways[name] {
 			h.Del(name)
 		}
 	}
