@@ -146,7 +146,6 @@ func TestWorker_encryptedMemory(t *testing.T) {
 // discardBucket takes an artifact without reading it: the object store runs in this process, and its memory is not ours.
 type discardBucket struct{ ingest.Bucket }
 
-//nolint:revive // argument-limit: the method is that of the interface
 func (discardBucket) PutFile(context.Context, string, io.ReaderAt, int64, string, string) error {
 	return nil
 }
