@@ -114,6 +114,7 @@ func (o *options) tlsFlags(f *flag.FlagSet) {
 	c := &o.server.TLS
 	f.StringVar(&c.Cert, "tls-cert", "", "file with the certificate of --listen and its chain, in PEM; it is read again when it changes; empty: plain HTTP, for a proxy that ends TLS")
 	f.StringVar(&c.Key, "tls-key", "", "file with the private key of --tls-cert, in PEM")
+	f.DurationVar(&o.server.HSTS, "hsts", 365*24*time.Hour, "for how long browsers are told to come by TLS only, with --tls-cert; 0: they are not")
 	f.StringVar(&c.ClientCA, "client-ca", "", "file with the authorities of the devices' certificates, in PEM, for --device-auth")
 }
 
@@ -194,6 +195,8 @@ func (o *options) validateAuth() error {
 	}
 	a, files := &o.server.Edge.Auth, &o.server.TLS
 	switch on := a.Mode != auth.Off; {
+	case o.server.HSTS < 0:
+		return fmt.Errorf("--hsts: expected 0 or more, got %s", o.server.HSTS)
 	case (files.Cert == "") != (files.Key == ""):
 		return errors.New("--tls-cert and --tls-key: expected both or none")
 	case files.ClientCA != "" && files.Cert == "":

@@ -57,6 +57,7 @@ type Config struct {
 	Ledger       ledger.Config
 	Edge         edge.Config
 	TLS          tlsfiles.Config // of the public listener; without a certificate it serves plain HTTP
+	HSTS         time.Duration   // for how long browsers are told to come by TLS only, when there is a certificate; 0: they are not
 	DrainDelay   time.Duration   // between the end of readiness and the end of listening
 	Log          *slog.Logger
 }
@@ -118,6 +119,7 @@ func (s *Server) openTLS() (err error) {
 // route makes the handlers of both listeners.
 func (s *Server) route() {
 	adapter := httpx.New(s.cfg.Log, s.registry)
+	adapter.HSTS(s.cfg.HSTS)
 	protocol := &native.Handler{
 		View: s.poller.View, Ledger: decisions.New(s.ledger, s.registry), Edge: s.edge,
 		BaseURL: s.cfg.BaseURL, NextCheck: s.cfg.NextCheck, Now: time.Now,

@@ -5,13 +5,10 @@ package native
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,6 +17,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
 	"github.com/windlass-dev/windlass/internal/gateway/limit"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/versions"
 	"github.com/windlass-dev/windlass/internal/gateway/view"
 	"github.com/windlass-dev/windlass/internal/resolve"
@@ -53,8 +51,25 @@ type Handler struct {
 func (h *Handler) Routes() []httpx.Route {
 	h.versions.Parse = compat.ParseVersion
 	return []httpx.Route{
-		{Method: http.MethodPost, Path: CheckPath, Name: "native_check", MaxBody: maxBody, Handle: h.check},
-		{Method: http.MethodPost, Path: ReportPath, Name: "native_report", MaxBody: maxBody, Handle: h.report},
+		{Method: http.MethodPost, Path: CheckPath, Name: "native_check", MaxBody: maxBody, Origins: h.allowsOrigin, Handle: h.check},
+		{Method: http.MethodPost, Path: ReportPath, Name: "native_report", MaxBody: maxBody, Origins: h.allowsOrigin, Handle: h.report},
+	}
+}
+
+// resolved gives the compiled channels, or nil before there are any.
+func (h *Handler) resolved() *resolve.View {
+	if v := h.View(); v != nil {
+		return &v.View
+	}
+	return nil
+}
+
+func (h *Handler) allowsOrigin(origin string) bool { return h.resolved().AllowsOrigin(origin) }
+
+// allowOrigin lets pages of a web origin read the answer, if the channel does. There may be no channel.
+func allowOrigin(w http.ResponseWriter, r *http.Request, c *resolve.Channel) {
+	if r.Header["Origin"] != nil { // devices send none
+		httpx.AllowOrigin(w, r, func(origin string) bool { return c != nil && c.AllowsOrigin(origin) })
 	}
 }
 
@@ -114,26 +129,23 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 		Client:      ledger.Client{Platform: q.Platform, NativeVersion: q.NativeVersion},
 		RunsVersion: q.Current.Version, RunsDigest: q.Current.Digest, At: h.Now(),
 	}
-	h.decide(s)
+	allowOrigin(w, r, h.decide(s))
 	h.Ledger.Checked(&s.noted)
 	s.buf = h.appendCheck(s.buf[:0], r, q.App, &s.noted.Told)
 	return answer(w, http.StatusOK, s.buf)
 }
 
-// decide notes what the device is told.
-func (h *Handler) decide(s *scratch) {
-	var v *resolve.View
-	if loaded := h.View(); loaded != nil {
-		v = &loaded.View
-	}
+// decide notes what the device is told, and gives the channel that it follows, if there is one.
+func (h *Handler) decide(s *scratch) *resolve.Channel {
 	n := &s.noted
 	wish := resolve.Wish{Override: h.Ledger.Override(n.Device), Channel: n.Channel, Exact: true}
-	c, why := v.Follow(n.App, wish, &s.device, n.At)
+	c, why := h.resolved().Follow(n.App, wish, &s.device, n.At)
 	if c == nil {
 		n.Told = resolve.Decision{Action: resolve.None, Reason: why}
-		return
+		return nil
 	}
 	n.Told = c.Decide(&s.device, n.At)
+	return c
 }
 
 func (h *Handler) report(w http.ResponseWriter, r *http.Request) error {
@@ -159,23 +171,22 @@ func (h *Handler) report(w http.ResponseWriter, r *http.Request) error {
 		return &httpx.Problem{Status: http.StatusServiceUnavailable, Detail: "too many reports at a time", Header: retryAfter(busyRetry)}
 	}
 	defer h.Edge.End(limit.Reports)
-	s.buf = appendReport(s.buf[:0], h.take(&q, network, h.Now()))
+	now := h.Now()
+	channel, why := h.resolved().Channel(q.App, q.Channel, now)
+	allowOrigin(w, r, channel)
+	result := UnknownChannel // not kept: anybody can make names up
+	if why != resolve.ReasonUnknownApp && why != resolve.ReasonUnknownChannel {
+		result = h.take(&q, channel, network, now)
+	}
+	s.buf = appendReport(s.buf[:0], result)
 	return answer(w, http.StatusAccepted, s.buf)
 }
 
-// take hands a report to the ledger, and says what became of it. One of a channel that does not exist is not kept: anybody can
-// make names up. While there are no metadata, names cannot be told apart, and the report may be the only one of its device.
-func (h *Handler) take(q *ReportRequest, network ledger.Network, now time.Time) Result {
-	var v *resolve.View
-	if loaded := h.View(); loaded != nil {
-		v = &loaded.View
-	}
-	current, why := v.Channel(q.App, q.Channel, now)
-	if why == resolve.ReasonUnknownApp || why == resolve.ReasonUnknownChannel {
-		return UnknownChannel
-	}
+// take hands a report to the ledger, and says what becomes of it. There is no channel while there are no metadata: the report may
+// be the only one of its device, and is kept for the bundle that this was offered.
+func (h *Handler) take(q *ReportRequest, c *resolve.Channel, network ledger.Network, now time.Time) Result {
 	report := q.report(h.Ledger.Pseudonym(q.App, q.DeviceID), network, now)
-	report.Assigned, report.Known = ledger.AssignedTo(current, q.DeviceID, func(b *resolve.Bundle) bool { return b.Digest == q.Digest })
+	report.Assigned, report.Known = ledger.AssignedTo(c, q.DeviceID, func(b *resolve.Bundle) bool { return b.Digest == q.Digest })
 	switch {
 	case !h.Ledger.Reported(&report):
 		return QueueFull
@@ -209,20 +220,9 @@ func (s *scratch) readBody(r *http.Request) (string, error) {
 	if !isJSON(r.Header.Get("Content-Type")) {
 		return "", &httpx.Problem{Status: http.StatusUnsupportedMediaType, Detail: "expected Content-Type application/json"}
 	}
-	s.buf = s.buf[:0]
-	for {
-		if len(s.buf) == cap(s.buf) {
-			s.buf = slices.Grow(s.buf, cap(s.buf))
-		}
-		n, err := r.Body.Read(s.buf[len(s.buf):cap(s.buf)])
-		s.buf = s.buf[:len(s.buf)+n]
-		if err == io.EOF {
-			return string(s.buf), nil
-		}
-		if err != nil {
-			return "", err
-		}
-	}
+	var err error
+	s.buf, err = jsonlex.ReadAll(s.buf, r.Body)
+	return string(s.buf), err
 }
 
 func isJSON(contentType string) bool {
@@ -240,16 +240,4 @@ func answer(w http.ResponseWriter, status int, body []byte) error {
 	w.WriteHeader(status)
 	_, _ = w.Write(body) // an error means that the client went away
 	return nil
-}
-
-// baseURL is where this request can reach the server again. A proxy that ended TLS says so; to be believed, it can only make
-// the URL safer.
-func (h *Handler) baseURL(r *http.Request) (scheme, host string) {
-	if h.BaseURL != "" {
-		return "", h.BaseURL
-	}
-	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
-		return "https://", r.Host
-	}
-	return "http://", r.Host
 }

@@ -127,7 +127,9 @@ func (f *fixture) post(path, body string, header ...string) *httptest.ResponseRe
 	r := httptest.NewRequest(http.MethodPost, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json")
 	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
+		if header[i+1] != "" {
+			r.Header.Set(header[i], header[i+1])
+		}
 	}
 	w := httptest.NewRecorder()
 	f.mux.ServeHTTP(w, r)
@@ -558,5 +560,32 @@ func TestDeviceAuthentication(t *testing.T) {
 			t.Errorf("certificate of %s: %d %s, want %d", id, w.Code, w.Body, code)
 		}
 		c.CheckAnswer(http.MethodPost, native.CheckPath, w)
+	}
+}
+
+// Web pages may ask when their origin is on the list of a channel, and read the answers of that channel only.
+func TestWebOrigins(t *testing.T) {
+	t.Parallel()
+	const page = "https://app.example.com"
+	open, closed := document(), document()
+	open.Follow.Origins, closed.Channel = []string{page}, "closed"
+	f := newFixture(t, open, closed)
+	for _, tc := range []struct {
+		name, body, origin string
+		code               int
+		allowed            string
+	}{
+		{"listed", request(), page, 200, page},
+		{"no page", request(), "", 200, ""},
+		{"another channel", request("channel", `"closed"`), page, 200, ""},
+		{"another page", request(), "https://evil.example.com", 403, ""},
+	} {
+		w := f.post(native.CheckPath, tc.body, "Origin", tc.origin)
+		if w.Code != tc.code || w.Header().Get("Access-Control-Allow-Origin") != tc.allowed {
+			t.Errorf("%s: %d %v", tc.name, w.Code, w.Header())
+		}
+	}
+	if w := f.post(native.ReportPath, reportOf("confirmed", ""), "Origin", page); w.Header().Get("Access-Control-Allow-Origin") != page {
+		t.Errorf("report: %d %v", w.Code, w.Header())
 	}
 }

@@ -4,12 +4,12 @@
 package native
 
 import (
-	"encoding/json"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/windlass-dev/windlass/internal/gateway/delivery"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
@@ -41,17 +41,17 @@ func (h *Handler) appendCheck(b []byte, r *http.Request, app string, told *resol
 
 func (h *Handler) appendBundle(b []byte, r *http.Request, app string, bundle *resolve.Bundle) []byte {
 	b = append(b, `,"bundle":{"version":`...)
-	b = appendText(b, bundle.Version)
+	b = jsonlex.AppendText(b, bundle.Version)
 	b = append(b, `,"digest":`...)
-	b = appendText(b, bundle.Digest)
+	b = jsonlex.AppendText(b, bundle.Digest)
 	b = append(b, `,"size":`...)
 	b = strconv.AppendInt(b, bundle.Size, 10)
-	scheme, host := h.baseURL(r)
+	scheme, host := delivery.BaseURL(h.BaseURL, r)
 	b = append(b, `,"url":`...)
-	b = appendText(b, scheme, host, delivery.Prefix, app, "/", release.Hex(bundle.Digest))
+	b = jsonlex.AppendText(b, scheme, host, delivery.Prefix, app, "/", release.Hex(bundle.Digest))
 	if bundle.MediaType != "" {
 		b = append(b, `,"mediaType":`...)
-		b = appendText(b, bundle.MediaType)
+		b = jsonlex.AppendText(b, bundle.MediaType)
 	}
 	if len(bundle.Signatures) > 0 {
 		b = append(b, `,"signatures":`...)
@@ -66,13 +66,13 @@ func appendSignatures(b []byte, signatures []release.Signature) []byte {
 		b = append(b, separator)
 		separator = ','
 		b = append(b, `{"authority":`...)
-		b = appendText(b, s.Authority)
+		b = jsonlex.AppendText(b, s.Authority)
 		b = append(b, `,"keyID":`...)
-		b = appendText(b, s.KeyID)
+		b = jsonlex.AppendText(b, s.KeyID)
 		b = append(b, `,"algorithm":`...)
-		b = appendText(b, s.Algorithm)
+		b = jsonlex.AppendText(b, s.Algorithm)
 		b = append(b, `,"signature":`...)
-		b = appendText(b, s.Signature)
+		b = jsonlex.AppendText(b, s.Signature)
 		b = append(b, '}')
 	}
 	return append(b, ']')
@@ -84,31 +84,4 @@ func appendReport(b []byte, result Result) []byte {
 	b = append(b, `,"reason":"`...)
 	b = append(b, result...)
 	return append(b, `"}`...)
-}
-
-// appendText renders the parts of one JSON string.
-func appendText(b []byte, parts ...string) []byte {
-	b = append(b, '"')
-	for _, s := range parts {
-		if plain(s) {
-			b = append(b, s...)
-			continue
-		}
-		quoted, err := json.Marshal(s)
-		if err != nil { // strings cannot fail to encode
-			continue
-		}
-		b = append(b, quoted[1:len(quoted)-1]...)
-	}
-	return append(b, '"')
-}
-
-// plain tells whether a text needs no escapes in JSON.
-func plain(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	return true
 }
