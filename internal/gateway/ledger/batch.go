@@ -120,7 +120,7 @@ func (b *batch) readVoters(ctx context.Context, tx *sql.Tx, events []*event) err
 			used[id].voters = voters
 			delete(gone, id)
 			return nil
-		}, queries.votersOf[len(ids)], args...)
+		}, b.l.db.statements.votersOf[len(ids)], args...)
 		if err != nil {
 			return err
 		}
@@ -159,7 +159,7 @@ func (l *Ledger) votesOf(ctx context.Context, q querier, devices []Pseudonym, us
 				use(p, s, &row.vote)
 			}
 			return err
-		}, queries.votesOf[len(part)], args...)
+		}, l.db.statements.votesOf[len(part)], args...)
 		if err != nil {
 			return err
 		}
@@ -268,7 +268,7 @@ func (b *batch) putVotes(ctx context.Context, tx *sql.Tx) error {
 		for i := range part {
 			args = voteValues(args, &part[i].device, part[i].series.id, &part[i].entry.vote)
 		}
-		if _, err := tx.ExecContext(ctx, queries.putVotes[len(part)], args...); err != nil {
+		if _, err := tx.ExecContext(ctx, b.l.db.statements.putVotes[len(part)], args...); err != nil {
 			return err
 		}
 	}
@@ -290,7 +290,7 @@ func (b *batch) putFailures(ctx context.Context, tx *sql.Tx) error {
 			args = append(args, part[i].device[:], part[i].digest, b.failed[part[i]], seq)
 			seq++
 		}
-		if _, err := tx.ExecContext(ctx, queries.putFailures[len(part)], args...); err != nil {
+		if _, err := tx.ExecContext(ctx, b.l.db.statements.putFailures[len(part)], args...); err != nil {
 			return err
 		}
 	}

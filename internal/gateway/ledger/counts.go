@@ -104,7 +104,7 @@ func (l *Ledger) History(ctx context.Context, p Pseudonym) ([]Entry, error) {
 		}
 		out = append(out, l.entryOf(s, &scan.vote))
 		return nil
-	}, queries.history, p[:])
+	}, historyQuery, p[:])
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

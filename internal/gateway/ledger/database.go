@@ -53,6 +53,7 @@ func (r refusal) Unwrap() error { return r.error }
 type database struct {
 	write, read *sql.DB
 	postgres    bool
+	statements  *statements
 }
 
 // openDatabase makes the pools. PostgreSQL need not answer yet.
@@ -66,7 +67,7 @@ func openDatabase(c *Config) (*database, error) {
 			return nil, fmt.Errorf("ledger: open a database in memory: %w", err)
 		}
 		db.SetMaxOpenConns(1) // each connection has a memory of its own
-		return &database{write: db, read: db}, nil
+		return &database{write: db, read: db, statements: sqliteStatements}, nil
 	}
 	return openSQLite(c.Path)
 }
@@ -85,7 +86,7 @@ func openPostgres(dsn string) (*database, error) {
 	db := stdlib.OpenDB(*config)
 	db.SetMaxOpenConns(postgresConnections)
 	db.SetMaxIdleConns(postgresConnections)
-	return &database{write: db, read: db, postgres: true}, nil
+	return &database{write: db, read: db, postgres: true, statements: postgresStatements}, nil
 }
 
 func openSQLite(path string) (*database, error) {
@@ -101,7 +102,7 @@ func openSQLite(path string) (*database, error) {
 		"_txlock": {"immediate"},
 	}
 	name := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: options.Encode()}).String()
-	d := &database{}
+	d := &database{statements: sqliteStatements}
 	for pool, size := range map[**sql.DB]int{&d.write: 1, &d.read: sqliteReaders} {
 		if *pool, err = sql.Open("sqlite", name); err != nil {
 			return nil, fmt.Errorf("ledger: open the database: %w", err)

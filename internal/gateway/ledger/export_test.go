@@ -13,3 +13,19 @@ func (l *Ledger) Sweep(ctx context.Context) error { return l.sweep(ctx) }
 
 // DB gives the database, to look at what was written.
 func (l *Ledger) DB() *sql.DB { return l.db.read }
+
+// Write writes events in one batch, as the writer does.
+func (l *Ledger) Write(ctx context.Context, checks []*Check, reports []*Report) error {
+	var events []*event
+	for _, c := range checks {
+		e := &event{}
+		e.fromCheck(c)
+		events = append(events, e)
+	}
+	for _, r := range reports {
+		e := &event{}
+		e.fromReport(r)
+		events = append(events, e)
+	}
+	return l.write(ctx, events)
+}

@@ -23,6 +23,9 @@ const (
 	seriesColumns = "id, app, channel, digest, version, arm, trial, candidate, release"
 )
 
+const historyQuery = "SELECT " + voteColumns + ", app, channel, digest, version, arm, trial, candidate, release " +
+	"FROM votes JOIN series ON series.id = votes.series_id WHERE device = $1 ORDER BY updated_at DESC, series_id DESC"
+
 // chunks are how many rows one statement is about. They are few, so that the database knows the statements.
 var chunks = []int{128, 32, 8, 1}
 
@@ -39,30 +42,33 @@ func chunked[T any](list []T) iter.Seq[[]T] {
 	}
 }
 
-// statements is text that was made once.
+// statements are texts that were made once for a kind of database.
 type statements struct {
 	votesOf, putVotes, putFailures, votersOf map[int]string // by the number of rows
-	history                                  string
 }
 
-// queries are the statements for all chunks.
-var queries = func() statements {
-	s := statements{votesOf: map[int]string{}, putVotes: map[int]string{}, putFailures: map[int]string{}, votersOf: map[int]string{}}
-	s.history = "SELECT " + voteColumns + ", app, channel, digest, version, arm, trial, candidate, release " +
-		"FROM votes JOIN series ON series.id = votes.series_id WHERE device = $1 ORDER BY updated_at DESC, series_id DESC"
+var (
+	postgresStatements = makeStatements(func(i int) string { return "$" + strconv.Itoa(i) })
+	// A place with a number is a name to SQLite, and it looks for names one by one: with some thousand places in a statement
+	// that takes nearly all of the time.
+	sqliteStatements = makeStatements(func(int) string { return "?" })
+)
+
+func makeStatements(place func(int) string) *statements {
+	s := &statements{votesOf: map[int]string{}, putVotes: map[int]string{}, putFailures: map[int]string{}, votersOf: map[int]string{}}
 	for _, n := range chunks {
-		s.votesOf[n] = "SELECT " + voteColumns + " FROM votes WHERE device IN " + places(1, n) + " ORDER BY device, series_id"
-		s.votersOf[n] = "SELECT id, exposed FROM series WHERE id IN " + places(1, n)
-		s.putVotes[n] = "INSERT INTO votes (" + voteColumns + ") VALUES " + places(n, len(strings.Split(voteColumns, ","))) +
+		s.votesOf[n] = "SELECT " + voteColumns + " FROM votes WHERE device IN " + places(place, 1, n) + " ORDER BY device, series_id"
+		s.votersOf[n] = "SELECT id, exposed FROM series WHERE id IN " + places(place, 1, n)
+		s.putVotes[n] = "INSERT INTO votes (" + voteColumns + ") VALUES " + places(place, n, strings.Count(voteColumns, ",")+1) +
 			" ON CONFLICT (device, series_id) DO UPDATE SET " + voteUpdates
-		s.putFailures[n] = "INSERT INTO failures (device, digest, at, seq) VALUES " + places(n, 4) +
+		s.putFailures[n] = "INSERT INTO failures (device, digest, at, seq) VALUES " + places(place, n, 4) +
 			" ON CONFLICT (device, digest) DO UPDATE SET at = excluded.at, seq = excluded.seq WHERE excluded.at > failures.at"
 	}
 	return s
-}()
+}
 
 // places gives ($1, $2), ($3, $4) for two rows of two values.
-func places(rows, values int) string {
+func places(place func(int) string, rows, values int) string {
 	var b strings.Builder
 	for i := range rows * values {
 		switch {
@@ -73,8 +79,7 @@ func places(rows, values int) string {
 		default:
 			b.WriteString(", ")
 		}
-		b.WriteByte('$')
-		b.WriteString(strconv.Itoa(i + 1))
+		b.WriteString(place(i + 1))
 	}
 	b.WriteByte(')')
 	return b.String()
