@@ -24,8 +24,9 @@ func (s *Series) key() seriesKey { return seriesKey{s.App, s.Channel, s.Digest, 
 type entry struct {
 	series *Series
 	vote   vote
-	before vote // as the database has it
-	stored bool // the database has it
+	before vote  // as the database has it
+	stored bool  // the database has it
+	id     int64 // of the series; with stored
 }
 
 // told is when the device last heard of the bundle, or ran it.

@@ -5,6 +5,7 @@ package ledger
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"maps"
@@ -135,13 +136,17 @@ func (b *batch) readVotes(ctx context.Context, tx *sql.Tx, events []*event) erro
 	for _, e := range events {
 		b.devices[e.device] = &device{}
 	}
-	return b.l.votesOf(ctx, tx, slices.Collect(maps.Keys(b.devices)), func(p Pseudonym, s *placedSeries, v *vote) {
+	err := b.l.votesOf(ctx, tx, slices.Collect(maps.Keys(b.devices)), func(p Pseudonym, s *placedSeries, v *vote) {
 		d := b.devices[p]
-		*d = append(*d, &entry{series: &s.Series, vote: *v, before: *v, stored: true})
+		*d = append(*d, &entry{series: &s.Series, vote: *v, before: *v, stored: true, id: s.id})
 	})
+	for _, d := range b.devices {
+		slices.SortFunc(*d, func(x, y *entry) int { return cmp.Compare(x.id, y.id) }) // so that ties are the same each time
+	}
+	return err
 }
 
-// votesOf reads the votes of devices. Those of a device come by the age of their series.
+// votesOf reads the votes of devices, in no order.
 func (l *Ledger) votesOf(ctx context.Context, q querier, devices []Pseudonym, use func(Pseudonym, *placedSeries, *vote)) error {
 	slices.SortFunc(devices, comparePseudonyms)
 	for part := range chunked(devices) {

@@ -160,6 +160,10 @@ func (d *database) migrate(ctx context.Context) error {
 	return err
 }
 
+// writerTurn waits for the writer's lock. PostgreSQL plans by statistics, which a young table has none of, and keeps the plan: it
+// would read the whole table for each batch. All that a writer looks up has an index.
+const writerTurn = "SELECT set_config('enable_seqscan', 'off', true), pg_advisory_xact_lock($1)"
+
 // change runs a transaction while no other writer, of this replica or another, runs one.
 func (d *database) change(ctx context.Context, do func(*sql.Tx) error) error {
 	tx, err := d.write.BeginTx(ctx, nil)
@@ -168,7 +172,7 @@ func (d *database) change(ctx context.Context, do func(*sql.Tx) error) error {
 	}
 	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing left to roll back
 	if d.postgres {     // SQLite locks when a transaction begins
-		if _, err := tx.ExecContext(ctx, "SELECT pg_advisory_xact_lock($1)", int64(writerLock)); err != nil {
+		if _, err := tx.ExecContext(ctx, writerTurn, int64(writerLock)); err != nil {
 			return err
 		}
 	}

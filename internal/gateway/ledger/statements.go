@@ -57,7 +57,7 @@ var (
 func makeStatements(place func(int) string) *statements {
 	s := &statements{votesOf: map[int]string{}, putVotes: map[int]string{}, putFailures: map[int]string{}, votersOf: map[int]string{}}
 	for _, n := range chunks {
-		s.votesOf[n] = "SELECT " + voteColumns + " FROM votes WHERE device IN " + places(place, 1, n) + " ORDER BY device, series_id"
+		s.votesOf[n] = "SELECT " + voteColumns + " FROM votes WHERE device IN " + places(place, 1, n)
 		s.votersOf[n] = "SELECT id, exposed FROM series WHERE id IN " + places(place, 1, n)
 		s.putVotes[n] = "INSERT INTO votes (" + voteColumns + ") VALUES " + places(place, n, strings.Count(voteColumns, ",")+1) +
 			" ON CONFLICT (device, series_id) DO UPDATE SET " + voteUpdates
