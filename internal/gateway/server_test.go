@@ -53,6 +53,7 @@ func document(repo *viewtest.Repo, version string) *release.Document {
 // running is a gateway with real listeners.
 type running struct {
 	*testing.T
+	server           *gateway.Server
 	public, internal string
 	log              *bytes.Buffer // to be read after stop
 	cancel           context.CancelFunc
@@ -68,6 +69,7 @@ func start(t *testing.T, cfg gateway.Config) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.server = s
 	var listeners [2]net.Listener
 	for i := range listeners {
 		if listeners[i], err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
