@@ -42,12 +42,18 @@ const (
 
 // Ledger is what the protocol needs of the ledger.
 type Ledger interface {
-	Pseudonym(app, deviceID string) ledger.Pseudonym
+	Overrides
+
 	Failed(p ledger.Pseudonym) []string
-	Override(p ledger.Pseudonym) string
-	SetOverride(ctx context.Context, app string, p ledger.Pseudonym, channel string) error
 	Checked(c *ledger.Check)
 	Reported(r *ledger.Report) bool
+}
+
+// Overrides keeps the channels that devices with old plugins chose.
+type Overrides interface {
+	Pseudonym(app, deviceID string) ledger.Pseudonym
+	Override(p ledger.Pseudonym) string
+	SetOverride(ctx context.Context, app string, p ledger.Pseudonym, channel string) error
 }
 
 // Config of a Handler.
@@ -102,7 +108,7 @@ func rendered(handle httpx.HandlerFunc) httpx.HandlerFunc {
 			return nil
 		}
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			err = tooLong
+			err = errTooLong
 		}
 		if f, ok := errors.AsType[*fault](err); ok {
 			return f.write(w)

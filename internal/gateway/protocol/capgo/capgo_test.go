@@ -118,7 +118,13 @@ type fixture struct {
 
 func newFixture(t testing.TB, docs ...*release.Document) *fixture {
 	t.Helper()
-	f := &fixture{TB: t, ledger: newLedger(t), metrics: prometheus.NewRegistry(), now: now}
+	return fixtureOn(t, newLedger(t), docs...)
+}
+
+// fixtureOn shares a ledger, which takes a moment to open, with other fixtures.
+func fixtureOn(t testing.TB, l *ledger.Ledger, docs ...*release.Document) *fixture {
+	t.Helper()
+	f := &fixture{TB: t, ledger: &spy{Ledger: l}, metrics: prometheus.NewRegistry(), now: now}
 	f.handler = capgo.New(capgo.Config{
 		View: f.compile(docs...), Ledger: f.ledger, Network: func(*http.Request) ledger.Network { return 7 },
 		BaseURL: "https://ota.example.com", Now: func() time.Time { return f.now },
@@ -137,10 +143,10 @@ func (f *fixture) compile(docs ...*release.Document) func() *view.View {
 	return func() *view.View { return v }
 }
 
-func newLedger(t testing.TB) *spy {
+func newLedger(t testing.TB) *ledger.Ledger {
 	t.Helper()
 	l, err := ledger.Open(context.Background(), ledger.Config{
-		FilterSize: 1 << 10, QueueSize: 1 << 13, NetworkShare: 1, Now: func() time.Time { return now },
+		FilterSize: 1 << 10, QueueSize: 1 << 13, MaxFailures: 1 << 10, MaxOverrides: 1 << 10, NetworkShare: 1, Now: func() time.Time { return now },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -155,7 +161,7 @@ func newLedger(t testing.TB) *spy {
 			t.Error(err)
 		}
 	})
-	return &spy{Ledger: l}
+	return l
 }
 
 // call asks; header has names and values.
@@ -225,12 +231,12 @@ type golden struct {
 	client reaction // of checks: how all clients take it
 }
 
-func (g *golden) call(t testing.TB) *httptest.ResponseRecorder {
+func (g *golden) call(t testing.TB, l *ledger.Ledger) *httptest.ResponseRecorder {
 	t.Helper()
 	if g.docs == nil {
 		g.docs = []*release.Document{production()}
 	}
-	f := newFixture(t, g.docs...)
+	f := fixtureOn(t, l, g.docs...)
 	if g.before != nil {
 		g.before(f)
 	}
@@ -246,12 +252,12 @@ func (g *golden) call(t testing.TB) *httptest.ResponseRecorder {
 
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	seen := map[string]bool{}
+	l, seen := newLedger(t), map[string]bool{}
 	for _, g := range slices.Concat(checkGoldens(), statsGoldens(), channelGoldens()) {
 		seen[g.name+".json"] = true
 		t.Run(g.name, func(t *testing.T) {
 			t.Parallel()
-			g.check(t)
+			g.check(t, l)
 		})
 	}
 	files, err := filepath.Glob("testdata/*.json")
@@ -265,8 +271,8 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-func (g *golden) check(t *testing.T) {
-	w := g.call(t)
+func (g *golden) check(t *testing.T, l *ledger.Ledger) {
+	w := g.call(t, l)
 	if want := cmp.Or(g.code, http.StatusOK); w.Code != want {
 		t.Errorf("got %d %s, want %d", w.Code, w.Body, want)
 	}

@@ -4,6 +4,7 @@
 package capgo
 
 import (
+	"errors"
 	"hash/fnv"
 	"net/http"
 	"strconv"
@@ -57,11 +58,11 @@ func (s *scratch) readChoice(r *http.Request) error {
 		}
 	}
 	s.know()
-	f := s.info.identified()
-	if f == nil || f == noDevice && r.Method == http.MethodGet { // the list of channels is nobody's in particular
-		return nil
+	err = s.info.identified()
+	if errors.Is(err, errNoDevice) && r.Method == http.MethodGet {
+		return nil // the list of channels is nobody's in particular
 	}
-	return f
+	return err
 }
 
 // rejection says why a device cannot have what it asks for.

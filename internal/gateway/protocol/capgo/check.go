@@ -5,6 +5,7 @@ package capgo
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/windlass-dev/windlass/internal/gateway/delivery"
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
@@ -77,10 +78,10 @@ func (c *check) decide(r *http.Request) {
 	device := c.Ledger.Pseudonym(in.app, in.device)
 	d.Failed = c.Ledger.Failed(device)
 	*n = ledger.Check{
-		App: in.app, Device: device, Client: in.client(d), Network: c.Network(r), Votes: d.Votes(), At: c.Now(),
+		App: strings.Clone(in.app), Device: device, Client: in.client(d), Network: c.Network(r), Votes: d.Votes(), At: c.Now(),
 	}
 	if !in.embedded(in.name) {
-		n.RunsVersion = in.name
+		n.RunsVersion = strings.Clone(in.name)
 	}
 	if c.channel, n.Told = c.told(d); c.channel != nil {
 		n.Channel = c.channel.Name

@@ -20,10 +20,10 @@ type fault struct {
 
 // The faults of requests.
 var (
-	notJSON  = &fault{status: http.StatusBadRequest, code: "invalid_json_parse_body", message: "Expected a JSON object"}
-	noDevice = &fault{status: http.StatusBadRequest, code: "missing_device_id", message: "Expected device_id, 1 to 128 printable characters without space"}
-	noApp    = &fault{status: http.StatusBadRequest, code: "missing_app_id", message: "Expected app_id, 1 to 128 characters"}
-	tooLong  = &fault{status: http.StatusRequestEntityTooLarge, code: "body_too_large", message: "Expected a smaller body"}
+	errNotJSON  = &fault{status: http.StatusBadRequest, code: "invalid_json_parse_body", message: "Expected a JSON object"}
+	errNoDevice = &fault{status: http.StatusBadRequest, code: "missing_device_id", message: "Expected device_id, 1 to 128 printable characters without space"}
+	errNoApp    = &fault{status: http.StatusBadRequest, code: "missing_app_id", message: "Expected app_id, 1 to 128 characters"}
+	errTooLong  = &fault{status: http.StatusRequestEntityTooLarge, code: "body_too_large", message: "Expected a smaller body"}
 )
 
 // tooMany holds back a plugin that waits for as long as it is told. Older ones would stop until the app starts again.

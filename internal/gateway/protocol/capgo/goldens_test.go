@@ -27,9 +27,12 @@ func builds(list ...string) []*release.Document {
 
 func at(t time.Time) func(*fixture) { return func(f *fixture) { f.now = t } }
 
+// unlucky is a device that no other case has.
+var unlucky = androidApp.with(fields{"device_id": "unlucky"})
+
 // rolledBack has the device report that 2.4.0 failed.
 func rolledBack(f *fixture) {
-	f.call(http.MethodPost, capgo.StatsPath, androidApp.with(fields{"action": "update_fail", "version_name": "2.4.0"}).json())
+	f.call(http.MethodPost, capgo.StatsPath, unlucky.with(fields{"action": "update_fail", "version_name": "2.4.0"}).json())
 }
 
 func checkGoldens() []golden {
@@ -80,7 +83,7 @@ func checkGoldens() []golden {
 		},
 		{name: "check_below_floor", docs: guard(func(g *release.Guards) { g.FloorVersion = "2.5.0" }), body: androidApp.json(), client: blocks},
 		{name: "check_key_mismatch", docs: docs(production(encrypted)), body: androidApp.json(), client: blocks},
-		{name: "check_failed_before", body: androidApp.json(), before: rolledBack, client: blocks},
+		{name: "check_failed_before", body: unlucky.json(), before: rolledBack, client: blocks},
 		{
 			name: "check_private", docs: docs(production(follow("Private", "Denied"))),
 			body: androidApp.with(fields{"defaultChannel": "production"}).json(), client: blocks,
@@ -171,12 +174,11 @@ func channels() []*release.Document {
 	)
 }
 
-// putInto has the ledger keep a channel for the device.
-func putInto(channel string) func(*fixture) {
-	return func(f *fixture) {
-		if err := f.ledger.SetOverride(f.Context(), app, f.ledger.Pseudonym(app, device), channel); err != nil {
-			f.Fatal(err)
-		}
+// put has the ledger keep a channel for a device.
+func (f *fixture) put(device, channel string) {
+	f.Helper()
+	if err := f.ledger.SetOverride(f.Context(), app, f.ledger.Pseudonym(app, device), channel); err != nil {
+		f.Fatal(err)
 	}
 }
 
@@ -184,7 +186,7 @@ func channelGoldens() []golden {
 	var all []golden
 	add := func(name, method string, who fields, extra fields, before func(*fixture)) {
 		g := golden{name: "channel_" + name, docs: channels(), method: method, path: capgo.ChannelPath, before: before}
-		if who = who.with(extra); method == http.MethodGet {
+		if who = who.with(extra).with(fields{"device_id": g.name}); method == http.MethodGet {
 			g.path += who.query()
 		} else {
 			g.body = who.json()
@@ -196,7 +198,7 @@ func channelGoldens() []golden {
 	add("get_none", "PUT", androidApp, nil, nil)
 	add("get_own", "PUT", iosApp, beta, nil)
 	add("get_old", "PUT", oldApp, nil, nil)
-	add("get_old_override", "PUT", oldApp, nil, putInto("qa"))
+	add("get_old_override", "PUT", oldApp, nil, func(f *fixture) { f.put("channel_get_old_override", "qa") })
 	add("get_old_unknown_app", "PUT", oldApp, fields{"app_id": "com.example.bank"}, nil)
 	add("get_electron", "GET", electronApp, fields{"defaultChannel": "beta"}, nil)
 	add("set", "POST", androidApp, beta, nil)
@@ -205,14 +207,14 @@ func channelGoldens() []golden {
 	add("set_not_found", "POST", androidApp, fields{"channel": "gamma"}, nil)
 	add("set_public", "POST", androidApp, fields{"channel": "production"}, nil)
 	add("set_private", "POST", androidApp, fields{"channel": "board"}, nil)
-	add("set_overridden", "POST", oldApp, beta, putInto("board"))
+	add("set_overridden", "POST", oldApp, beta, func(f *fixture) { f.put("channel_set_overridden", "board") })
 	add("set_no_metadata", "POST", androidApp, beta, func(f *fixture) { f.handler.View = func() *view.View { return nil } })
 	add("set_electron", "POST", electronApp, fields{"channel": "beta", "action": "set"}, nil)
 	add("set_busy", "POST", oldApp, beta, func(f *fixture) { f.handler.Limited = limited })
 	add("unset_electron", "POST", electronApp, fields{"action": "unset"}, nil)
 	add("unset", "DELETE", androidApp, nil, nil)
-	add("unset_old", "DELETE", oldApp, nil, putInto("beta"))
-	add("unset_overridden", "DELETE", oldApp, nil, putInto("board"))
+	add("unset_old", "DELETE", oldApp, nil, func(f *fixture) { f.put("channel_unset_old", "beta") })
+	add("unset_overridden", "DELETE", oldApp, nil, func(f *fixture) { f.put("channel_unset_overridden", "board") })
 	add("list", "GET", iosApp, nil, nil)
 	add("list_unknown_app", "GET", iosApp, fields{"app_id": "com.example.bank"}, nil)
 	add("list_electron", "GET", electronApp, fields{"action": "list"}, nil)
@@ -221,4 +223,3 @@ func channelGoldens() []golden {
 	})
 	return all
 }
-

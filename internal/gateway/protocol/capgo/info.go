@@ -114,7 +114,7 @@ func (in *info) readMetadata(l *jsonlex.Lexer) {
 func parseInfo(in *info, body string, other func(l *jsonlex.Lexer, name string) bool) error {
 	l := jsonlex.Lexer{In: body}
 	if !utf8.ValidString(body) {
-		return notJSON
+		return errNotJSON
 	}
 	if other == nil {
 		in.read(&l, nil)
@@ -122,12 +122,9 @@ func parseInfo(in *info, body string, other func(l *jsonlex.Lexer, name string) 
 		in.read(&l, func(name string) bool { return other(&l, name) })
 	}
 	if l.End(); l.Syntax != "" {
-		return notJSON
+		return errNotJSON
 	}
-	if f := in.identified(); f != nil {
-		return f
-	}
-	return nil
+	return in.identified()
 }
 
 // parseQuery reads the parameters of an address.
@@ -139,12 +136,12 @@ func parseQuery(in *info, query url.Values) {
 }
 
 // identified gives the fault of a request that does not say which device of which app asks.
-func (in *info) identified() *fault {
+func (in *info) identified() error {
 	switch {
 	case !printable(in.device):
-		return noDevice
+		return errNoDevice
 	case in.app == "":
-		return noApp
+		return errNoApp
 	}
 	return nil
 }
@@ -205,13 +202,13 @@ func (in *info) openedBy(p plugin) resolve.Key {
 	return resolve.Key{Told: p.since(hasLongKeyID)}
 }
 
-// client is what the ledger keeps of the device.
+// client is what the ledger keeps of the device. Its texts are copies, so that what waits for the database holds no bodies.
 func (in *info) client(d *resolve.Device) ledger.Client {
 	name := "capgo/"
 	if d.Platform == electron {
 		name = "capgo-electron/"
 	}
-	return ledger.Client{Platform: d.Platform, NativeVersion: in.build, Plugin: name + in.plugin}
+	return ledger.Client{Platform: d.Platform, NativeVersion: strings.Clone(in.build), Plugin: name + in.plugin}
 }
 
 // maxAge is how old a statistic may say that it is. Devices keep them over restarts.

@@ -4,6 +4,7 @@
 package capgo
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,7 +23,7 @@ const maxEvents = 1000
 type event struct {
 	info
 
-	wrong *fault // what keeps it from being taken, or nil
+	wrong error // a *fault that keeps it from being taken, or nil
 }
 
 // batch is a body of statistics, all of one app.
@@ -34,11 +35,11 @@ type batch struct {
 
 // Results of statistics that are not taken, beside the faults of requests.
 var (
-	noObject  = &fault{status: http.StatusBadRequest, code: "invalid_json_body", message: "Expected an object"}
-	noAction  = &fault{status: http.StatusBadRequest, code: "missing_action", message: "Expected action, the name of a statistic"}
-	mixedApps = &fault{status: http.StatusOK, code: "mixed_app_ids", message: "Expected statistics of one app_id"}
-	tooMuch   = &fault{code: "too_many_events", message: "Expected at most 1000 statistics: this one and those after it were not read"}
-	dropped   = &fault{status: http.StatusOK, code: "not_recorded", message: "The gateway is busy: the statistic was dropped"}
+	errNoObject  = &fault{status: http.StatusBadRequest, code: "invalid_json_body", message: "Expected an object"}
+	errNoAction  = &fault{status: http.StatusBadRequest, code: "missing_action", message: "Expected action, the name of a statistic"}
+	errMixedApps = &fault{status: http.StatusOK, code: "mixed_app_ids", message: "Expected statistics of one app_id"}
+	errTooMuch   = &fault{code: "too_many_events", message: "Expected at most 1000 statistics: this one and those after it were not read"}
+	errDropped   = &fault{status: http.StatusOK, code: "not_recorded", message: "The gateway is busy: the statistic was dropped"}
 )
 
 // stats takes statistics. Clients send them again after a 408, 429 or 5xx for ever, and drop them after any other error.
@@ -80,14 +81,14 @@ func shedStats(w http.ResponseWriter) error {
 func parseStats(into []event, body string) (batch, error) {
 	b := batch{events: into}
 	if !utf8.ValidString(body) {
-		return b, notJSON
+		return b, errNotJSON
 	}
 	l := jsonlex.Lexer{In: body}
 	l.Space()
 	if b.array = l.Kind() == "an array"; !b.array {
 		b.add(&l)
 		if l.End(); l.Syntax != "" {
-			return b, notJSON
+			return b, errNotJSON
 		}
 		return b, b.ofOneApp()
 	}
@@ -101,7 +102,7 @@ func parseStats(into []event, body string) (batch, error) {
 		l.End()
 	}
 	if l.Syntax != "" {
-		return b, notJSON
+		return b, errNotJSON
 	}
 	return b, b.ofOneApp()
 }
@@ -112,12 +113,12 @@ func (b *batch) add(l *jsonlex.Lexer) {
 	e := &b.events[len(b.events)-1]
 	if l.Space(); l.Kind() != "an object" {
 		l.Skip()
-		e.wrong = noObject
+		e.wrong = errNoObject
 		return
 	}
 	e.read(l, nil)
 	if e.wrong = e.identified(); e.wrong == nil && e.action == "" {
-		e.wrong = noAction
+		e.wrong = errNoAction
 	}
 }
 
@@ -128,7 +129,7 @@ func (b *batch) ofOneApp() error {
 		case app == "":
 			app = e.app
 		case e.app != "" && e.app != app:
-			return mixedApps
+			return errMixedApps
 		}
 	}
 	return nil
@@ -166,9 +167,9 @@ func (t *taker) follow(in *info, d *resolve.Device) (*resolve.Channel, resolve.R
 	return t.resolved().Follow(in.app, t.wish(in, p, t.Ledger.Pseudonym(in.app, in.device)), d, t.now)
 }
 
-// take hands over what a statistic says of a bundle. One of an unknown app is dropped in silence: anybody can make names up. Of
+// take hands over what a statistic says of a bundle. One of an unknown app is errDropped in silence: anybody can make names up. Of
 // a device that asked not to be counted only a failure is kept, without a vote, so that it gets that bundle never again.
-func (t *taker) take(in *info) *fault {
+func (t *taker) take(in *info) error {
 	m := actions[in.action]
 	if !m.counts || t.silent && m.outcome != ledger.Failed {
 		return nil
@@ -179,7 +180,7 @@ func (t *taker) take(in *info) *fault {
 		return nil
 	}
 	r := ledger.Report{
-		App: in.app, Device: t.Ledger.Pseudonym(in.app, in.device), Client: in.client(&d), Network: t.network, Votes: d.Votes() && !t.silent,
+		App: strings.Clone(in.app), Device: t.Ledger.Pseudonym(in.app, in.device), Client: in.client(&d), Network: t.network, Votes: d.Votes() && !t.silent,
 		Outcome: m.outcome, Kind: m.kind, At: in.at(t.now),
 		AfterOffer: in.action == "download_fail" && parsePlugin(in.plugin, d.Platform == electron).criesWolf(),
 	}
@@ -187,7 +188,7 @@ func (t *taker) take(in *info) *fault {
 		return nil
 	}
 	if !t.Ledger.Reported(&r) {
-		return dropped
+		return errDropped
 	}
 	return nil
 }
@@ -198,14 +199,14 @@ func (t *taker) name(r *ledger.Report, in *info, channel *resolve.Channel) bool 
 	if _, err := t.names.Get(version); err != nil || in.embedded(version) {
 		return false
 	}
-	r.Version = version
+	r.Version = strings.Clone(version)
 	r.Assigned, r.Known = ledger.AssignedTo(channel, in.device, func(b *resolve.Bundle) bool { return b.Version == version })
 	r.Digest = r.Assigned.Digest
 	return true
 }
 
 // answerOne answers a single statistic.
-func answerOne(w http.ResponseWriter, wrong *fault) error {
+func answerOne(w http.ResponseWriter, wrong error) error {
 	if wrong != nil {
 		return wrong
 	}
@@ -219,22 +220,23 @@ func appendResults(b []byte, of *batch) []byte {
 		b = appendResult(b, i, of.events[i].wrong)
 	}
 	if of.more {
-		b = appendResult(b, len(of.events), tooMuch)
+		b = appendResult(b, len(of.events), errTooMuch)
 	}
 	return append(b, `]}`...)
 }
 
-func appendResult(b []byte, index int, wrong *fault) []byte {
+func appendResult(b []byte, index int, wrong error) []byte {
 	if index > 0 {
 		b = append(b, ',')
 	}
-	if wrong == nil {
+	f, bad := errors.AsType[*fault](wrong)
+	if !bad {
 		b = strconv.AppendInt(append(b, `{"status":"ok","index":`...), int64(index), 10)
 		return append(b, '}')
 	}
 	b = strconv.AppendInt(append(b, `{"status":"error","index":`...), int64(index), 10)
-	b = jsonlex.AppendText(append(b, `,"error":`...), wrong.code)
-	b = jsonlex.AppendText(append(b, `,"message":`...), wrong.message)
+	b = jsonlex.AppendText(append(b, `,"error":`...), f.code)
+	b = jsonlex.AppendText(append(b, `,"message":`...), f.message)
 	return append(b, '}')
 }
 

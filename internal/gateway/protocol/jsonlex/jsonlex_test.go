@@ -47,7 +47,7 @@ func TestSkip(t *testing.T) {
 func TestScalar(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		`"a"`: "a", ` 12.50`: "12.50", `true`: "true", `false`: "false", `null`: "", `{"a":1}`: "", `[1]`: "", `"\u0041"`: "A",
+		`"a"`: "a", `12.50`: "12.50", `true`: "true", `false`: "false", `null`: "", `{"a":1}`: "", `[1]`: "", `"\u0041"`: "A",
 	} {
 		l := jsonlex.Lexer{In: in}
 		if got := l.Scalar(); got != want || l.Syntax != "" || l.Pos != len(in) {

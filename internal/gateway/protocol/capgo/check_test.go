@@ -1,0 +1,299 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package capgo_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/capgo"
+	"github.com/windlass-dev/windlass/internal/release"
+)
+
+// code gives what an answer says, in one word: the version of an update, or the code of a refusal.
+func code(body string) string {
+	var a struct{ Version, Error string }
+	if err := json.Unmarshal([]byte(body), &a); err != nil {
+		return "no JSON: " + body
+	}
+	if a.Error != "" {
+		return a.Error
+	}
+	return a.Version
+}
+
+// What clients send in other forms than they should is understood all the same.
+func TestLenientReading(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, production())
+	for name, body := range map[string]string{
+		"unknown fields":      androidApp.with(fields{"battery": fields{"level": []any{0.5, nil}}, "x": true}).json(),
+		"nulls":               androidApp.with(fields{"custom_id": nil, "defaultChannel": nil}).json()[:1] + `"key_id":null,` + androidApp.json()[1:],
+		"numbers as versions": androidApp.with(fields{"version_build": 2, "version_name": 2, "version_code": 7}).json(),
+		"booleans as texts":   androidApp.with(fields{"is_prod": "true", "is_emulator": "false"}).json(),
+		"booleans as numbers": androidApp.with(fields{"is_prod": 1, "is_emulator": 0}).json(),
+		"objects for texts":   androidApp.with(fields{"version_os": fields{"a": 1}, "defaultChannel": []string{"x"}}).json(),
+		"little":              fmt.Sprintf(`{"app_id":%q,"device_id":"d","version_build":"2"}`, app),
+		"builtin":             androidApp.with(fields{"version_name": "builtin"}).json(),
+		"upper case":          androidApp.with(fields{"platform": "Android", "device_id": "ABC"}).json(),
+		"two parts":           androidApp.with(fields{"version_build": "2.1", "version_name": "2.1"}).json(),
+		"leading v":           androidApp.with(fields{"version_build": "v2.1.0"}).json(),
+		"none of ours":        androidApp.with(fields{"version_name": "spring-release"}).json(),
+		"almost ours":         androidApp.with(fields{"version_name": "2.4"}).json(),
+		"long name":           androidApp.with(fields{"version_name": strings.Repeat("x", 5000)}).json(),
+		"escapes":             strings.Replace(androidApp.json(), "com.example", `com\u002eexample`, 1),
+		"twice":               `{"app_id":"x",` + androidApp.json()[1:],
+		"space":               "\n" + androidApp.json() + " \r\n",
+		"unknown channel":     androidApp.with(fields{"defaultChannel": "gone"}).json(),
+		"unknown plugin":      androidApp.with(fields{"plugin_version": "latest"}).json(),
+	} {
+		for _, header := range [][]string{nil, {"Content-Type", "text/plain"}, {"Content-Type", ""}} {
+			if got := f.call(http.MethodPost, capgo.CheckPath, body, header...); code(got.Body.String()) != "2.4.0" {
+				t.Errorf("%s, %s: got %d %s", name, header, got.Code, got.Body)
+			}
+		}
+	}
+}
+
+func TestWhatIsNoCheck(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, production())
+	for body, want := range map[string]string{
+		"": "invalid_json_parse_body", "[]": "invalid_json_parse_body", "null": "invalid_json_parse_body", "{": "invalid_json_parse_body",
+		androidApp.json() + "{}": "invalid_json_parse_body", "{\"app_id\":\"\xff\"}": "invalid_json_parse_body",
+		`{"a":` + strings.Repeat("[", 70) + strings.Repeat("]", 70) + `}`: "invalid_json_parse_body",
+		"{}": "missing_device_id",
+		androidApp.with(fields{"device_id": strings.Repeat("d", 129)}).json(): "missing_device_id",
+		androidApp.with(fields{"device_id": "a b"}).json():                    "missing_device_id",
+		androidApp.with(fields{"app_id": strings.Repeat("a", 129)}).json():    "missing_app_id",
+	} {
+		w := f.call(http.MethodPost, capgo.CheckPath, body)
+		if w.Code != http.StatusBadRequest || code(w.Body.String()) != want {
+			t.Errorf("%.40s: got %d %s, want %s", body, w.Code, w.Body, want)
+		}
+	}
+	if len(f.ledger.checks) != 0 {
+		t.Errorf("noted %+v", f.ledger.checks)
+	}
+}
+
+// Old and new plugins, and what each is told of the things that it cannot do.
+func TestPlugins(t *testing.T) {
+	t.Parallel()
+	l, plain, sealed, nothing := newLedger(t), production(), production(encrypted), production(empty)
+	const bundle, old, mismatch, stuck = "2.4.0", "unsupported_plugin_version", "key_id_mismatch", "revert_to_builtin_plugin_version_too_old"
+	for _, tc := range []struct {
+		version, platform      string
+		plain, sealed, nothing string
+	}{
+		{"4.17.0", "android", old, old, old},
+		{"5.9.5", "android", old, old, old},
+		{"5.10.0", "android", bundle, mismatch, stuck},
+		{"5.30.0", "ios", bundle, bundle, stuck},
+		{"6.14.26", "android", old, old, old},
+		{"6.25.0", "android", bundle, mismatch, "builtin"},
+		{"6.30.1", "android", bundle, bundle, "builtin"},
+		{"7.0.29", "ios", old, old, old},
+		{"7.0.30", "ios", bundle, mismatch, "builtin"},
+		{"7.30.0", "ios", bundle, bundle, "builtin"},
+		{"7.51.3", "android", bundle, bundle, "builtin"},
+		{"8.0.0-alpha.1", "android", bundle, bundle, "builtin"},
+		{"8.40.7", "android", bundle, bundle, "builtin"},
+		{"8.40.8", "android", bundle, mismatch, "builtin"},
+		{"8.51.23", "ios", bundle, mismatch, "builtin"},
+		{"9.0.0", "ios", bundle, mismatch, "builtin"},
+		{"0.0.1", "electron", bundle, mismatch, "builtin"},
+		{"", "android", bundle, bundle, "builtin"},
+		{"8.x", "android", bundle, bundle, "builtin"},
+		{"8.51.23.1", "android", bundle, bundle, "builtin"},
+	} {
+		who := androidApp.with(fields{"plugin_version": tc.version, "platform": tc.platform, "version_name": "2.3.0"})
+		for doc, want := range map[*release.Document]string{plain: tc.plain, sealed: tc.sealed, nothing: tc.nothing} {
+			if got := code(fixtureOn(t, l, doc).ask(who)); got != want {
+				t.Errorf("%s on %s: got %s, want %s", tc.version, tc.platform, got, want)
+			}
+		}
+	}
+}
+
+// A key opens what is encrypted to it, and nothing else.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	for _, tc := range []struct {
+		name, plugin, key string
+		doc               *release.Document
+		want              string
+	}{
+		{"its key", "8.51.23", keyID, production(encrypted), "2.4.0"},
+		{"another key", "8.51.23", "MIIBCgKCAQEAxxxxxxxx", production(encrypted), "key_id_mismatch"},
+		{"a key of another form", "8.30.0", "MIIB", production(encrypted), "2.4.0"},
+		{"a key, and a plain bundle", "8.51.23", keyID, production(), "key_id_mismatch"},
+		{"no key, and a plain bundle", "8.51.23", "", production(), "2.4.0"},
+	} {
+		got := fixtureOn(t, l, tc.doc).ask(androidApp.with(fields{"plugin_version": tc.plugin, "key_id": tc.key}))
+		if code(got) != tc.want {
+			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
+		}
+	}
+}
+
+// Only plugins that come back by themselves are held back by a 429.
+func TestLimited(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	for version, status := range map[string]int{"8.51.5": 429, "8.51.23": 429, "8.51.4": 200, "7.51.9": 200, "": 200} {
+		f := fixtureOn(t, l, production())
+		f.handler.Limited = limited
+		w := f.call(http.MethodPost, capgo.CheckPath, androidApp.with(fields{"plugin_version": version}).json())
+		if w.Code != status || status == 429 && w.Header().Get("Retry-After") != "91" || len(f.ledger.checks) != 0 {
+			t.Errorf("%s: got %d %v", version, w.Code, w.Header())
+		}
+		if got := reactions(w.Code, w.Body.Bytes())["android 8.51.23"]; got != current {
+			t.Errorf("%s: Android takes it as %s", version, got)
+		}
+	}
+	f := fixtureOn(t, l, production())
+	f.handler.Limited = limited
+	if w := f.call(http.MethodPost, capgo.CheckPath, electronApp.json()); w.Code != 200 {
+		t.Errorf("electron: %d", w.Code)
+	}
+	f.handler.Limited = func(*http.Request) time.Duration { return 0 }
+	if got := f.ask(androidApp); code(got) != "2.4.0" {
+		t.Errorf("not limited: %s", got)
+	}
+}
+
+// Pages may read the answers of those channels that let them.
+func TestOrigins(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	open := production(func(d *release.Document) { d.Follow.Origins = []string{"https://app.example.com"} })
+	for _, tc := range []struct {
+		doc          *release.Document
+		origin, want string
+	}{
+		{open, "https://app.example.com", "https://app.example.com"}, {open, "https://evil.example.com", ""}, {open, "", ""},
+		{production(), "https://app.example.com", ""},
+	} {
+		f := fixtureOn(t, l, tc.doc)
+		stat := androidApp.with(fields{"action": "ping"}).json()
+		for name, w := range map[string]http.Header{
+			"check":   f.call(http.MethodPost, capgo.CheckPath, androidApp.json(), "Origin", tc.origin).Header(),
+			"stats":   f.call(http.MethodPost, capgo.StatsPath, stat, "Origin", tc.origin).Header(),
+			"channel": f.call(http.MethodPut, capgo.ChannelPath, oldApp.json(), "Origin", tc.origin).Header(),
+		} {
+			if got := w.Get("Access-Control-Allow-Origin"); got != tc.want || (w.Get("Vary") == "Origin") != (tc.origin != "") {
+				t.Errorf("%s from %q: got %q, Vary %q", name, tc.origin, got, w.Get("Vary"))
+			}
+		}
+	}
+}
+
+func TestURLs(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	for _, tc := range []struct{ base, proto, want string }{
+		{"", "", "http://example.com/v1/artifacts/"}, {"", "https", "https://example.com/v1/artifacts/"},
+		{"https://ota.example.org/gw", "", "https://ota.example.org/gw/v1/artifacts/"},
+	} {
+		f := fixtureOn(t, l, production())
+		f.handler.BaseURL = tc.base
+		var a struct{ URL string }
+		if err := json.Unmarshal([]byte(f.ask(androidApp, "X-Forwarded-Proto", tc.proto)), &a); err != nil || a.URL != tc.want+app+"/"+stableHex {
+			t.Errorf("%+v: got %s, %v", tc, a.URL, err)
+		}
+	}
+}
+
+// A channel that was chosen on a new device, or stored for an old one, is followed.
+func TestChoices(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, channels()...)
+	if got := code(f.ask(androidApp.with(fields{"defaultChannel": "beta", "version_build": "2.4.0"}))); got != "2.5.0" {
+		t.Errorf("a new plugin's wish: %s", got)
+	}
+	old := oldApp.with(fields{"defaultChannel": "production", "version_build": "2.4.0"})
+	steps := []struct {
+		method, channel string
+		override        string
+		then            string
+	}{
+		{http.MethodPost, "beta", "beta", "2.5.0"},
+		{http.MethodPost, "qa", "qa", "no_new_version_available"},
+		{http.MethodPost, "board", "qa", "no_new_version_available"}, // is refused
+		{http.MethodPost, "beta", "beta", "2.5.0"},
+		{http.MethodDelete, "", "", "no_new_version_available"},
+		{http.MethodDelete, "", "", "no_new_version_available"},
+	}
+	for i, s := range steps {
+		body := old.with(fields{"channel": s.channel})
+		if s.method == http.MethodDelete {
+			f.call(s.method, capgo.ChannelPath+body.query(), "")
+		} else {
+			f.call(s.method, capgo.ChannelPath, body.json())
+		}
+		if got := f.ledger.Override(f.ledger.Pseudonym(app, device)); got != s.override {
+			t.Errorf("step %d: the override is %q, want %q", i, got, s.override)
+		}
+		if got := code(f.ask(old)); got != s.then {
+			t.Errorf("step %d: then %s, want %s", i, got, s.then)
+		}
+	}
+	// To choose what is followed by default stores nothing.
+	f.call(http.MethodPost, capgo.ChannelPath, old.with(fields{"defaultChannel": "beta", "channel": "beta"}).json())
+	if got := f.ledger.Override(f.ledger.Pseudonym(app, device)); got != "" {
+		t.Errorf("the default was stored: %q", got)
+	}
+	f.put(device, "beta")
+	if got := code(f.ask(androidApp.with(fields{"version_build": "2.4.0", "defaultChannel": "production"}))); got != "2.4.0" {
+		t.Errorf("a new plugin does not follow what was stored for an old one: %s", got)
+	}
+}
+
+// To ask for the channel never changes what a device follows: a new plugin stores the name that it gets.
+func TestAskingPinsNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, channels()...)
+	for _, who := range []fields{androidApp, iosApp, androidApp.with(fields{"defaultChannel": "beta"}), androidApp.with(fields{"defaultChannel": "gone"})} {
+		var a struct{ Channel string }
+		if err := json.Unmarshal(f.call(http.MethodPut, capgo.ChannelPath, who.json()).Body.Bytes(), &a); err != nil || a.Channel != who["defaultChannel"] {
+			t.Errorf("%v: got %q, %v", who["defaultChannel"], a.Channel, err)
+		}
+	}
+}
+
+// A ledger that is away keeps no choice, and says so.
+func TestChoiceCannotBeStored(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, channels()...)
+	if err := f.ledger.Close(); err != nil {
+		t.Fatal(err)
+	}
+	got := f.call(http.MethodPost, capgo.ChannelPath, oldApp.with(fields{"channel": "qa"}).json())
+	if code(got.Body.String()) != "channel_self_server_storage_unavailable" || got.Code != 200 {
+		t.Errorf("got %d %s", got.Code, got.Body)
+	}
+}
+
+// Methods that a path does not have are refused, and POSTs are never redirected.
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, production())
+	for _, r := range f.handler.Routes() {
+		if !slices.Contains([]string{capgo.CheckPath, capgo.SizePath, capgo.StatsPath, capgo.ChannelPath}, r.Path) || r.MaxBody == 0 {
+			t.Errorf("route %+v", r)
+		}
+	}
+	for _, path := range []string{capgo.CheckPath, capgo.StatsPath, capgo.SizePath} {
+		if w := f.call(http.MethodGet, path, ""); w.Code != http.StatusMethodNotAllowed {
+			t.Errorf("GET %s: %d", path, w.Code)
+		}
+	}
+}

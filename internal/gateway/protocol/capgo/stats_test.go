@@ -1,0 +1,403 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package capgo_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/capgo"
+	"github.com/windlass-dev/windlass/internal/gateway/view"
+	"github.com/windlass-dev/windlass/internal/resolve"
+)
+
+// stat asks as a client does that sends one statistic.
+func (f *fixture) stat(who fields, action, name string) {
+	f.Helper()
+	body := who.with(fields{"action": action, "version_name": name}).json()
+	if w := f.call(http.MethodPost, capgo.StatsPath, body); w.Body.String() != `{"status":"ok"}` {
+		f.Fatalf("%s %s: got %d %s", action, name, w.Code, w.Body)
+	}
+}
+
+// ask is an update check.
+func (f *fixture) ask(who fields, header ...string) string {
+	f.Helper()
+	return f.call(http.MethodPost, capgo.CheckPath, who.json(), header...).Body.String()
+}
+
+// row gives what the ledger counts of a version, over its arms.
+func (f *fixture) row(version string) ledger.Row {
+	f.Helper()
+	if err := f.ledger.Flush(f.Context()); err != nil {
+		f.Fatal(err)
+	}
+	snapshot, err := f.ledger.Counts(f.Context(), app, "production")
+	if err != nil {
+		f.Fatal(err)
+	}
+	var sum ledger.Row
+	for _, r := range snapshot.Rows {
+		if r.Version == version {
+			sum.Devices, sum.Offered, sum.Downloaded = sum.Devices+r.Devices, sum.Offered+r.Offered, sum.Downloaded+r.Downloaded
+			sum.Installed, sum.Confirmed = sum.Installed+r.Installed, sum.Confirmed+r.Confirmed
+			sum.Failed, sum.DeliveryFailed = sum.Failed+r.Failed, sum.DeliveryFailed+r.DeliveryFailed
+		}
+	}
+	return sum
+}
+
+// What each statistic says, and on which platforms its version_name is the bundle that it is about.
+func TestMeanings(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	const everywhere, nowhere = "android ios electron", ""
+	for action, want := range map[string]struct {
+		outcome ledger.Outcome
+		kind    ledger.Kind
+		names   string
+	}{
+		"download_complete":               {ledger.Downloaded, "", everywhere},
+		"set":                             {ledger.Installed, "", everywhere},
+		"app_launch_ready":                {ledger.Confirmed, "", everywhere},
+		"update_fail":                     {ledger.Failed, ledger.KindRollback, everywhere},
+		"app_launch_timeout":              {ledger.Failed, ledger.KindRollback, everywhere},
+		"set_fail":                        {ledger.Failed, ledger.KindRollback, everywhere},
+		"app_crash":                       {ledger.Failed, ledger.KindCrash, everywhere},
+		"app_crash_native":                {ledger.Failed, ledger.KindCrash, everywhere},
+		"webview_render_process_gone":     {ledger.Failed, ledger.KindCrash, everywhere},
+		"finish_download_fail":            {ledger.Failed, ledger.KindVerification, everywhere},
+		"manifest_path_fail":              {ledger.Failed, ledger.KindVerification, everywhere},
+		"download_manifest_checksum_fail": {ledger.Failed, ledger.KindVerification, everywhere},
+		"download_manifest_brotli_fail":   {ledger.Failed, ledger.KindVerification, everywhere},
+		"checksum_fail":                   {ledger.Failed, ledger.KindVerification, "ios electron"},
+		"checksum_required":               {ledger.Failed, ledger.KindVerification, "ios electron"},
+		"session_key_required":            {ledger.Failed, ledger.KindVerification, "ios electron"},
+		"decrypt_fail":                    {ledger.Failed, ledger.KindVerification, "ios electron"},
+		"unzip_fail":                      {ledger.Failed, ledger.KindVerification, nowhere},
+		"windows_path_fail":               {ledger.Failed, ledger.KindVerification, nowhere},
+		"canonical_path_fail":             {ledger.Failed, ledger.KindVerification, nowhere},
+		"directory_path_fail":             {ledger.Failed, ledger.KindVerification, nowhere},
+		"download_fail":                   {ledger.DeliveryFailed, ledger.KindNetwork, "electron"},
+		"download_manifest_file_fail":     {ledger.DeliveryFailed, ledger.KindNetwork, everywhere},
+		"low_mem_fail":                    {ledger.DeliveryFailed, ledger.KindDisk, nowhere},
+		"insufficient_disk_space":         {ledger.DeliveryFailed, ledger.KindDisk, nowhere},
+	} {
+		t.Run(action, func(t *testing.T) {
+			t.Parallel()
+			for platform, who := range map[string]fields{"android": androidApp, "ios": iosApp, "electron": electronApp} {
+				f := fixtureOn(t, l, production())
+				f.stat(who, action, "2.4.0:assets/app.js")
+				f.stat(who, action, "2.0.0") // the embedded bundle
+				named := strings.Contains(want.names, platform)
+				if got := len(f.ledger.reports); named && got != 1 || !named && got != 2 {
+					t.Fatalf("%s: %d reports", platform, got)
+				}
+				got := f.ledger.reports[0]
+				if got.Outcome != want.outcome || got.Kind != want.kind || (got.Version == "2.4.0") != named || (got.Digest != "") != named || got.Known != named {
+					t.Errorf("%s: got %+v", platform, got)
+				}
+				if !got.Votes || got.Network != 7 || got.Device != f.ledger.Pseudonym(app, device) || got.Client.Platform != platform || got.Client.NativeVersion != "2.0.0" {
+					t.Errorf("%s: got %+v", platform, got)
+				}
+			}
+		})
+	}
+}
+
+// All other statistics are taken, and say nothing of a bundle.
+func TestMeaningless(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, production())
+	for action := range strings.FieldsSeq(`
+		download_manifest_start download_manifest_complete download_zip_start download_zip_complete download_0 download_90
+		set_next reset delete app_anr app_killed_low_memory app_killed_excessive_resource_usage app_initialization_failure
+		app_memory_warning webview_javascript_error webview_unhandled_rejection webview_resource_error
+		webview_security_policy_violation webview_unclean_restart webview_content_process_terminated webview_dom_content_loaded
+		webview_page_loaded ping app_launch_start app_moved_to_foreground app_moved_to_background os_version_changed
+		native_app_version_changed blocked_by_server_url rate_limit_reached backend_refusal nobody_knows`) {
+		f.stat(androidApp, action, "2.4.0")
+	}
+	if len(f.ledger.reports) != 0 {
+		t.Errorf("reports %+v", f.ledger.reports)
+	}
+}
+
+func TestActionsAreCounted(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, production())
+	for _, action := range []string{"set", "set", "sang_a_song", "Set", "ping"} {
+		f.stat(androidApp, action, "2.4.0")
+	}
+	metrics, err := f.metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]float64{}
+	for _, family := range metrics {
+		if family.GetName() == "windlass_gateway_capgo_events_total" {
+			for _, m := range family.GetMetric() {
+				if v := m.GetCounter().GetValue(); v > 0 {
+					got[m.GetLabel()[0].GetValue()] = v
+				}
+			}
+		}
+	}
+	if diff := cmp.Diff(map[string]float64{"set": 2, "other": 2, "ping": 1}, got); diff != "" {
+		t.Errorf("counted (-want +got):\n%s", diff)
+	}
+	if problems, err := testutil.GatherAndLint(f.metrics, "windlass_gateway_capgo_events_total"); err != nil || len(problems) > 0 {
+		t.Errorf("problems %v, %v", problems, err)
+	}
+}
+
+// A device that runs into a bad bundle: the failure names it, and then the bundle that the device went back to is set.
+func TestRollbackIsAttributed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, production())
+	if !strings.Contains(f.ask(androidApp), `"version":"2.4.0"`) {
+		t.Fatal("no offer")
+	}
+	for _, s := range [][2]string{
+		{"download_complete", "2.4.0"}, {"set", "2.4.0"}, {"app_launch_timeout", "2.4.0"}, {"update_fail", "2.4.0"}, {"set", "2.0.0"},
+	} {
+		f.stat(androidApp, s[0], s[1])
+	}
+	want := ledger.Row{Devices: 1, Offered: 1, Downloaded: 1, Installed: 1, Failed: 1}
+	if diff := cmp.Diff(want, f.row("2.4.0")); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
+	}
+	if got := f.ask(androidApp); !strings.Contains(got, `"failed_before"`) {
+		t.Errorf("offered again: %s", got)
+	}
+	if got := f.ask(androidApp.with(fields{"device_id": "another"})); !strings.Contains(got, `"version":"2.4.0"`) {
+		t.Errorf("another device: %s", got)
+	}
+}
+
+// A failure that names the running bundle is about what was offered last.
+func TestFailureIsAttributedToTheLastOffer(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, production())
+	on := androidApp.with(fields{"version_name": "2.3.0"})
+	f.ask(on)
+	f.stat(androidApp, "checksum_fail", "2.3.0")
+	f.stat(androidApp, "download_fail", "2.3.0")
+	if got := f.row("2.4.0"); got.Failed != 1 || got.DeliveryFailed != 1 {
+		t.Errorf("counts %+v", got)
+	}
+	if got := f.row("2.3.0"); got != (ledger.Row{}) {
+		t.Errorf("the running bundle got %+v", got)
+	}
+}
+
+// Plugins of before 7.17.0 send download_fail after each check that brought no update.
+func TestCryingWolf(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	for version, wolf := range map[string]bool{
+		"5.50.0": true, "6.14.24": true, "6.14.25": false, "6.50.0": false, "7.16.9": true, "7.17.0": false, "8.0.0": false, "unknown": true,
+	} {
+		f := fixtureOn(t, l, production())
+		old := androidApp.with(fields{"plugin_version": version, "version_name": "2.4.0"})
+		f.stat(old, "download_fail", "2.4.0")
+		f.stat(old, "insufficient_disk_space", "2.4.0")
+		if r := f.ledger.reports; len(r) != 2 || r[0].AfterOffer != wolf || r[1].AfterOffer || r[0].Client.Plugin != "capgo/"+version {
+			t.Errorf("%s: got %+v", version, r)
+		}
+	}
+	f := newFixture(t, production())
+	old := androidApp.with(fields{"plugin_version": "7.10.0"})
+	f.ask(old) // an offer, which came through
+	f.ask(old.with(fields{"version_name": "2.4.0"}))
+	f.stat(old, "download_fail", "2.4.0")
+	if got := f.row("2.4.0"); got.DeliveryFailed != 0 || got.Offered != 1 {
+		t.Errorf("after no update: %+v", got)
+	}
+	f.stat(electronApp, "download_fail", "2.4.0")
+	if r := f.ledger.reports[len(f.ledger.reports)-1]; r.AfterOffer || r.Version != "2.4.0" || r.Client.Plugin != "capgo-electron/0.0.1" {
+		t.Errorf("electron: %+v", r)
+	}
+}
+
+// Full batches, with events twice and in any order, count as each event once.
+func TestBatches(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, production())
+	var items []string
+	for i := range 200 {
+		who := androidApp.with(fields{"device_id": fmt.Sprintf("device-%d", i), "timestamp": now.Add(-time.Hour).UnixMilli()})
+		last := "app_launch_ready"
+		if i < 30 {
+			last = "update_fail"
+		}
+		for _, action := range []string{"download_complete", "set", last} {
+			items = append(items, who.with(fields{"action": action, "version_name": "2.4.0"}).json())
+		}
+	}
+	items = append(items, items[:400]...)
+	rand.New(rand.NewPCG(1, 2)).Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
+	w := f.call(http.MethodPost, capgo.StatsPath, "["+strings.Join(items, ",")+"]")
+	var res struct {
+		Status  string
+		Results []struct {
+			Status string
+			Index  int
+		}
+	}
+	if err := json.Unmarshal(w.Body.Bytes(), &res); err != nil || w.Code != 200 || res.Status != "ok" || len(res.Results) != 1000 {
+		t.Fatalf("got %d with %d results, %v", w.Code, len(res.Results), err)
+	}
+	for i, r := range res.Results {
+		if r.Status != "ok" || r.Index != i {
+			t.Fatalf("result %d: %+v", i, r)
+		}
+	}
+	want := ledger.Row{Downloaded: 200, Installed: 200, Confirmed: 170, Failed: 30}
+	got := f.row("2.4.0")
+	got.Devices, got.Offered = 0, 0 // what reports without a check make of these is the ledger's matter
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
+	}
+}
+
+func TestTooManyEvents(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, production())
+	item := androidApp.with(fields{"action": "set", "version_name": "2.4.0"}).json()
+	got := f.call(http.MethodPost, capgo.StatsPath, "["+strings.Repeat(item+",", 1000)+"no JSON").Body.String()
+	if !strings.HasSuffix(got, `{"status":"ok","index":999},{"status":"error","index":1000,"error":"too_many_events",`+
+		`"message":"Expected at most 1000 statistics: this one and those after it were not read"}]}`) {
+		t.Errorf("got …%s", got[max(0, len(got)-300):])
+	}
+	if len(f.ledger.reports) != 1000 {
+		t.Errorf("%d reports", len(f.ledger.reports))
+	}
+}
+
+func TestWhenItHappened(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	hour := now.Add(-time.Hour)
+	for _, tc := range []struct {
+		name  string
+		extra fields
+		want  time.Time
+	}{
+		{"told", fields{"timestamp": hour.UnixMilli()}, hour},
+		{"as a text", fields{"timestamp": fmt.Sprint(hour.UnixMilli())}, hour},
+		{"not told", nil, now},
+		{"null", fields{"timestamp": nil}, now},
+		{"in the future", fields{"timestamp": now.Add(time.Second).UnixMilli()}, now},
+		{"a week ago", fields{"timestamp": now.Add(-7 * 24 * time.Hour).UnixMilli()}, now.Add(-7 * 24 * time.Hour)},
+		{"more than a week ago", fields{"timestamp": now.Add(-7*24*time.Hour - time.Millisecond).UnixMilli()}, now},
+		{"in seconds", fields{"timestamp": hour.Unix()}, now},
+		{"no time", fields{"timestamp": "yesterday"}, now},
+		{"of the process that crashed", fields{"timestamp": now.UnixMilli(), "metadata": fields{"exit_timestamp": fmt.Sprint(hour.UnixMilli()), "a": 1}}, hour},
+		{"with odd metadata", fields{"timestamp": hour.UnixMilli(), "metadata": []int{1}}, hour},
+	} {
+		f := fixtureOn(t, l, production())
+		f.stat(androidApp.with(tc.extra), "app_crash", "2.4.0")
+		if got := f.ledger.reports[0].At; !got.Equal(tc.want) {
+			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
+		}
+	}
+}
+
+func TestWhoVotes(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	for _, tc := range []struct {
+		name  string
+		who   fields
+		votes bool
+	}{
+		{"production", androidApp, true},
+		{"not told", androidApp.with(fields{"is_prod": nil, "is_emulator": nil}), true},
+		{"emulator", androidApp.with(fields{"is_emulator": true}), false},
+		{"emulator as a number", androidApp.with(fields{"is_emulator": 1}), false},
+		{"development", androidApp.with(fields{"is_prod": false}), false},
+		{"development as a text", androidApp.with(fields{"is_prod": "false"}), false},
+	} {
+		f := fixtureOn(t, l, production())
+		f.ask(tc.who)
+		f.stat(tc.who, "set", "2.4.0")
+		if f.ledger.checks[0].Votes != tc.votes || f.ledger.reports[0].Votes != tc.votes {
+			t.Errorf("%s: check %t, report %t", tc.name, f.ledger.checks[0].Votes, f.ledger.reports[0].Votes)
+		}
+	}
+}
+
+// A device that asks not to be counted is served, and only what it has to be kept from is remembered.
+func TestOptOut(t *testing.T) {
+	t.Parallel()
+	for _, header := range [][]string{{"Sec-GPC", "1"}, {"DNT", "1"}, {"X-OTA-Telemetry", "off"}} {
+		f := newFixture(t, production())
+		if got := f.ask(androidApp, header...); !strings.Contains(got, `"version":"2.4.0"`) {
+			t.Errorf("%s: not served: %s", header, got)
+		}
+		for _, action := range []string{"set", "app_launch_ready", "download_fail", "update_fail"} {
+			f.call(http.MethodPost, capgo.StatsPath, androidApp.with(fields{"action": action, "version_name": "2.4.0"}).json(), header...)
+		}
+		if got := f.row("2.4.0"); len(f.ledger.checks) != 0 || len(f.ledger.reports) != 1 || f.ledger.reports[0].Votes || got.Failed != 0 || got.Installed != 0 {
+			t.Errorf("%s: %d checks, reports %+v, counts %+v", header, len(f.ledger.checks), f.ledger.reports, got)
+		}
+		if got := f.ask(androidApp, header...); !strings.Contains(got, `"failed_before"`) {
+			t.Errorf("%s: offered again: %s", header, got)
+		}
+	}
+	f := newFixture(t, production())
+	f.ask(androidApp, "DNT", "0")
+	if len(f.ledger.checks) != 1 {
+		t.Error("DNT: 0 is no opt-out")
+	}
+}
+
+// A report about a device that the ledger never saw says where that device would be counted.
+func TestAssignment(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, channels()...)
+	f.stat(androidApp.with(fields{"defaultChannel": "beta"}), "set", "2.5.0")
+	f.stat(androidApp.with(fields{"defaultChannel": "beta"}), "set", "2.4.0")
+	want := ledger.Series{App: app, Channel: "beta", Digest: "sha256:" + trialHex, Version: "2.5.0"}
+	if r := f.ledger.reports[0]; !r.Known || r.Assigned != want || r.Digest != want.Digest {
+		t.Errorf("got %+v", r)
+	}
+	if r := f.ledger.reports[1]; r.Known || r.Version != "2.4.0" || r.Digest != "" {
+		t.Errorf("a bundle of another channel: %+v", r)
+	}
+	f.handler.View = func() *view.View { return nil }
+	f.stat(androidApp, "update_fail", "2.5.0")
+	if r := f.ledger.reports[2]; r.Known || r.Version != "2.5.0" {
+		t.Errorf("without metadata: %+v", r)
+	}
+}
+
+// A check notes what the device runs, and who it is.
+func TestCheckIsNoted(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, production())
+	upper := androidApp.with(fields{"device_id": strings.ToUpper(device), "version_name": "2.3.0"})
+	f.ask(upper)
+	f.ask(oldApp)
+	c := f.ledger.checks
+	if len(c) != 2 || c[0].App != app || c[0].Channel != "production" || c[0].Device != c[1].Device || c[0].RunsVersion != "2.3.0" || c[1].RunsVersion != "" {
+		t.Fatalf("got %+v", c)
+	}
+	if c[0].Network != 7 || !c[0].At.Equal(now) || c[0].Told.Reason != resolve.ReasonStable || c[0].Client.Plugin != "capgo/8.51.23" {
+		t.Errorf("got %+v", c[0])
+	}
+	if got := f.row("2.4.0"); got.Devices != 1 || got.Offered != 1 {
+		t.Errorf("counts %+v", got)
+	}
+}
