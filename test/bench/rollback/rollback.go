@@ -65,20 +65,21 @@ func Run(ctx context.Context, out io.Writer) error {
 }
 
 func report(out io.Writer, all []sample) {
-	var commit, gateway []time.Duration
+	var commit, gateway, follow []time.Duration
 	for _, s := range all {
-		commit, gateway = append(commit, s.commit), append(gateway, s.gateway)
+		commit, gateway, follow = append(commit, s.commit), append(gateway, s.gateway), append(follow, s.gateway-s.commit)
 	}
 	fmt.Fprintf(out, "Rollback: from the failing measurement, %d rollbacks on %d channels, gateway polls every second\n\n", len(all), channels)
 	fmt.Fprintf(out, "%-28s %10s %10s %10s\n", "until", "p50", "p99", "max")
 	for _, row := range []struct {
 		name   string
 		values []time.Duration
-	}{{"the metadata are committed", commit}, {"the gateway answers so", gateway}} {
+	}{{"the metadata are committed", commit}, {"the gateway answers so", gateway}, {"from commit to that answer", follow}} {
 		fmt.Fprintf(out, "%-28s %7d ms %7d ms %7d ms\n", row.name, quantile(row.values, 0.5), quantile(row.values, 0.99), quantile(row.values, 1))
 	}
 	fmt.Fprintf(out, "\nBENCH rollback_commit_p50_ms %d ms\nBENCH rollback_commit_p99_ms %d ms\n", quantile(commit, 0.5), quantile(commit, 0.99))
 	fmt.Fprintf(out, "BENCH rollback_gateway_p50_ms %d ms\nBENCH rollback_gateway_p99_ms %d ms\n", quantile(gateway, 0.5), quantile(gateway, 0.99))
+	fmt.Fprintf(out, "BENCH gateway_follow_p50_ms %d ms\nBENCH gateway_follow_p99_ms %d ms\n", quantile(follow, 0.5), quantile(follow, 0.99))
 }
 
 // quantile in milliseconds, by the nearest rank.
