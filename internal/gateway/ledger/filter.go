@@ -36,7 +36,8 @@ func (f *filter) pass(e *event) (place *atomic.Uint64, before uint64, news bool)
 	if before>>secondBits == word>>secondBits && (now-before)&(1<<secondBits-1) < f.period {
 		return place, before, false
 	}
-	return place, before, place.CompareAndSwap(before, word)
+	place.Store(word)
+	return place, before, true
 }
 
 func (f *filter) hashDevice(e *event) uint64 { return maphash.Bytes(f.seed, e.device[:]) }

@@ -1,0 +1,357 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package ledger
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/windlass-dev/windlass/internal/resolve"
+)
+
+const (
+	second = millis(1000)
+	minute = 60 * second
+	day    = 24 * 60 * minute
+	noon   = millis(1_800_000_000_000)
+)
+
+var usual = rules{ready: 30 * second, window: 10 * minute}
+
+// what makes something said of a vote.
+func what(m marks, after millis) *said {
+	s := &said{what: m, votes: true, at: noon + after, client: Client{Platform: "ios"}}
+	if m&markOf(Failed) != 0 {
+		s.kind = KindRollback
+	}
+	if m&markOf(DeliveryFailed) != 0 {
+		s.kind = KindNetwork
+	}
+	return s
+}
+
+func folded(list ...*said) *vote {
+	v := &vote{voting: true}
+	for _, s := range list {
+		v.fold(s)
+	}
+	return v
+}
+
+func TestVote(t *testing.T) {
+	t.Parallel()
+	ready, fail, set := markOf(Confirmed), markOf(Failed), markOf(Installed)
+	for _, tc := range []struct {
+		name string
+		said []*said
+		vote string // empty: none
+	}{
+		{"offered only", []*said{what(markOf(Offered), 0)}, ""},
+		{"installed only: active is not well", []*said{what(set, 0)}, ""},
+		{"confirmed", []*said{what(ready, 0)}, "confirmed"},
+		{"failed", []*said{what(fail, 0)}, "failed"},
+		{"delivery failed: says nothing of the bundle", []*said{what(markOf(DeliveryFailed), 0)}, ""},
+		{"delivery failed, then confirmed", []*said{what(markOf(DeliveryFailed), 0), what(ready, 1)}, "confirmed"},
+		{"failed after confirmed", []*said{what(ready, 0), what(fail, 60*minute)}, "failed"},
+		{"failed right after confirmed", []*said{what(ready, 0), what(fail, 1)}, "failed"},
+		{"failed and confirmed at once", []*said{what(ready, 0), what(fail, 0)}, "failed"},
+		{"confirmed soon after failed", []*said{what(fail, 0), what(ready, 10*minute)}, "confirmed"},
+		{"confirmed long after failed", []*said{what(fail, 0), what(ready, 10*minute+1)}, "failed"},
+		{"confirmed soon after failed, and well for days", []*said{what(fail, 0), what(ready, minute), what(ready, day), what(ready, 2*day)}, "confirmed"},
+		{"well, failed, and soon well again", []*said{what(ready, 0), what(fail, minute), what(ready, 2*minute)}, "confirmed"},
+		{"there and back", []*said{what(ready, 0), what(fail, 0), what(ready, minute), what(fail, minute)}, "failed"},
+		{"failed again after it was made good", []*said{what(fail, 0), what(ready, minute), what(fail, day)}, "failed"},
+		{"seen once", []*said{what(seen, 0)}, ""},
+		{"seen again too soon", []*said{what(seen, 0), what(seen, 30*second-1)}, ""},
+		{"seen again after the ready time", []*said{what(seen, 0), what(seen, 30*second)}, "confirmed"},
+		{"seen after it was set long ago", []*said{what(set, 0), what(seen, minute)}, "confirmed"},
+		{"seen right after it was set", []*said{what(set, 0), what(seen, second)}, ""},
+		{"set, seen, failed", []*said{what(set, 0), what(seen, second), what(fail, 10*second)}, "failed"},
+		{"failed, and seen running it soon after", []*said{what(set, 0), what(fail, second), what(seen, 5*minute)}, "confirmed"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			v := folded(tc.said...)
+			got := ""
+			if o, ok := usual.voteOf(v); ok {
+				got = names[o]
+			}
+			if got != tc.vote {
+				t.Errorf("got the vote %q, want %q; of %+v", got, tc.vote, *v)
+			}
+			n := usual.counted(v)
+			if want := map[string]tally{"confirmed": {Confirmed: 1}, "failed": {Failed: 1}}[tc.vote]; n[Confirmed] != want[Confirmed] || n[Failed] != want[Failed] {
+				t.Errorf("counted %v, want the vote %q", n, tc.vote)
+			}
+		})
+	}
+}
+
+// drawSaid draws events of one device and bundle around the limits of the rules.
+func drawSaid(t *rapid.T) []*said {
+	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) *said {
+		s := what(rapid.SampledFrom([]marks{
+			markOf(Exposed), markOf(Exposed) | markOf(Offered), markOf(Downloaded), markOf(Installed), markOf(Exposed) | seen, markOf(Confirmed),
+			markOf(Failed), markOf(DeliveryFailed), answered, seen,
+		}).Draw(t, "what"), rapid.SampledFrom([]millis{0, 1, second, 29 * second, 30 * second, minute, 10 * minute, 11 * minute, day}).Draw(t, "after"))
+		s.votes = rapid.IntRange(0, 9).Draw(t, "votes") > 0
+		s.client.Plugin = rapid.SampledFrom([]string{"", "capgo/8.51.23", "capgo/7.0.0"}).Draw(t, "plugin")
+		if s.kind != "" {
+			s.kind = rapid.SampledFrom([]Kind{KindCrash, KindRollback, KindVerification}).Draw(t, "kind")
+		}
+		return s
+	}), 1, 20).Draw(t, "said")
+}
+
+// What is kept of a device does not depend on the order of what comes in, nor on how often it does.
+func TestFoldIsOfASet(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		list := drawSaid(t)
+		other := rapid.Permutation(append(slices.Clone(list), rapid.SliceOfN(rapid.SampledFrom(list), 0, 10).Draw(t, "repeated")...)).Draw(t, "order")
+		if a, b := folded(list...), folded(other...); *a != *b {
+			t.Fatalf("one order gives %+v, another %+v", *a, *b)
+		}
+	})
+}
+
+// A device counts once at most for each outcome, and never for both votes; what it reached it does not lose.
+func TestOneVote(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		v := &vote{voting: true}
+		for _, s := range drawSaid(t) {
+			before := usual.reached(v)
+			v.fold(s)
+			n, reached := usual.counted(v), usual.reached(v)
+			if n[Confirmed]+n[Failed] > 1 || slices.Min(n[:]) < 0 || slices.Max(n[:]) > 1 {
+				t.Fatalf("counted %v for one device", n)
+			}
+			if gone := before.minus(reached); v.voting && slices.Max(gone[:]) > 0 {
+				t.Fatalf("reached %v, and then %v", before, reached)
+			}
+			if !v.voting && n != (tally{}) {
+				t.Fatalf("a device that does not vote counted %v", n)
+			}
+			if v.failedAt != 0 && v.voting && reached[Failed] != 1 {
+				t.Fatalf("failed, but reached %v", reached)
+			}
+		}
+	})
+}
+
+var (
+	oldSeries = Series{App: "a", Channel: "c", Digest: "sha256:old", Version: "1.0.0"}
+	newSeries = Series{App: "a", Channel: "c", Digest: "sha256:new", Version: "2.0.0", Arm: resolve.Candidate, Trial: "t", Candidate: "sha256:new", Release: 1}
+	retry     = Series{App: "a", Channel: "c", Digest: "sha256:new", Version: "2.0.0", Arm: resolve.Candidate, Trial: "u", Candidate: "sha256:new", Release: 2}
+)
+
+func always(*event) bool { return true }
+
+// checkOf makes the event of a check that was told to update, or not.
+func checkOf(s *Series, m marks, after millis, runs string) *event {
+	e := &event{said: *what(markOf(Exposed)|m, after), version: runs}
+	if s != nil {
+		e.series, e.placed = *s, true
+	}
+	return e
+}
+
+func reportOf(o Outcome, after millis, change func(*event)) *event {
+	e := &event{report: true, said: *what(markOf(o), after)}
+	if change != nil {
+		change(e)
+	}
+	return e
+}
+
+// A failure that names no bundle is of what was offered last, and one that names a bundle of the newest vote on it.
+func TestAttribution(t *testing.T) {
+	t.Parallel()
+	offerOld, offerNew := checkOf(&oldSeries, markOf(Offered), 0, ""), checkOf(&newSeries, markOf(Offered), minute, "1.0.0")
+	named := func(digest, version string) func(*event) {
+		return func(e *event) { e.digest, e.version = digest, version }
+	}
+	assigned := func(s Series, digest string) func(*event) {
+		return func(e *event) { e.series, e.placed, e.digest = s, true, digest }
+	}
+	oldPlugin := func(e *event) { e.afterOffer = true }
+	for _, tc := range []struct {
+		name   string
+		before []*event
+		report *event
+		counts string // trial or digest of the series that got a delivery failure; empty: none
+		known  bool
+	}{
+		{"nothing is known", nil, reportOf(DeliveryFailed, minute, nil), "", false},
+		{"the last offer", []*event{offerOld, offerNew}, reportOf(DeliveryFailed, 2*minute, nil), newSeries.Digest, true},
+		{"the last offer, in any order", []*event{offerNew, offerOld}, reportOf(DeliveryFailed, 2*minute, nil), newSeries.Digest, true},
+		{"an offer of the day before", []*event{offerOld}, reportOf(DeliveryFailed, day, nil), oldSeries.Digest, true},
+		{"an offer that is too old", []*event{offerOld}, reportOf(DeliveryFailed, day+1, nil), "", false},
+		{"an offer that was confirmed since", []*event{offerNew, reportOf(Confirmed, 2*minute, named("", "2.0.0"))}, reportOf(DeliveryFailed, 3*minute, nil), "", false},
+		{"by digest", []*event{offerOld, offerNew}, reportOf(DeliveryFailed, 2*minute, named(oldSeries.Digest, "")), oldSeries.Digest, true},
+		{"by version", []*event{offerOld, offerNew}, reportOf(DeliveryFailed, 2*minute, named("", "1.0.0")), oldSeries.Digest, true},
+		{"by digest before version", []*event{offerOld, offerNew}, reportOf(DeliveryFailed, 2*minute, named(oldSeries.Digest, "2.0.0")), oldSeries.Digest, true},
+		{"by version when nobody knows the digest", []*event{offerOld, offerNew}, reportOf(DeliveryFailed, 2*minute, named("sha256:x", "2.0.0")), newSeries.Digest, true},
+		{
+			"the newest of a bundle that was tried twice", []*event{offerNew, checkOf(&retry, markOf(Offered), 5*minute, "")},
+			reportOf(DeliveryFailed, 6*minute, named(newSeries.Digest, "")), retry.Trial, true,
+		},
+		{"a bundle that nobody knows", []*event{offerOld}, reportOf(DeliveryFailed, 2*minute, named("sha256:x", "")), "", false},
+		{"a bundle of the channel that the device was not seen with", []*event{offerOld}, reportOf(DeliveryFailed, 2*minute, assigned(newSeries, newSeries.Digest)), newSeries.Digest, true},
+		{"a device that was never seen", nil, reportOf(DeliveryFailed, 2*minute, assigned(newSeries, "")), newSeries.Digest, true},
+		{"an old plugin after an offer", []*event{offerOld, offerNew}, reportOf(DeliveryFailed, 2*minute, oldPlugin), newSeries.Digest, true},
+		{"an old plugin after an answer without an offer", []*event{offerNew, checkOf(nil, 0, 2*minute, "1.0.0")}, reportOf(DeliveryFailed, 3*minute, oldPlugin), "", true},
+		{"an old plugin that is up to date", []*event{offerNew, checkOf(&newSeries, seen, 2*minute, "2.0.0")}, reportOf(DeliveryFailed, 3*minute, oldPlugin), "", true},
+		{"an old plugin that was never seen", nil, reportOf(DeliveryFailed, 0, oldPlugin), "", true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			var d device
+			for _, e := range tc.before {
+				d.apply(e, usual, always)
+			}
+			if known := d.apply(tc.report, usual, always); known != tc.known {
+				t.Errorf("attributed: %v, want %v", known, tc.known)
+			}
+			got := ""
+			for _, e := range d {
+				if e.vote.deliveryFailedAt == 0 {
+					continue
+				}
+				got += e.series.Digest
+				if e.series.Trial == retry.Trial {
+					got = retry.Trial
+				}
+			}
+			if got != tc.counts {
+				t.Errorf("counted for %q, want %q", got, tc.counts)
+			}
+		})
+	}
+}
+
+// A check on a bundle proves that bundle, whatever the device is told to run next.
+func TestSeenWhileTakenBack(t *testing.T) {
+	t.Parallel()
+	var d device
+	for _, e := range []*event{
+		checkOf(&newSeries, markOf(Offered), 0, ""),
+		reportOf(Installed, second, func(e *event) { e.version = "2.0.0" }),
+		checkOf(&oldSeries, markOf(Offered), minute, "2.0.0"),
+	} {
+		d.apply(e, usual, always)
+	}
+	var got []string
+	for _, e := range d {
+		if _, ok := usual.voteOf(&e.vote); ok {
+			got = append(got, e.series.Version)
+		}
+	}
+	if diff := cmp.Diff([]string{"2.0.0"}, got); diff != "" {
+		t.Errorf("votes (-want +got):\n%s", diff)
+	}
+}
+
+// A check says something new when the device, what it runs or what it is told changed, and again after the period.
+func TestFilter(t *testing.T) {
+	t.Parallel()
+	f := newFilter(1024, 30*second)
+	said := func(after millis, change func(*event)) bool {
+		e := checkOf(&oldSeries, seen, after, "1.0.0")
+		if change != nil {
+			change(e)
+		}
+		_, _, news := f.pass(e)
+		return news
+	}
+	for i, step := range []struct {
+		after  millis
+		change func(*event)
+		news   bool
+	}{
+		{0, nil, true},
+		{0, nil, false},
+		{29 * second, nil, false},
+		{30 * second, nil, true}, // it proves that the bundle does well
+		{31 * second, func(e *event) { e.version = "2.0.0" }, true},
+		{31 * second, func(e *event) { e.series.Trial = "t" }, true},
+		{32 * second, func(e *event) { e.said.what = markOf(Offered) }, true},
+		{32 * second, func(e *event) { e.said.what, e.said.votes = markOf(Offered), false }, true},
+		{33 * second, func(e *event) { e.said.what, e.said.votes = markOf(Offered), false }, false},
+		{33 * second, nil, true},
+	} {
+		if got := said(step.after, step.change); got != step.news {
+			t.Errorf("step %d: news %v, want %v", i, got, step.news)
+		}
+	}
+	others := 0
+	for i := range 100 {
+		if said(40*second, func(e *event) { copy(e.device[:], fmt.Sprint("device ", i)) }) {
+			others++
+		}
+	}
+	if others != 100 {
+		t.Errorf("%d of 100 devices said something new, want all", others)
+	}
+}
+
+// The memory of failures says what was put in, and no more than fits.
+func TestFailures(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		f := newFailures(5)
+		model := map[byte][]string{}
+		for range rapid.IntRange(1, 60).Draw(t, "steps") {
+			p := Pseudonym{rapid.ByteRange(0, 7).Draw(t, "device")}
+			digest := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "digest")
+			at, known := slices.BinarySearch(model[p[0]], digest)
+			if rapid.Bool().Draw(t, "forget") {
+				f.forget(p, digest)
+				if known {
+					model[p[0]] = slices.Delete(model[p[0]], at, at+1)
+				}
+				if len(model[p[0]]) == 0 {
+					delete(model, p[0])
+				}
+				continue
+			}
+			fits := model[p[0]] != nil || len(model) < 5
+			if got := f.add(p, digest); got != fits {
+				t.Fatalf("add: %v with %d devices, want %v", got, len(model), fits)
+			}
+			if fits && !known {
+				model[p[0]] = slices.Insert(model[p[0]], at, digest)
+			}
+		}
+		for b := range byte(8) {
+			if got := f.of(Pseudonym{b}); !slices.Equal(got, model[b]) {
+				t.Fatalf("device %d: %v, want %v", b, got, model[b])
+			}
+		}
+		if got := f.devices.Load(); got != int64(len(model)) {
+			t.Fatalf("%d devices, want %d", got, len(model))
+		}
+	})
+}
+
+func TestClean(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"4.2.0": "4.2.0", "": "", "a\x00b": "a?b", "a\xffb": "a?b",
+		string(make([]byte, 65)): string(slices.Repeat([]byte("?"), 64)),
+	} {
+		if got := clean(in); got != want {
+			t.Errorf("%q: got %q, want %q", in, got, want)
+		}
+	}
+	if zero := millisOf(time.Time{}); zero != 0 || !timeOf(0).IsZero() {
+		t.Error("a time that is not set is 0, and back")
+	}
+}
