@@ -196,6 +196,7 @@ func (s *stack) startGateway(ctx context.Context) error {
 			"--listen=" + hostPort(s.gatewayURL), "--internal-listen=" + hostPort(s.internalURL), "--root=" + s.rootFile,
 			"--s3-endpoint=" + s.store.Endpoint, "--s3-bucket=" + bucket, "--s3-prefix=" + prefix,
 			"--counts-token-file=" + s.tokenFile, "--cache-dir=" + s.path("gateway-cache"), "--drain-delay=0s",
+			"--trusted-proxies=127.0.0.1/32", // the fleet stands for the load balancer, too
 		},
 		Env:   []string{"AWS_ACCESS_KEY_ID=" + s.store.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.store.SecretKey, "AWS_REGION=us-east-1"},
 		Ready: func(ctx context.Context) error { return getJSON(ctx, s.internalURL+"/readyz", nil) },
@@ -207,7 +208,7 @@ func (s *stack) startFleet(ctx context.Context) error {
 		Name: "fleet",
 		Args: []string{
 			"-gateway=" + s.gatewayURL, "-app=" + app, "-channel=" + channel, "-native-version=" + native, "-devices=" + strconv.Itoa(s.devices),
-			"-poll=" + s.poll.String(), "-public-key=" + s.keyFile, "-status-listen=" + hostPort(s.fleetURL),
+			"-capgo=0.5", "-poll=" + s.poll.String(), "-public-key=" + s.keyFile, "-status-listen=" + hostPort(s.fleetURL),
 		},
 		Ready: func(ctx context.Context) error { _, err := s.fleet(ctx); return err },
 	})

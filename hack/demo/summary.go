@@ -102,7 +102,7 @@ func (s *stack) printSummary(bad *act, total time.Duration) {
 		{"first breach to last device home", millis(home) + ", devices ask every " + s.poll.String()},
 		{"devices of the native protocol", did(d.Protocols[device.Native])},
 		{"devices of the Capgo protocol", did(d.Protocols[device.Capgo])},
-		{"artifacts that devices rejected", fmt.Sprintf("%d: size, digest and signature were right each time", rejects(d))},
+		{"artifacts that devices rejected", fmt.Sprintf("%d: digests and signatures were right each time", rejects(d))},
 		{"failed bundles offered again", fmt.Sprintf("%d: the gateway remembers for devices that do not", d.OfferedAgain)},
 		{"three releases took", seconds(total)},
 	}
