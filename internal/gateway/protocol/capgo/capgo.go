@@ -18,8 +18,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/windlass-dev/windlass/internal/compat"
+	"github.com/windlass-dev/windlass/internal/gateway/edge"
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/limit"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/versions"
 	"github.com/windlass-dev/windlass/internal/gateway/view"
@@ -56,18 +58,21 @@ type Overrides interface {
 	SetOverride(ctx context.Context, app string, p ledger.Pseudonym, channel string) error
 }
 
+// Edge is what the protocol needs of the gateway's edge.
+type Edge interface {
+	Admit(c limit.Class, r *http.Request) (v edge.Visitor, wait time.Duration)
+	SpeakFor(v edge.Visitor, deviceID string) (ledger.Network, error)
+	Begin(c limit.Class) bool
+	End(c limit.Class)
+}
+
 // Config of a Handler.
 type Config struct {
 	View    func() *view.View
 	Ledger  Ledger
-	Network func(*http.Request) ledger.Network
+	Edge    Edge
 	BaseURL string // of artifact URLs, without a slash at its end; empty: as the request came in
 	Now     func() time.Time
-
-	// Busy says that the gateway has to do less: checks are told that they are up to date, and statistics are dropped. Nil: never.
-	Busy func() bool
-	// Limited says for how long the network of a request has asked too much; zero: it may go on. Nil: no limit.
-	Limited func(*http.Request) time.Duration
 }
 
 // Handler answers the protocol's requests from the present view.
@@ -89,32 +94,40 @@ func New(cfg Config, r prometheus.Registerer) *Handler {
 
 // Routes of the protocol.
 func (h *Handler) Routes() []httpx.Route {
-	return []httpx.Route{
-		{Method: http.MethodPost, Path: CheckPath, Name: "capgo_check", MaxBody: maxBody, Handle: rendered(h.check)},
-		{Method: http.MethodPost, Path: SizePath, Name: "capgo_size", MaxBody: maxBatchBody, Handle: rendered(h.size)},
-		{Method: http.MethodPost, Path: StatsPath, Name: "capgo_stats", MaxBody: maxBatchBody, Handle: rendered(h.stats)},
-		{Method: http.MethodPut, Path: ChannelPath, Name: "capgo_channel", MaxBody: maxBody, Handle: rendered(h.channel(h.getChannel))},
-		{Method: http.MethodPost, Path: ChannelPath, Name: "capgo_channel", MaxBody: maxBody, Handle: rendered(h.channel(h.setChannel))},
-		{Method: http.MethodGet, Path: ChannelPath, Name: "capgo_channel", MaxBody: maxBody, Handle: rendered(h.channel(h.listChannels))},
-		{Method: http.MethodDelete, Path: ChannelPath, Name: "capgo_channel", MaxBody: maxBody, Handle: rendered(h.channel(h.unsetChannel))},
+	routes := []httpx.Route{
+		{Method: http.MethodPost, Path: CheckPath, Name: "capgo_check", MaxBody: maxBody, Handle: h.check},
+		{Method: http.MethodPost, Path: SizePath, Name: "capgo_size", MaxBody: maxBatchBody, Handle: h.size},
+		{Method: http.MethodPost, Path: StatsPath, Name: "capgo_stats", MaxBody: maxBatchBody, Handle: h.stats},
+		{Method: http.MethodPut, Path: ChannelPath, Name: "capgo_channel", MaxBody: maxBody, Handle: h.channel(h.getChannel)},
+		{Method: http.MethodPost, Path: ChannelPath, Name: "capgo_channel", MaxBody: maxBody, Handle: h.channel(h.setChannel)},
+		{Method: http.MethodGet, Path: ChannelPath, Name: "capgo_channel", MaxBody: maxBody, Handle: h.channel(h.listChannels)},
+		{Method: http.MethodDelete, Path: ChannelPath, Name: "capgo_channel", MaxBody: maxBody, Handle: h.channel(h.unsetChannel)},
 	}
+	for i := range routes {
+		routes[i].Handle, routes[i].Origins = rendered(routes[i].Handle), h.allowsOrigin
+	}
+	return routes
 }
 
 // rendered answers faults in the words of the protocol. Other errors are those of the HTTP layer.
 func rendered(handle httpx.HandlerFunc) httpx.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		err := handle(w, r)
-		if err == nil {
-			return nil
-		}
-		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			err = errTooLong
-		}
 		if f, ok := errors.AsType[*fault](err); ok {
 			return f.write(w)
 		}
 		return err
 	}
+}
+
+// admit looks at a request before it is read. It gives shed when the network of the request has spent its budget, and the client
+// has to be told in the words of success; one that comes back by itself gets a fault that says when.
+func (h *Handler) admit(c limit.Class, r *http.Request) (v edge.Visitor, shed bool, err error) {
+	v, wait := h.Edge.Admit(c, r)
+	if wait > 0 && agent(r).waits() {
+		return v, false, tooMany(wait)
+	}
+	return v, wait > 0, nil
 }
 
 // scratch is what a request needs while it is answered. It is used again for others.
@@ -202,14 +215,11 @@ func answer(w http.ResponseWriter, status int, body []byte) error {
 	return nil
 }
 
+func (h *Handler) allowsOrigin(origin string) bool { return h.resolved().AllowsOrigin(origin) }
+
 // allowOrigin lets pages of a web origin read the answer, if the device's channel does. There may be no channel.
 func allowOrigin(w http.ResponseWriter, r *http.Request, c *resolve.Channel) {
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return
-	}
-	w.Header().Add("Vary", "Origin")
-	if c != nil && c.AllowsOrigin(origin) {
-		w.Header().Set("Access-Control-Allow-Origin", origin)
+	if r.Header["Origin"] != nil { // plugins send none
+		httpx.AllowOrigin(w, r, func(origin string) bool { return c != nil && c.AllowsOrigin(origin) })
 	}
 }

@@ -24,8 +24,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/windlass-dev/windlass/internal/gateway/edge"
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/limit"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/capgo"
 	"github.com/windlass-dev/windlass/internal/gateway/view"
 	"github.com/windlass-dev/windlass/internal/release"
@@ -126,11 +128,42 @@ func fixtureOn(t testing.TB, l *ledger.Ledger, docs ...*release.Document) *fixtu
 	t.Helper()
 	f := &fixture{TB: t, ledger: &spy{Ledger: l}, metrics: prometheus.NewRegistry(), now: now}
 	f.handler = capgo.New(capgo.Config{
-		View: f.compile(docs...), Ledger: f.ledger, Network: func(*http.Request) ledger.Network { return 7 },
+		View: f.compile(docs...), Ledger: f.ledger,
 		BaseURL: "https://ota.example.com", Now: func() time.Time { return f.now },
 	}, f.metrics)
+	f.withEdge(edge.Config{})
 	f.mux = httpx.New(slog.New(slog.DiscardHandler), f.metrics).Mux(f.handler.Routes()...)
 	return f
+}
+
+// withEdge lets requests through another edge.
+func (f *fixture) withEdge(cfg edge.Config) {
+	f.Helper()
+	cfg.Limits.Networks = 64
+	e, err := edge.New(cfg, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.handler.Edge = e
+}
+
+// occupy leaves no room for another request.
+func occupy(f *fixture) {
+	f.withEdge(edge.Config{Limits: limit.Config{MaxInFlight: 1}})
+	if !f.handler.Edge.Begin(limit.Checks) || !f.handler.Edge.Begin(limit.Reports) {
+		f.Fatal("no room for one")
+	}
+}
+
+// spend spends the budget of the network that tests ask from, for longer than a client is ever told to wait.
+func spend(f *fixture) {
+	once := limit.Budget{PerSecond: 1. / (24 * 60 * 60), Burst: 1}
+	f.withEdge(edge.Config{Limits: limit.Config{Checks: once, Reports: once}})
+	for _, class := range []limit.Class{limit.Checks, limit.Reports} {
+		if _, wait := f.handler.Edge.Admit(class, httptest.NewRequest(http.MethodPost, "/", http.NoBody)); wait > 0 {
+			f.Fatal("no budget for one")
+		}
+	}
 }
 
 // compile gives the view of documents.
@@ -164,12 +197,15 @@ func newLedger(t testing.TB) *ledger.Ledger {
 	return l
 }
 
-// call asks; header has names and values.
+// call asks; header has names and values, of which an empty one is left out.
 func (f *fixture) call(method, path, body string, header ...string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/json; charset=utf-8")
+	r.Header.Set("User-Agent", "CapacitorUpdater/8.51.23 ("+app+") android/15")
 	for i := 0; i+1 < len(header); i += 2 {
-		r.Header.Set(header[i], header[i+1])
+		if r.Header.Del(header[i]); header[i+1] != "" {
+			r.Header.Set(header[i], header[i+1])
+		}
 	}
 	w := httptest.NewRecorder()
 	f.mux.ServeHTTP(w, r)
@@ -276,7 +312,7 @@ func (g *golden) check(t *testing.T, l *ledger.Ledger) {
 	if want := cmp.Or(g.code, http.StatusOK); w.Code != want {
 		t.Errorf("got %d %s, want %d", w.Code, w.Body, want)
 	}
-	if w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Cache-Control") != "no-store" {
+	if kind := w.Header().Get("Content-Type"); kind != "application/json" || w.Header().Get("Cache-Control") != "no-store" {
 		t.Errorf("headers %v", w.Header())
 	}
 	file := filepath.Join("testdata", g.name+".json")

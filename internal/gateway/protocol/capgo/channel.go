@@ -10,6 +10,7 @@ import (
 	"strconv"
 
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/limit"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
@@ -28,17 +29,25 @@ type choice struct {
 // methods differ in where they put them.
 func (h *Handler) channel(reply func(c *choice, b []byte) []byte) func(http.ResponseWriter, *http.Request) error {
 	return func(w http.ResponseWriter, r *http.Request) error {
+		visitor, shed, err := h.admit(limit.Checks, r)
+		switch {
+		case err != nil:
+			return err
+		case shed:
+			return answer(w, http.StatusOK, appendRejection(nil, busy))
+		}
 		s := scratches.Get().(*scratch)
 		defer s.release()
 		if err := s.readChoice(r); err != nil {
 			return err
 		}
-		if wait := h.wait(r); wait > 0 {
-			if s.plugin.waits() {
-				return tooMany(wait)
-			}
-			return answer(w, http.StatusOK, appendRejection(s.buf[:0], busy))
+		if _, err := h.Edge.SpeakFor(visitor, s.info.device); err != nil {
+			return err
 		}
+		if !h.Edge.Begin(limit.Checks) {
+			return answer(w, http.StatusOK, appendRejection(nil, busy))
+		}
+		defer h.Edge.End(limit.Checks)
 		c := choice{Handler: h, scratch: s, request: r, pseudo: h.Ledger.Pseudonym(s.info.app, s.info.device)}
 		s.buf = reply(&c, s.buf[:0])
 		allowOrigin(w, r, c.channel)
@@ -78,7 +87,7 @@ var (
 	}
 	overridden = rejection{"cannot_override", "The device was put into a channel that does not let devices choose"}
 	notStored  = rejection{"channel_self_server_storage_unavailable", "The choice cannot be stored at the moment: try again later"}
-	busy       = rejection{"too_many_requests", "Too many requests from this network: try again later"}
+	busy       = rejection{"too_many_requests", "Too many requests at the moment: try again later"}
 )
 
 // appendRejection renders a rejection. It has a status, since electron's client takes an answer without one for success.

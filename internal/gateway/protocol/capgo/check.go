@@ -9,6 +9,7 @@ import (
 
 	"github.com/windlass-dev/windlass/internal/gateway/delivery"
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/limit"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/resolve"
@@ -19,11 +20,16 @@ type check struct {
 	*Handler
 	*scratch
 
+	network ledger.Network
 	channel *resolve.Channel // that the device follows, or nil
 }
 
 func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
-	if h.Busy != nil && h.Busy() {
+	visitor, shed, err := h.admit(limit.Checks, r)
+	switch {
+	case err != nil:
+		return err
+	case shed:
 		return shedCheck(w)
 	}
 	s := scratches.Get().(*scratch)
@@ -31,23 +37,28 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 	if err := s.read(r); err != nil {
 		return err
 	}
-	switch wait := h.wait(r); {
-	case wait > 0 && s.plugin.waits():
-		return tooMany(wait)
-	case wait > 0:
+	c := check{Handler: h, scratch: s}
+	if c.network, err = h.Edge.SpeakFor(visitor, s.info.device); err != nil {
+		return err
+	}
+	if !h.Edge.Begin(limit.Checks) {
 		return shedCheck(w)
 	}
-	c := check{Handler: h, scratch: s}
+	defer h.Edge.End(limit.Checks)
+	return c.reply(w, r)
+}
+
+func (c *check) reply(w http.ResponseWriter, r *http.Request) error {
 	if why := c.complete(); why != nil {
-		return answer(w, http.StatusOK, appendRefusal(s.buf[:0], why, &c))
+		return answer(w, http.StatusOK, appendRefusal(c.buf[:0], why, c))
 	}
-	c.decide(r)
+	c.decide()
 	allowOrigin(w, r, c.channel)
 	if !silent(r) {
-		h.Ledger.Checked(&s.noted)
+		c.Ledger.Checked(&c.noted)
 	}
-	s.buf = c.appendAnswer(s.buf[:0], r)
-	return answer(w, http.StatusOK, s.buf)
+	c.buf = c.appendAnswer(c.buf[:0], r)
+	return answer(w, http.StatusOK, c.buf)
 }
 
 // complete reads the device's versions, or says why it cannot be served.
@@ -73,12 +84,12 @@ func (c *check) complete() *refusal {
 }
 
 // decide notes what the device is told.
-func (c *check) decide(r *http.Request) {
+func (c *check) decide() {
 	in, d, n := &c.info, &c.device, &c.noted
 	device := c.Ledger.Pseudonym(in.app, in.device)
 	d.Failed = c.Ledger.Failed(device)
 	*n = ledger.Check{
-		App: strings.Clone(in.app), Device: device, Client: in.client(d), Network: c.Network(r), Votes: d.Votes(), At: c.Now(),
+		App: strings.Clone(in.app), Device: device, Client: in.client(d), Network: c.network, Votes: d.Votes(), At: c.Now(),
 	}
 	if !in.embedded(in.name) {
 		n.RunsVersion = strings.Clone(in.name)

@@ -10,8 +10,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
+	"github.com/windlass-dev/windlass/internal/gateway/auth"
+	"github.com/windlass-dev/windlass/internal/gateway/edge"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/capgo"
 	"github.com/windlass-dev/windlass/internal/release"
 )
@@ -148,25 +149,60 @@ func TestKeys(t *testing.T) {
 func TestLimited(t *testing.T) {
 	t.Parallel()
 	l := newLedger(t)
-	for version, status := range map[string]int{"8.51.5": 429, "8.51.23": 429, "8.51.4": 200, "7.51.9": 200, "": 200} {
+	for agent, status := range map[string]int{
+		"CapacitorUpdater/8.51.5 (x) android/15": 429, "CapacitorUpdater/8.51.23 (x) ios/18.1": 429, "CapacitorUpdater/8.51.4 (x) ios/18.1": 200,
+		"CapacitorUpdater/7.51.9 (x) android/9": 200, "CapacitorUpdater/8.51.23 (x) electron/6.1": 200, "okhttp/4.12": 200, "": 200,
+	} {
 		f := fixtureOn(t, l, production())
-		f.handler.Limited = limited
-		w := f.call(http.MethodPost, capgo.CheckPath, androidApp.with(fields{"plugin_version": version}).json())
-		if w.Code != status || status == 429 && w.Header().Get("Retry-After") != "91" || len(f.ledger.checks) != 0 {
-			t.Errorf("%s: got %d %v", version, w.Code, w.Header())
+		spend(f)
+		w := f.call(http.MethodPost, capgo.CheckPath, "it is not read", "User-Agent", agent)
+		if wait := w.Header().Get("Retry-After"); w.Code != status || (status == 429) != (wait == "3600") || len(f.ledger.checks) != 0 {
+			t.Errorf("%s: got %d %v", agent, w.Code, w.Header())
 		}
 		if got := reactions(w.Code, w.Body.Bytes())["android 8.51.23"]; got != current {
-			t.Errorf("%s: Android takes it as %s", version, got)
+			t.Errorf("%s: Android takes it as %s", agent, got)
+		}
+		if w := f.call(http.MethodPost, capgo.StatsPath, "neither", "User-Agent", agent); w.Code != status {
+			t.Errorf("%s: statistics: got %d", agent, w.Code)
+		}
+		if w := f.call(http.MethodPost, capgo.ChannelPath, "nor this", "User-Agent", agent); w.Code != status || code(w.Body.String()) != "too_many_requests" {
+			t.Errorf("%s: channel: got %d %s", agent, w.Code, w.Body)
 		}
 	}
-	f := fixtureOn(t, l, production())
-	f.handler.Limited = limited
-	if w := f.call(http.MethodPost, capgo.CheckPath, electronApp.json()); w.Code != 200 {
-		t.Errorf("electron: %d", w.Code)
+}
+
+// A device that has to prove its id is refused without a proof.
+func TestProof(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, channels()...)
+	f.withEdge(edge.Config{Auth: auth.Config{Mode: auth.Required, Certificates: &auth.Certificates{}}})
+	stat := androidApp.with(fields{"action": "set", "version_name": "2.4.0"}).json()
+	for path, body := range map[string]string{
+		capgo.CheckPath: androidApp.json(), capgo.StatsPath: stat, capgo.ChannelPath: oldApp.with(fields{"channel": "qa"}).json(), capgo.SizePath: androidApp.json(),
+	} {
+		if w := f.call(http.MethodPost, path, body); w.Code != http.StatusUnauthorized {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
 	}
-	f.handler.Limited = func(*http.Request) time.Duration { return 0 }
-	if got := f.ask(androidApp); code(got) != "2.4.0" {
-		t.Errorf("not limited: %s", got)
+	if got := f.call(http.MethodPost, capgo.StatsPath, "["+stat+"]").Body.String(); !strings.Contains(got, `"device_not_proved"`) {
+		t.Errorf("an array: %s", got)
+	}
+	if len(f.ledger.checks)+len(f.ledger.reports) != 0 {
+		t.Error("something was noted")
+	}
+}
+
+func TestTooLong(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, production())
+	for path, size := range map[string]int{capgo.CheckPath: 64 << 10, capgo.ChannelPath: 64 << 10, capgo.StatsPath: 1 << 20, capgo.SizePath: 1 << 20} {
+		body := androidApp.with(fields{"action": "ping", "channel": "x"}).json()
+		if w := f.call(http.MethodPost, path, body+strings.Repeat(" ", size-len(body))); w.Code != http.StatusOK {
+			t.Errorf("%s with %d bytes: %d %s", path, size, w.Code, w.Body)
+		}
+		if w := f.call(http.MethodPost, path, body+strings.Repeat(" ", size-len(body)+1)); w.Code != http.StatusRequestEntityTooLarge {
+			t.Errorf("%s with %d bytes: %d %s", path, size+1, w.Code, w.Body)
+		}
 	}
 }
 
@@ -189,7 +225,7 @@ func TestOrigins(t *testing.T) {
 			"stats":   f.call(http.MethodPost, capgo.StatsPath, stat, "Origin", tc.origin).Header(),
 			"channel": f.call(http.MethodPut, capgo.ChannelPath, oldApp.json(), "Origin", tc.origin).Header(),
 		} {
-			if got := w.Get("Access-Control-Allow-Origin"); got != tc.want || (w.Get("Vary") == "Origin") != (tc.origin != "") {
+			if got := w.Get("Access-Control-Allow-Origin"); got != tc.want || w.Get("Vary") != "Origin" {
 				t.Errorf("%s from %q: got %q, Vary %q", name, tc.origin, got, w.Get("Vary"))
 			}
 		}

@@ -23,7 +23,7 @@ var (
 	errNotJSON  = &fault{status: http.StatusBadRequest, code: "invalid_json_parse_body", message: "Expected a JSON object"}
 	errNoDevice = &fault{status: http.StatusBadRequest, code: "missing_device_id", message: "Expected device_id, 1 to 128 printable characters without space"}
 	errNoApp    = &fault{status: http.StatusBadRequest, code: "missing_app_id", message: "Expected app_id, 1 to 128 characters"}
-	errTooLong  = &fault{status: http.StatusRequestEntityTooLarge, code: "body_too_large", message: "Expected a smaller body"}
+	errBusy     = &fault{status: http.StatusServiceUnavailable, code: "too_many_requests", message: "Too many requests at the moment: try again later"}
 )
 
 // tooMany holds back a plugin that waits for as long as it is told. Older ones would stop until the app starts again.

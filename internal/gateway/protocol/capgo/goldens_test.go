@@ -52,8 +52,7 @@ func checkGoldens() []golden {
 			before: func(f *fixture) { f.handler.View = func() *view.View { return nil } },
 		},
 		{
-			name: "check_shed", body: "what does it matter", client: current,
-			before: func(f *fixture) { f.handler.Busy = func() bool { return true } },
+			name: "check_shed", body: androidApp.json(), client: current, before: occupy,
 		},
 		{name: "check_platform_android", docs: docs(production(onlyOn("ios"))), body: androidApp.json(), client: blocks},
 		{name: "check_platform_ios", docs: docs(production(onlyOn("android"))), body: iosApp.json(), client: blocks},
@@ -100,10 +99,8 @@ func checkGoldens() []golden {
 		{name: "check_missing_device", body: androidApp.with(fields{"device_id": nil}).json(), code: 400},
 		{name: "check_missing_app", body: androidApp.with(fields{"app_id": ""}).json(), code: 400},
 		{name: "check_no_json", body: "version=1", code: 400},
-		{name: "check_too_long", body: strings.Repeat(" ", 70<<10), code: 413},
 		{
-			name: "check_too_many", body: androidApp.json(), code: 429,
-			before: func(f *fixture) { f.handler.Limited = limited },
+			name: "check_too_many", body: androidApp.json(), code: 429, before: spend,
 		},
 		{name: "size_empty", path: capgo.SizePath, body: androidApp.with(fields{"version": "2.4.0", "manifest": []any{}}).json()},
 		{
@@ -112,6 +109,7 @@ func checkGoldens() []golden {
 				fields{"file_name": "no hash"}, "no object", fields{"file_name": "ä\"", "file_hash": trialHex, "download_url": nil},
 			}}).json(),
 		},
+		{name: "size_busy", path: capgo.SizePath, body: androidApp.json(), code: 503, before: spend, header: []string{"User-Agent", "curl"}},
 		{name: "size_no_json", path: capgo.SizePath, body: `{"manifest":[{]}`, code: 400},
 	}
 }
@@ -119,8 +117,6 @@ func checkGoldens() []golden {
 func onlyOn(platforms ...string) func(*release.Document) {
 	return func(d *release.Document) { d.Audience.Platforms = platforms }
 }
-
-func limited(*http.Request) time.Duration { return 90*time.Second + time.Millisecond }
 
 func statsGoldens() []golden {
 	set := androidApp.with(fields{"action": "set", "version_name": "2.4.0", "old_version_name": "2.0.0", "timestamp": now.UnixMilli()})
@@ -156,11 +152,11 @@ func statsGoldens() []golden {
 		{name: "stats_missing_action", path: capgo.StatsPath, body: set.with(fields{"action": nil}).json(), code: 400},
 		{name: "stats_no_object", path: capgo.StatsPath, body: "5", code: 400},
 		{name: "stats_no_json", path: capgo.StatsPath, body: "[" + set.json(), code: 400},
-		{name: "stats_shed", path: capgo.StatsPath, body: array(set), before: func(f *fixture) { f.handler.Busy = func() bool { return true } }},
-		{name: "stats_too_many_requests", path: capgo.StatsPath, body: array(set), code: 429, before: func(f *fixture) { f.handler.Limited = limited }},
+		{name: "stats_shed", path: capgo.StatsPath, body: array(set), before: occupy},
+		{name: "stats_too_many_requests", path: capgo.StatsPath, body: array(set), code: 429, before: spend},
 		{
-			name: "stats_too_many_requests_old", path: capgo.StatsPath, body: array(set.with(fields{"plugin_version": "8.42.0"})),
-			before: func(f *fixture) { f.handler.Limited = limited },
+			name: "stats_too_many_requests_old", path: capgo.StatsPath, body: array(set), before: spend,
+			header: []string{"User-Agent", "CapacitorUpdater/8.42.0 (" + app + ") ios/18.1"},
 		},
 	}
 }
@@ -210,7 +206,7 @@ func channelGoldens() []golden {
 	add("set_overridden", "POST", oldApp, beta, func(f *fixture) { f.put("channel_set_overridden", "board") })
 	add("set_no_metadata", "POST", androidApp, beta, func(f *fixture) { f.handler.View = func() *view.View { return nil } })
 	add("set_electron", "POST", electronApp, fields{"channel": "beta", "action": "set"}, nil)
-	add("set_busy", "POST", oldApp, beta, func(f *fixture) { f.handler.Limited = limited })
+	add("set_busy", "POST", oldApp, beta, occupy)
 	add("unset_electron", "POST", electronApp, fields{"action": "unset"}, nil)
 	add("unset", "DELETE", androidApp, nil, nil)
 	add("unset_old", "DELETE", oldApp, nil, func(f *fixture) { f.put("channel_unset_old", "beta") })

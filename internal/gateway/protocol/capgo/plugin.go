@@ -4,6 +4,7 @@
 package capgo
 
 import (
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,6 +46,12 @@ func parsePlugin(text string, electron bool) plugin {
 	}
 	p.known = rest == ""
 	return p
+}
+
+// agent reads the plugin off a request's header, where all clients write it: CapacitorUpdater/8.51.23 (com.example.shop) ios/18.1.
+func agent(r *http.Request) plugin {
+	text, rest, _ := strings.Cut(strings.TrimPrefix(r.UserAgent(), "CapacitorUpdater/"), " ")
+	return parsePlugin(text, strings.Contains(rest, electron+"/"))
 }
 
 // since tells whether the plugin has what some releases brought.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/windlass-dev/windlass/internal/gateway/limit"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
 )
 
@@ -19,6 +20,13 @@ type file struct{ name, hash, url string }
 // size says how large the files of a manifest are, that an app got from elsewhere: of none of them is it known. Apps ask to
 // show it; an error would keep them from knowing even that.
 func (h *Handler) size(w http.ResponseWriter, r *http.Request) error {
+	visitor, shed, err := h.admit(limit.Checks, r)
+	switch {
+	case err != nil:
+		return err
+	case shed:
+		return errBusy
+	}
 	s := scratches.Get().(*scratch)
 	defer s.release()
 	body, err := s.body(r)
@@ -34,6 +42,9 @@ func (h *Handler) size(w http.ResponseWriter, r *http.Request) error {
 		return true
 	})
 	if err != nil {
+		return err
+	}
+	if _, err := h.Edge.SpeakFor(visitor, s.info.device); err != nil {
 		return err
 	}
 	s.buf = appendSizes(s.buf[:0], files)

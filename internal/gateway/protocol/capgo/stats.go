@@ -11,7 +11,9 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/windlass-dev/windlass/internal/gateway/edge"
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/limit"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
@@ -23,7 +25,7 @@ const maxEvents = 1000
 type event struct {
 	info
 
-	wrong error // a *fault that keeps it from being taken, or nil
+	wrong error // what keeps it from being taken, or nil
 }
 
 // batch is a body of statistics, all of one app.
@@ -39,12 +41,17 @@ var (
 	errNoAction  = &fault{status: http.StatusBadRequest, code: "missing_action", message: "Expected action, the name of a statistic"}
 	errMixedApps = &fault{status: http.StatusOK, code: "mixed_app_ids", message: "Expected statistics of one app_id"}
 	errTooMuch   = &fault{code: "too_many_events", message: "Expected at most 1000 statistics: this one and those after it were not read"}
+	errUnproved  = &fault{code: "device_not_proved", message: "Expected a proof that the statistic comes from its device"}
 	errDropped   = &fault{status: http.StatusOK, code: "not_recorded", message: "The gateway is busy: the statistic was dropped"}
 )
 
 // stats takes statistics. Clients send them again after a 408, 429 or 5xx for ever, and drop them after any other error.
 func (h *Handler) stats(w http.ResponseWriter, r *http.Request) error {
-	if h.Busy != nil && h.Busy() {
+	visitor, shed, err := h.admit(limit.Reports, r)
+	switch {
+	case err != nil:
+		return err
+	case shed:
 		return shedStats(w)
 	}
 	s := scratches.Get().(*scratch)
@@ -57,13 +64,11 @@ func (h *Handler) stats(w http.ResponseWriter, r *http.Request) error {
 	if s.events = b.events; err != nil {
 		return err
 	}
-	if wait := h.wait(r); wait > 0 {
-		if len(b.events) > 0 && parsePlugin(b.events[0].plugin, b.events[0].place().Platform == electron).waits() {
-			return tooMany(wait)
-		}
+	if !h.Edge.Begin(limit.Reports) {
 		return shedStats(w)
 	}
-	h.take(w, r, &b)
+	defer h.Edge.End(limit.Reports)
+	h.take(w, r, visitor, &b)
 	if !b.array {
 		return answerOne(w, b.events[0].wrong)
 	}
@@ -136,8 +141,8 @@ func (b *batch) ofOneApp() error {
 }
 
 // take hands the statistics of a body to the ledger.
-func (h *Handler) take(w http.ResponseWriter, r *http.Request, b *batch) {
-	t := taker{Handler: h, now: h.Now(), network: h.Network(r), silent: silent(r)}
+func (h *Handler) take(w http.ResponseWriter, r *http.Request, visitor edge.Visitor, b *batch) {
+	t := taker{Handler: h, now: h.Now(), visitor: visitor, silent: silent(r)}
 	for i := range b.events {
 		if e := &b.events[i]; e.wrong == nil {
 			h.count(e.action)
@@ -157,7 +162,7 @@ type taker struct {
 	*Handler
 
 	now     time.Time
-	network ledger.Network
+	visitor edge.Visitor
 	silent  bool // the device asked not to be counted
 }
 
@@ -170,6 +175,10 @@ func (t *taker) follow(in *info, d *resolve.Device) (*resolve.Channel, resolve.R
 // take hands over what a statistic says of a bundle. One of an unknown app is errDropped in silence: anybody can make names up. Of
 // a device that asked not to be counted only a failure is kept, without a vote, so that it gets that bundle never again.
 func (t *taker) take(in *info) error {
+	network, err := t.Edge.SpeakFor(t.visitor, in.device)
+	if err != nil {
+		return err
+	}
 	m := actions[in.action]
 	if !m.counts || t.silent && m.outcome != ledger.Failed {
 		return nil
@@ -180,7 +189,7 @@ func (t *taker) take(in *info) error {
 		return nil
 	}
 	r := ledger.Report{
-		App: strings.Clone(in.app), Device: t.Ledger.Pseudonym(in.app, in.device), Client: in.client(&d), Network: t.network, Votes: d.Votes() && !t.silent,
+		App: strings.Clone(in.app), Device: t.Ledger.Pseudonym(in.app, in.device), Client: in.client(&d), Network: network, Votes: d.Votes() && !t.silent,
 		Outcome: m.outcome, Kind: m.kind, At: in.at(t.now),
 		AfterOffer: in.action == "download_fail" && parsePlugin(in.plugin, d.Platform == electron).criesWolf(),
 	}
@@ -229,21 +238,16 @@ func appendResult(b []byte, index int, wrong error) []byte {
 	if index > 0 {
 		b = append(b, ',')
 	}
-	f, bad := errors.AsType[*fault](wrong)
-	if !bad {
+	if wrong == nil {
 		b = strconv.AppendInt(append(b, `{"status":"ok","index":`...), int64(index), 10)
 		return append(b, '}')
+	}
+	f, ok := errors.AsType[*fault](wrong)
+	if !ok { // the device's proof is missing, or another's
+		f = errUnproved
 	}
 	b = strconv.AppendInt(append(b, `{"status":"error","index":`...), int64(index), 10)
 	b = jsonlex.AppendText(append(b, `,"error":`...), f.code)
 	b = jsonlex.AppendText(append(b, `,"message":`...), f.message)
 	return append(b, '}')
-}
-
-// wait is for how long the network of a request has to wait.
-func (h *Handler) wait(r *http.Request) time.Duration {
-	if h.Limited == nil {
-		return 0
-	}
-	return h.Limited(r)
 }
