@@ -14,12 +14,12 @@ import (
 
 const (
 	voteColumns = "device, series_id, voting, exposed_at, offered_at, answered_at, downloaded_at, installed_at, seen_at, ready_at, last_ready_at, " +
-		"failed_at, failed_kind, delivery_failed_at, delivery_kind, platform, native_version, plugin, updated_at"
+		"failed_at, failed_kind, delivery_failed_at, delivery_kind, platform, native_version, plugin, client_at, updated_at"
 	voteUpdates = "voting = excluded.voting, exposed_at = excluded.exposed_at, offered_at = excluded.offered_at, answered_at = excluded.answered_at, " +
 		"downloaded_at = excluded.downloaded_at, installed_at = excluded.installed_at, seen_at = excluded.seen_at, ready_at = excluded.ready_at, " +
 		"last_ready_at = excluded.last_ready_at, failed_at = excluded.failed_at, failed_kind = excluded.failed_kind, " +
 		"delivery_failed_at = excluded.delivery_failed_at, delivery_kind = excluded.delivery_kind, platform = excluded.platform, " +
-		"native_version = excluded.native_version, plugin = excluded.plugin, updated_at = excluded.updated_at"
+		"native_version = excluded.native_version, plugin = excluded.plugin, client_at = excluded.client_at, updated_at = excluded.updated_at"
 	seriesColumns = "id, app, channel, digest, version, arm, trial, candidate, release"
 )
 
@@ -98,7 +98,7 @@ func (s *scanned) read(rows *sql.Rows) error {
 	return rows.Scan(append([]any{
 		&s.device, &s.series, &v.voting, &v.exposedAt, &v.offeredAt, &v.answeredAt, &v.downloadedAt, &v.installedAt, &v.seenAt,
 		&v.readyAt, &v.lastReadyAt, &v.failedAt, &v.failedKind, &v.deliveryFailedAt, &v.deliveryKind,
-		&v.client.Platform, &v.client.NativeVersion, &v.client.Plugin, &v.updatedAt,
+		&v.client.Platform, &v.client.NativeVersion, &v.client.Plugin, &v.clientAt, &v.updatedAt,
 	}, s.extra...)...)
 }
 
@@ -110,7 +110,7 @@ func voteValues(to []any, device *Pseudonym, series int64, v *vote) []any {
 	}
 	return append(to, device[:], series, voting, v.exposedAt, v.offeredAt, v.answeredAt, v.downloadedAt, v.installedAt, v.seenAt,
 		v.readyAt, v.lastReadyAt, v.failedAt, string(v.failedKind), v.deliveryFailedAt, string(v.deliveryKind),
-		v.client.Platform, v.client.NativeVersion, v.client.Plugin, v.updatedAt)
+		v.client.Platform, v.client.NativeVersion, v.client.Plugin, v.clientAt, v.updatedAt)
 }
 
 // querier is a pool or a transaction.
@@ -124,7 +124,7 @@ func each(ctx context.Context, q querier, scan func(*sql.Rows) error, query stri
 	if err != nil {
 		return err
 	}
-	defer rows.Close()
+	defer rows.Close() //nolint:errcheck // Err tells what went wrong
 	for rows.Next() {
 		if err := scan(rows); err != nil {
 			return err

@@ -38,7 +38,8 @@ type vote struct {
 	failedKind       Kind
 	deliveryFailedAt millis // last
 	deliveryKind     Kind
-	client           Client // at updatedAt
+	client           Client // as it was told last: native reports tell nothing of it
+	clientAt         millis
 	updatedAt        millis // last event
 }
 
@@ -71,8 +72,9 @@ var names = [outcomes]string{"exposed", "offered", "downloaded", "installed", "c
 func (v *vote) fold(s *said) {
 	v.voting = v.voting && s.votes
 	first(&v.exposedAt, s.at)
-	if s.at > v.updatedAt || s.at == v.updatedAt && less(&v.client, &s.client) {
-		v.updatedAt, v.client = s.at, s.client
+	last(&v.updatedAt, s.at)
+	if s.client != (Client{}) && (s.at > v.clientAt || s.at == v.clientAt && less(&v.client, &s.client)) {
+		v.clientAt, v.client = s.at, s.client
 	}
 	if s.what&markOf(Offered) != 0 {
 		last(&v.offeredAt, s.at)

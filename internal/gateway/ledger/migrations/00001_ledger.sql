@@ -51,6 +51,7 @@ CREATE TABLE votes (
     platform           TEXT     NOT NULL,
     native_version     TEXT     NOT NULL,
     plugin             TEXT     NOT NULL,
+    client_at          BIGINT   NOT NULL, -- when the three above were told last
     updated_at         BIGINT   NOT NULL,
     PRIMARY KEY (device, series_id)
 );
