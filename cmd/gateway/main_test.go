@@ -6,6 +6,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -206,5 +208,28 @@ func TestProgram(t *testing.T) {
 	got, err := l.Counts(t.Context(), "shop", "production")
 	if err != nil || len(got.Rows) != 1 || got.Rows[0].Confirmed != devices {
 		t.Errorf("counts %+v, %v; want %d confirmed", got.Rows, err, devices)
+	}
+}
+
+// The manual has every flag, and no other.
+func TestManualNamesTheFlags(t *testing.T) {
+	t.Parallel()
+	raw, err := os.ReadFile("../../docs/gateway.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	written := map[string]bool{}
+	for _, m := range regexp.MustCompile("`--([a-z0-9-]+)`").FindAllStringSubmatch(string(raw), -1) {
+		written[m[1]] = true
+	}
+	(&options{}).flags().VisitAll(func(f *flag.Flag) {
+		if !written[f.Name] {
+			t.Errorf("docs/gateway.md does not name --%s", f.Name)
+		}
+		delete(written, f.Name)
+	})
+	delete(written, "gateway-url") // of the manager
+	for name := range written {
+		t.Errorf("docs/gateway.md names --%s, which there is not", name)
 	}
 }

@@ -43,12 +43,7 @@ Flags:
 // parse reads the command line.
 func parse(args []string) (*options, error) {
 	o := &options{}
-	f := flag.NewFlagSet("gateway", flag.ContinueOnError)
-	f.Usage = func() { _, _ = f.Output().Write([]byte(usage)); f.PrintDefaults() }
-	for _, group := range []func(*flag.FlagSet){o.listenerFlags, o.repositoryFlags, o.ledgerFlags, o.limitFlags, o.tlsFlags, o.authFlags} {
-		group(f)
-	}
-	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	f := o.flags()
 	if err := f.Parse(args); err != nil {
 		return nil, err
 	}
@@ -58,6 +53,17 @@ func parse(args []string) (*options, error) {
 		return nil, err
 	}
 	return o, nil
+}
+
+// flags declares all of them.
+func (o *options) flags() *flag.FlagSet {
+	f := flag.NewFlagSet("gateway", flag.ContinueOnError)
+	f.Usage = func() { _, _ = f.Output().Write([]byte(usage)); f.PrintDefaults() }
+	for _, group := range []func(*flag.FlagSet){o.listenerFlags, o.repositoryFlags, o.ledgerFlags, o.limitFlags, o.tlsFlags, o.authFlags} {
+		group(f)
+	}
+	f.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	return f
 }
 
 func (o *options) listenerFlags(f *flag.FlagSet) {

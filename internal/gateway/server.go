@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +25,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/gateway/edge"
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/capgo"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/native"
 	"github.com/windlass-dev/windlass/internal/gateway/tlsfiles"
 	"github.com/windlass-dev/windlass/internal/gateway/view"
@@ -120,12 +122,13 @@ func (s *Server) openTLS() (err error) {
 func (s *Server) route() {
 	adapter := httpx.New(s.cfg.Log, s.registry)
 	adapter.HSTS(s.cfg.HSTS)
-	protocol := &native.Handler{
-		View: s.poller.View, Ledger: decisions.New(s.ledger, s.registry), Edge: s.edge,
-		BaseURL: s.cfg.BaseURL, NextCheck: s.cfg.NextCheck, Now: time.Now,
+	votes := decisions.New(s.ledger, s.registry)
+	own := &native.Handler{
+		View: s.poller.View, Ledger: votes, Edge: s.edge, BaseURL: s.cfg.BaseURL, NextCheck: s.cfg.NextCheck, Now: time.Now,
 	}
+	updater := capgo.New(capgo.Config{View: s.poller.View, Ledger: votes, Edge: s.edge, BaseURL: s.cfg.BaseURL, Now: time.Now}, s.registry)
 	artifacts := &delivery.Handler{View: s.poller.View, Origin: s.cfg.Origin, Now: time.Now}
-	routes := append(protocol.Routes(), artifacts.Routes()...)
+	routes := slices.Concat(own.Routes(), updater.Routes(), artifacts.Routes())
 	s.public = adapter.Mux(append(routes, s.probes()...)...)
 	s.internal = adapter.Mux(append(s.internalRoutes(), s.probes()...)...)
 }

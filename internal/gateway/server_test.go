@@ -262,8 +262,18 @@ func (r *running) checkMetrics() {
 		}
 	}
 	parser := expfmt.NewTextParser(model.UTF8Validation)
-	if _, err := parser.TextToMetricFamilies(strings.NewReader(text)); err != nil {
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	if err != nil {
 		r.Errorf("metrics: %v", err)
+	}
+	manual, err := os.ReadFile("../../docs/gateway.md")
+	if err != nil {
+		r.Fatal(err)
+	}
+	for name := range families {
+		if strings.HasPrefix(name, "windlass_") && !bytes.Contains(manual, []byte("`"+name+"`")) {
+			r.Errorf("docs/gateway.md does not name the metric %s", name)
+		}
 	}
 	problems, err := promlint.New(strings.NewReader(onlyOurs(text))).Lint()
 	if err != nil || len(problems) > 0 {
