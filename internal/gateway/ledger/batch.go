@@ -304,28 +304,40 @@ func (b *batch) putFailures(ctx context.Context, tx *sql.Tx) error {
 
 // addCounts adds what changed to the counts of the series.
 func (b *batch) addCounts(ctx context.Context, tx *sql.Tx) error {
-	added, rows := map[int64]tally{}, map[int64]int64{}
+	added := map[int64]difference{}
 	for _, c := range b.changes {
-		e, id := c.entry, c.series.id
-		added[id] = added[id].plus(b.l.rules.counted(&e.vote)).minus(b.l.rules.counted(&e.before))
+		e, d := c.entry, added[c.series.id]
+		d.tally = d.tally.plus(b.l.rules.counted(&e.vote)).minus(b.l.rules.counted(&e.before))
 		if !e.stored {
-			rows[id]++
+			d.rows++
 		}
+		added[c.series.id] = d
 	}
-	for _, id := range slices.Sorted(maps.Keys(added)) {
-		if err := addTally(ctx, tx, id, rows[id], added[id], b.now); err != nil {
+	return addDifferences(ctx, tx, added, b.now)
+}
+
+// difference is what changes in the counts of a series.
+type difference struct {
+	rows  int64 // votes, of those who vote and who do not
+	tally tally
+}
+
+// addDifferences adds to the counts of series, which were served at a time; 0: that stays.
+func addDifferences(ctx context.Context, tx *sql.Tx, to map[int64]difference, at millis) error {
+	for _, id := range slices.Sorted(maps.Keys(to)) {
+		if err := to[id].add(ctx, tx, id, at); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addTally adds to the counts of a series.
-func addTally(ctx context.Context, tx *sql.Tx, id, rows int64, t tally, now millis) error {
+func (d difference) add(ctx context.Context, tx *sql.Tx, id int64, at millis) error {
+	t := &d.tally
 	_, err := tx.ExecContext(ctx, "UPDATE series SET tracked = tracked + $1, exposed = exposed + $2, offered = offered + $3, "+
 		"downloaded = downloaded + $4, installed = installed + $5, confirmed = confirmed + $6, failed = failed + $7, "+
 		"delivery_failed = delivery_failed + $8, served_at = CASE WHEN served_at < $9 THEN $9 ELSE served_at END WHERE id = $10",
-		rows, t[Exposed], t[Offered], t[Downloaded], t[Installed], t[Confirmed], t[Failed], t[DeliveryFailed], now, id)
+		d.rows, t[Exposed], t[Offered], t[Downloaded], t[Installed], t[Confirmed], t[Failed], t[DeliveryFailed], at, id)
 	return err
 }
 

@@ -127,7 +127,7 @@ func (d *database) migrate(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer lock.Close()
+		defer lock.Close() //nolint:errcheck // the connection goes back to the pool
 		if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
 			return err
 		}

@@ -109,7 +109,7 @@ func makeKey(path string) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(temporary.Name())
+	defer os.Remove(temporary.Name()) //nolint:errcheck // its content has another name by then
 	_, err = temporary.Write(append(randomKey(), '\n'))
 	if err := errors.Join(err, temporary.Sync(), temporary.Close()); err != nil {
 		return err

@@ -108,7 +108,7 @@ func recounted(t testing.TB, l *ledger.Ledger) []ledger.Row {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer found.Close()
+	defer found.Close() //nolint:errcheck // Err tells what went wrong
 	var out []ledger.Row
 	for found.Next() {
 		var r ledger.Row
@@ -153,7 +153,7 @@ func TestTwoReplicasCountAsOne(t *testing.T) {
 	var mu sync.Mutex
 	for i := range 2 {
 		opening.Go(func() { // at once: both find an empty database
-			l, _ := open(t, ledger.Config{DSN: dsn, Replica: fmt.Sprint("replica-", i), BatchSize: 37, Refresh: 10 * time.Millisecond})
+			l, _ := open(t, ledger.Config{DSN: dsn, Replica: fmt.Sprint("replica-", i), BatchSize: 150, Refresh: 10 * time.Millisecond})
 			mu.Lock()
 			defer mu.Unlock()
 			replicas = append(replicas, l)
@@ -317,7 +317,7 @@ func beKilled(t *testing.T, dsn string) {
 	for i := range 500 {
 		say("later-" + strconv.Itoa(i))
 	}
-	fmt.Println("written")
+	fmt.Fprintln(os.Stdout, "written")
 	<-t.Context().Done()
 	select {}
 }

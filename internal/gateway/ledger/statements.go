@@ -27,7 +27,7 @@ const historyQuery = "SELECT " + voteColumns + ", app, channel, digest, version,
 	"FROM votes JOIN series ON series.id = votes.series_id WHERE device = $1 ORDER BY updated_at DESC, series_id DESC"
 
 // chunks are how many rows one statement is about. They are few, so that the database knows the statements.
-var chunks = []int{128, 32, 8, 1}
+var chunks = []int{128, 32, 8, 4, 2, 1}
 
 // chunked cuts a list into such pieces.
 func chunked[T any](list []T) iter.Seq[[]T] {

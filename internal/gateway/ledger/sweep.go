@@ -97,12 +97,12 @@ func (l *Ledger) forgetVotes(ctx context.Context, devices []Pseudonym, oldest mi
 			series int64
 		}
 		var gone []key
-		lost, rows := map[int64]tally{}, map[int64]int64{}
+		lost := map[int64]difference{}
 		err := l.votesOf(ctx, tx, devices, func(p Pseudonym, s *placedSeries, v *vote) {
 			if v.updatedAt < oldest {
 				gone = append(gone, key{p, s.id})
-				lost[s.id] = lost[s.id].minus(l.rules.counted(v))
-				rows[s.id]--
+				d := lost[s.id]
+				lost[s.id] = difference{d.rows - 1, d.tally.minus(l.rules.counted(v))}
 			}
 		})
 		if err != nil {
@@ -113,12 +113,7 @@ func (l *Ledger) forgetVotes(ctx context.Context, devices []Pseudonym, oldest mi
 				return err
 			}
 		}
-		for id, n := range rows {
-			if err := addTally(ctx, tx, id, n, lost[id], 0); err != nil {
-				return err
-			}
-		}
-		return nil
+		return addDifferences(ctx, tx, lost, 0)
 	})
 }
 
