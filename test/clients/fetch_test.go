@@ -139,7 +139,17 @@ func npm(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	if err != nil {
-		return nil, fmt.Errorf("npm %s: %w (%w): %.500s", args[0], errOutOfReach, err, said.String())
+		return nil, fmt.Errorf("npm %s: %w (%w): %s", args[0], errOutOfReach, err, complaint(said.String()))
 	}
 	return out, nil
+}
+
+// complaint is the first line in which npm tells of an error.
+func complaint(log string) string {
+	for line := range strings.Lines(log) {
+		if _, what, ok := strings.Cut(line, "npm error "); ok {
+			return strings.TrimSpace(what)
+		}
+	}
+	return "it does not say why"
 }
