@@ -178,6 +178,32 @@ func TestOnlyWhatIsServed(t *testing.T) {
 	}
 }
 
+// What CI encrypted is no archive, whatever the Bundle says of what is inside.
+func TestEncryptedArtifact(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, func(d *release.Document) { d.Stable.Encryption = &release.Encryption{SessionKey: "a:b", Checksum: "c"} })
+	if got := f.get("GET", "shop/"+digest); got.header.Get("Content-Type") != "application/octet-stream" || !bytes.Equal(got.body, content) {
+		t.Errorf("got %d bytes of %s", len(got.body), got.header.Get("Content-Type"))
+	}
+}
+
+func TestBaseURL(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct{ configured, proto, want string }{
+		{"", "", "http://example.com"}, {"", "HTTPS", "https://example.com"}, {"", "gopher", "http://example.com"},
+		{"https://ota.example.org/gw", "http", "https://ota.example.org/gw"},
+	} {
+		r := httptest.NewRequest(http.MethodPost, "/", http.NoBody)
+		r.Header.Set("X-Forwarded-Proto", tc.proto)
+		if scheme, rest := delivery.BaseURL(tc.configured, r); scheme+rest != tc.want {
+			t.Errorf("%+v: got %s", tc, scheme+rest)
+		}
+	}
+	if scheme, _ := delivery.BaseURL("", httptest.NewRequest(http.MethodPost, "https://example.com/", http.NoBody)); scheme != "https://" {
+		t.Errorf("over TLS: got %s", scheme)
+	}
+}
+
 func TestRedirects(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, func(d *release.Document) { d.PublicURL = "https://cdn.example.com/mobile/" })
