@@ -54,12 +54,10 @@ func (w *world) handler(ctx context.Context) (http.Handler, error) {
 	}
 	counted := decisions.New(votes, metrics)
 	one := &native.Handler{View: func() *view.View { return v }, Ledger: counted, Edge: front, Now: time.Now}
-	other := capgo.New(capgo.Config{View: one.View, Ledger: counted, Network: noNetwork, Now: time.Now}, metrics)
+	other := capgo.New(capgo.Config{View: one.View, Ledger: counted, Edge: front, Now: time.Now}, metrics)
 	adapter := httpx.New(log, metrics)
 	return adapter.Mux(append(one.Routes(), other.Routes()...)...), nil
 }
-
-func noNetwork(*http.Request) ledger.Network { return 0 }
 
 func document(channel string) *release.Document {
 	bundle := func(version, hex string) release.Bundle {
