@@ -21,12 +21,22 @@ import (
 	"github.com/windlass-dev/windlass/internal/testkit"
 )
 
-// TestInstall applies config/default as kubectl apply -k does, and asks the server whether the pods keep to the restricted
-// Pod Security Standard.
+// installations are the folders of config that are applied as they are.
+var installations = []string{"default", "postgres"}
+
+// TestInstall applies them as kubectl apply -k does, and asks the server whether the pods keep to the restricted Pod Security
+// Standard.
 func TestInstall(t *testing.T) {
 	env := testkit.Start(t)
+	for _, folder := range installations {
+		t.Run(folder, func(t *testing.T) { install(t, env, folder) })
+	}
+}
+
+func install(t *testing.T, env *testkit.Env, folder string) {
+	t.Helper()
 	var workloads int
-	for _, obj := range build(t, "default") {
+	for _, obj := range build(t, folder) {
 		if obj.GetKind() == "Namespace" { // for real: the others are dry runs inside of it
 			apply(t, env, obj)
 			continue
@@ -41,7 +51,7 @@ func TestInstall(t *testing.T) {
 		}
 	}
 	if workloads != 2 {
-		t.Errorf("config/default has %d workloads, want the manager and the gateway", workloads)
+		t.Errorf("config/%s has %d workloads, want the manager and the gateway", folder, workloads)
 	}
 }
 
@@ -78,18 +88,23 @@ func TestInstall_namesItsOwnRoles(t *testing.T) {
 
 // TestInstall_usesFlagsThatExist starts the real programs with the arguments of their workloads, and asks for help.
 func TestInstall_usesFlagsThatExist(t *testing.T) {
-	for _, obj := range build(t, "default") {
+	dir := t.TempDir()
+	compile := exec.CommandContext(t.Context(), "go", "build", "-o", dir+"/", "./cmd/...")
+	compile.Dir = root
+	if out, err := compile.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	var objects []*unstructured.Unstructured
+	for _, folder := range installations {
+		objects = append(objects, build(t, folder)...)
+	}
+	for _, obj := range objects {
 		pod := podOf(t, obj)
 		if pod == nil {
 			continue
 		}
 		container := pod.Spec.Containers[0]
-		program := filepath.Join(t.TempDir(), container.Name)
-		compile := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./cmd"+container.Command[0])
-		compile.Dir = root
-		if out, err := compile.CombinedOutput(); err != nil {
-			t.Fatalf("build %s: %v\n%s", container.Name, err, out)
-		}
+		program := filepath.Join(dir, container.Command[0])
 		if out, err := exec.CommandContext(t.Context(), program, append(container.Args, "-h")...).CombinedOutput(); err != nil {
 			t.Errorf("%s does not take %q: %v\n%s", container.Name, container.Args, err, out)
 		}

@@ -36,7 +36,7 @@ func TestStory_devicesDecide(t *testing.T) {
 		t.Fatal(err)
 	}
 	internal := r.freeAddress()
-	r.startManager("--gateway-url", "http://"+internal, "--gateway-token-file", token)
+	r.startManager("--gateway-url", "dns+http://"+internal, "--gateway-token-file", token)
 	r.comes(r.Repository(r.bucket, r.author), metav1.ConditionTrue, "")
 	fleet := &fleet{rig: r, base: "http://" + r.startGateway(internal, token), running: map[int]string{}, bad: map[string]bool{}}
 	prometheus := r.startPrometheus(internal)
@@ -99,7 +99,8 @@ func (r *rig) startGateway(internal, token string) string {
 		Name: "gateway", Path: bin, Dir: r.dir,
 		Env: []string{"AWS_ACCESS_KEY_ID=" + r.bucket.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + r.bucket.SecretAccessKey},
 		Args: []string{"--listen", public, "--internal-listen", internal, "--root", root, "--s3-endpoint", r.bucket.Endpoint,
-			"--s3-bucket", r.bucket.Name, "--s3-prefix", "mobile", "--counts-token-file", token, "--poll-interval", "200ms", "--drain-delay", "0s"},
+			"--s3-bucket", r.bucket.Name, "--s3-prefix", "mobile", "--counts-token-file", token, "--poll-interval", "200ms", "--drain-delay", "0s",
+			"--network-votes-share", "1"}, // all devices are of this machine's network
 		Ready: func(ctx context.Context) error { return answers(ctx, "http://"+public+"/readyz") },
 	})
 	if err != nil {
