@@ -38,6 +38,8 @@ type meaning struct {
 	outcome ledger.Outcome
 	kind    ledger.Kind // with a failure
 	naming  naming
+
+	afterOffer bool // unless it names its bundle, it counts only if the last check was answered with an offer
 }
 
 func reached(o ledger.Outcome) meaning { return meaning{counts: true, outcome: o} }
@@ -48,6 +50,13 @@ func broke(k ledger.Kind, n naming) meaning {
 
 func undelivered(k ledger.Kind, n naming) meaning {
 	return meaning{counts: true, outcome: ledger.DeliveryFailed, kind: k, naming: n}
+}
+
+// afterOffer marks what clients also send when no download failed: if they could not reach the server, for each answer of the kind
+// failed, and before 7.17.0 and 6.14.25 for each that was no update.
+func afterOffer(m meaning) meaning {
+	m.afterOffer = true
+	return m
 }
 
 // actions has the meaning of each statistic that clients are known to send; of others there is none. Only app_launch_ready is
@@ -78,7 +87,7 @@ var actions = map[string]meaning{
 	"canonical_path_fail":             broke(ledger.KindVerification, lastOffer),
 	"directory_path_fail":             broke(ledger.KindVerification, lastOffer),
 
-	"download_fail":               undelivered(ledger.KindNetwork, onElectron),
+	"download_fail":               afterOffer(undelivered(ledger.KindNetwork, onElectron)),
 	"download_manifest_file_fail": undelivered(ledger.KindNetwork, target),
 	"low_mem_fail":                undelivered(ledger.KindDisk, lastOffer),
 	"insufficient_disk_space":     undelivered(ledger.KindDisk, lastOffer),

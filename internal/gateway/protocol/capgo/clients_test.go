@@ -5,7 +5,10 @@ package capgo_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"net/url"
+	"strings"
+	"testing"
 )
 
 // This file models how the clients take an answer to a check, as read in their code: @capgo/capacitor-updater 8.51.23 and 7.25.0
@@ -180,4 +183,66 @@ func electron0(status int, body []byte) reaction {
 		return updates
 	}
 	return ignores
+}
+
+// What clients decode of the answers about channels: missing keys are fine, wrong types are not.
+type (
+	choiceAnswer struct {
+		Status  *string `json:"status"`
+		Error   *string `json:"error"`
+		Message *string `json:"message"`
+		Unset   *bool   `json:"unset"`
+	}
+	channelAnswer struct {
+		Channel  *string `json:"channel"`
+		Status   *string `json:"status"`
+		Error    *string `json:"error"`
+		Message  *string `json:"message"`
+		AllowSet *bool   `json:"allowSet"`
+	}
+	listedChannel struct {
+		ID        int    `json:"id"` // Android wants a number, iOS an integer
+		Name      string `json:"name"`
+		Public    *bool  `json:"public"`
+		Assigning *bool  `json:"allow_self_set"`
+	}
+)
+
+// Every answer about channels is one that the client which asked can read, and takes for success or not as it is meant.
+func TestClientsReadChannels(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	for _, g := range channelGoldens() {
+		if g.code != 0 {
+			continue
+		}
+		body := g.call(t, l).Body.Bytes()
+		var rejected struct{ Error string }
+		isArray := json.Unmarshal(body, &rejected) != nil
+		var err error
+		switch {
+		case isArray:
+			var channels []listedChannel
+			if err = json.Unmarshal(body, &channels); err == nil {
+				for _, c := range channels {
+					if c.ID <= 0 || c.Name == "" || c.Public == nil || c.Assigning == nil {
+						t.Errorf("%s: %s", g.name, body)
+					}
+				}
+			}
+		case g.method == http.MethodPut:
+			var a channelAnswer
+			if err = json.Unmarshal(body, &a); err == nil && (a.Error == nil) != (a.Channel != nil) {
+				t.Errorf("%s: %s", g.name, body)
+			}
+		case g.method == http.MethodPost || g.method == http.MethodDelete:
+			var a choiceAnswer
+			if err = json.Unmarshal(body, &a); err == nil && (a.Status == nil || (*a.Status == "ok") != (a.Error == nil) || a.Unset != nil) {
+				t.Errorf("%s: %s", g.name, body)
+			}
+		}
+		if err != nil || isArray != (g.method == http.MethodGet && !strings.HasSuffix(g.name, "electron")) {
+			t.Errorf("%s: %s: %v", g.name, body, err)
+		}
+	}
 }

@@ -187,11 +187,10 @@ func (in *info) embedded(name string) bool {
 	return name == "" || name == "builtin" || name == in.build
 }
 
-// keyIDLength is how long key ids are, in characters. Those of old plugins have four, and compare with nothing.
+// keyIDLength is how long key ids are, in characters. Before 8.40.8 they had four, which compare with nothing.
 const keyIDLength = 20
 
-// openedBy is what the device can open. A plugin that cannot open encrypted bundles is a device without a key; a new one that
-// carries a key says so; of others nothing is known.
+// openedBy is what the device can open. A plugin that cannot open encrypted bundles is a device without a key.
 func (in *info) openedBy(p plugin) resolve.Key {
 	switch {
 	case !p.decrypts():
@@ -199,7 +198,7 @@ func (in *info) openedBy(p plugin) resolve.Key {
 	case len(in.key) == keyIDLength:
 		return resolve.Key{Told: true, ID: in.key}
 	}
-	return resolve.Key{Told: p.since(hasLongKeyID)}
+	return resolve.Key{Told: in.key == "" && p.tellsKeys()}
 }
 
 // client is what the ledger keeps of the device. Its texts are copies, so that what waits for the database holds no bodies.

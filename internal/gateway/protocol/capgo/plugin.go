@@ -27,8 +27,7 @@ var (
 	hasHexChecksum  = []version{{5, 30, 0}, {6, 30, 0}, {7, 30, 0}} // before: another form of the encrypted checksum
 	hasLocalChannel = []version{{5, 34, 0}, {6, 34, 0}, {7, 34, 0}} // before: the server keeps the channel that a device chose
 	hasBuiltin      = []version{{6, 2, 0}}                          // before: "builtin" is downloaded as any other version
-	hasQuietChecks  = []version{{6, 14, 25}, {7, 17, 0}}            // before: download_fail follows each check without an update
-	hasLongKeyID    = []version{{8, 40, 8}}                         // before: a key id of 4 characters, or none
+	hasKeyID        = []version{{8, 2, 0}}                          // before: nothing is told of keys
 	hasRetryAfter   = []version{{8, 51, 5}}                         // before: a 429 stops it until the app starts again
 )
 
@@ -77,8 +76,8 @@ func (p plugin) keepsChannel() bool { return p.electron || p.since(hasLocalChann
 // resets tells whether the plugin understands to go back to the embedded bundle. Electron's ignores it.
 func (p plugin) resets() bool { return p.electron || !p.known || p.since(hasBuiltin) }
 
-// criesWolf tells whether the plugin sends download_fail after each check that brought no update.
-func (p plugin) criesWolf() bool { return !p.electron && !p.since(hasQuietChecks) }
+// tellsKeys tells whether the plugin would name the key that its app carries.
+func (p plugin) tellsKeys() bool { return p.since(hasKeyID) }
 
 // waits tells whether the plugin comes back by itself after a 429.
 func (p plugin) waits() bool { return !p.electron && p.since(hasRetryAfter) }

@@ -190,11 +190,13 @@ func (t *taker) take(in *info) error {
 	}
 	r := ledger.Report{
 		App: strings.Clone(in.app), Device: t.Ledger.Pseudonym(in.app, in.device), Client: in.client(&d), Network: network, Votes: d.Votes() && !t.silent,
-		Outcome: m.outcome, Kind: m.kind, At: in.at(t.now),
-		AfterOffer: in.action == "download_fail" && parsePlugin(in.plugin, d.Platform == electron).criesWolf(),
+		Outcome: m.outcome, Kind: m.kind, At: in.at(t.now), AfterOffer: m.afterOffer,
 	}
-	if m.naming.names(d.Platform) && !t.name(&r, in, channel) {
-		return nil
+	if m.naming.names(d.Platform) {
+		if !t.name(&r, in, channel) {
+			return nil
+		}
+		r.AfterOffer = false
 	}
 	if !t.Ledger.Reported(&r) {
 		return errDropped

@@ -201,32 +201,27 @@ func TestFailureIsAttributedToTheLastOffer(t *testing.T) {
 	}
 }
 
-// Plugins of before 7.17.0 send download_fail after each check that brought no update.
-func TestCryingWolf(t *testing.T) {
+// Clients send download_fail when a check failed, too, and old ones after each check that brought no update.
+func TestFalseAlarms(t *testing.T) {
 	t.Parallel()
-	l := newLedger(t)
-	for version, wolf := range map[string]bool{
-		"5.50.0": true, "6.14.24": true, "6.14.25": false, "6.50.0": false, "7.16.9": true, "7.17.0": false, "8.0.0": false, "unknown": true,
-	} {
-		f := fixtureOn(t, l, production())
-		old := androidApp.with(fields{"plugin_version": version, "version_name": "2.4.0"})
-		f.stat(old, "download_fail", "2.4.0")
-		f.stat(old, "insufficient_disk_space", "2.4.0")
-		if r := f.ledger.reports; len(r) != 2 || r[0].AfterOffer != wolf || r[1].AfterOffer || r[0].Client.Plugin != "capgo/"+version {
-			t.Errorf("%s: got %+v", version, r)
-		}
-	}
 	f := newFixture(t, production())
-	old := androidApp.with(fields{"plugin_version": "7.10.0"})
-	f.ask(old) // an offer, which came through
-	f.ask(old.with(fields{"version_name": "2.4.0"}))
-	f.stat(old, "download_fail", "2.4.0")
+	f.ask(androidApp) // an offer, which came through
+	f.ask(androidApp.with(fields{"version_name": "2.4.0"}))
+	f.stat(androidApp, "download_fail", "2.4.0")
 	if got := f.row("2.4.0"); got.DeliveryFailed != 0 || got.Offered != 1 {
 		t.Errorf("after no update: %+v", got)
 	}
+	f.stat(androidApp, "insufficient_disk_space", "2.4.0")
 	f.stat(electronApp, "download_fail", "2.4.0")
-	if r := f.ledger.reports[len(f.ledger.reports)-1]; r.AfterOffer || r.Version != "2.4.0" || r.Client.Plugin != "capgo-electron/0.0.1" {
-		t.Errorf("electron: %+v", r)
+	r := f.ledger.reports
+	if !r[0].AfterOffer || r[0].Version != "" || r[1].AfterOffer || r[2].AfterOffer || r[2].Version != "2.4.0" || r[2].Client.Plugin != "capgo-electron/0.0.1" {
+		t.Errorf("got %+v", r)
+	}
+	one := androidApp.with(fields{"device_id": "another"})
+	f.ask(one)
+	f.stat(one, "download_fail", "2.0.0")
+	if got := f.row("2.4.0"); got.DeliveryFailed != 2 {
+		t.Errorf("after an offer: %+v", got)
 	}
 }
 
