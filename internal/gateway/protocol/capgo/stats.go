@@ -152,6 +152,7 @@ func (h *Handler) take(w http.ResponseWriter, r *http.Request, visitor edge.Visi
 	if r.Header.Get("Origin") != "" && len(b.events) > 0 {
 		in := &b.events[0].info
 		d := in.place()
+		_ = t.turnTo(in) // also of one that may not speak, the answer may be read
 		c, _ := t.follow(in, &d)
 		allowOrigin(w, r, c)
 	}
@@ -164,19 +165,32 @@ type taker struct {
 	now     time.Time
 	visitor edge.Visitor
 	silent  bool // the device asked not to be counted
+
+	device    string // whose statistic is taken, mostly that of all
+	pseudonym ledger.Pseudonym
+	network   ledger.Network
+	refused   error // why the visitor may not speak for the device, if it may not
 }
 
-// follow gives the channel that a device follows.
+// turnTo turns to the device of a statistic. It gives an error when the visitor may not speak for it.
+func (t *taker) turnTo(in *info) error {
+	if in.device != t.device {
+		t.device, t.pseudonym = in.device, t.Ledger.Pseudonym(in.app, in.device)
+		t.network, t.refused = t.Edge.SpeakFor(t.visitor, in.device)
+	}
+	return t.refused
+}
+
+// follow gives the channel that the device follows.
 func (t *taker) follow(in *info, d *resolve.Device) (*resolve.Channel, resolve.Reason) {
 	p := parsePlugin(in.plugin, d.Platform == electron)
-	return t.resolved().Follow(in.app, t.wish(in, p, t.Ledger.Pseudonym(in.app, in.device)), d, t.now)
+	return t.resolved().Follow(in.app, t.wish(in, p, t.pseudonym), d, t.now)
 }
 
 // take hands over what a statistic says of a bundle. One of an unknown app is errDropped in silence: anybody can make names up. Of
 // a device that asked not to be counted only a failure is kept, without a vote, so that it gets that bundle never again.
 func (t *taker) take(in *info) error {
-	network, err := t.Edge.SpeakFor(t.visitor, in.device)
-	if err != nil {
+	if err := t.turnTo(in); err != nil {
 		return err
 	}
 	m := actions[in.action]
@@ -189,7 +203,7 @@ func (t *taker) take(in *info) error {
 		return nil
 	}
 	r := ledger.Report{
-		App: strings.Clone(in.app), Device: t.Ledger.Pseudonym(in.app, in.device), Client: in.client(&d), Network: network, Votes: d.Votes() && !t.silent,
+		App: strings.Clone(in.app), Device: t.pseudonym, Client: in.client(&d), Network: t.network, Votes: d.Votes() && !t.silent,
 		Outcome: m.outcome, Kind: m.kind, At: in.at(t.now), AfterOffer: m.afterOffer,
 	}
 	if m.naming.names(d.Platform) {
