@@ -187,7 +187,7 @@ func (t *taker) follow(in *info, d *resolve.Device) (*resolve.Channel, resolve.R
 	return t.resolved().Follow(in.app, t.wish(in, p, t.pseudonym), d, t.now)
 }
 
-// take hands over what a statistic says of a bundle. One of an unknown app is errDropped in silence: anybody can make names up. Of
+// take hands over what a statistic says of a bundle. One of an unknown app is dropped in silence: anybody can make names up. Of
 // a device that asked not to be counted only a failure is kept, without a vote, so that it gets that bundle never again.
 func (t *taker) take(in *info) error {
 	if err := t.turnTo(in); err != nil {
