@@ -12,12 +12,15 @@ import (
 	"io/fs"
 	"net/url"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // driver "sqlite"
+	"modernc.org/sqlite" // and the driver "sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Limits of what is asked of the database.
@@ -111,6 +114,21 @@ func openSQLite(path string) (*database, error) {
 		(*pool).SetMaxIdleConns(size)
 	}
 	return d, nil
+}
+
+// isBadData tells whether a database refused what it was given, and would do so again: PostgreSQL's classes 22 and 23, and SQLite's
+// errors of the same kind.
+func isBadData(err error) bool {
+	if e := (*pgconn.PgError)(nil); errors.As(err, &e) {
+		return strings.HasPrefix(e.Code, "22") || strings.HasPrefix(e.Code, "23")
+	}
+	if e := (*sqlite.Error)(nil); errors.As(err, &e) {
+		switch e.Code() & 0xff { // without the extended part
+		case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_RANGE:
+			return true
+		}
+	}
+	return false
 }
 
 func (d *database) close() error {

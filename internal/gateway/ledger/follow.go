@@ -68,7 +68,7 @@ func (l *Ledger) refresh(ctx context.Context) error {
 func (l *Ledger) heartbeat(ctx context.Context) error {
 	a := l.attached.Load()
 	if a == nil {
-		return nil
+		return l.attach(ctx)
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
@@ -148,7 +148,7 @@ func (l *Ledger) endSession(ctx context.Context) {
 	if a == nil {
 		return
 	}
-	_, err := l.db.write.ExecContext(ctx, "UPDATE sessions SET ended_at = $1 WHERE id = $2", l.cfg.Now().UnixMilli(), a.session)
+	_, err := l.db.write.ExecContext(ctx, "UPDATE sessions SET ended_at = $1, unclean = 0 WHERE id = $2", l.cfg.Now().UnixMilli(), a.session)
 	if err != nil {
 		l.cfg.Log.Warn("The ledger's session could not be ended; it will count as an unclean stop", "error", err.Error())
 	}

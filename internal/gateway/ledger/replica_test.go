@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -242,11 +243,11 @@ func TestKilledReplica(t *testing.T) {
 	}
 	t.Parallel()
 	dsn := newDatabase(t)
-	quick := ledger.Config{DSN: dsn, Heartbeat: 20 * time.Millisecond, Refresh: 10 * time.Millisecond}
+	quick := ledger.Config{DSN: dsn, Heartbeat: 100 * time.Millisecond, Refresh: 10 * time.Millisecond}
 	quick.Replica = "watcher"
 	watcher, _ := open(t, quick)
 	quick.Replica = "bystander"
-	_, stop := open(t, quick)
+	bystander, stop := open(t, quick)
 
 	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledReplica$")
 	child.Env = append(os.Environ(), childEnv+"="+dsn)
@@ -271,18 +272,47 @@ func TestKilledReplica(t *testing.T) {
 		err := watcher.DB().QueryRowContext(t.Context(), "SELECT COUNT(*) FROM sessions WHERE unclean = 1 AND replica = 'child'").Scan(&n)
 		return err == nil && n == 1
 	})
+	if n := unclean(t, watcher) + unclean(t, bystander); n < 1 {
+		t.Errorf("the metrics show %v unclean stops, want one", n)
+	}
 	got := rows(t, watcher)
 	if len(got) != 1 || got[0].Devices != 1000 || got[0].Failed != 1000 {
 		t.Errorf("counts %+v, want the 1000 devices of before and none of what waited", got)
 	}
 	stop() // an end that is no failure
-	beats(t, watcher, 20)
-	var unclean, ended int
-	if err := watcher.DB().QueryRowContext(t.Context(), "SELECT COUNT(*) FROM sessions WHERE unclean = 1").Scan(&unclean); err != nil || unclean != 1 {
-		t.Errorf("%d unclean stops (%v), want the killed one only", unclean, err)
+	beats(t, watcher, 10)
+	var dead, ended int
+	if err := watcher.DB().QueryRowContext(t.Context(), "SELECT COUNT(*) FROM sessions WHERE unclean = 1").Scan(&dead); err != nil || dead != 1 {
+		t.Errorf("%d unclean stops (%v), want the killed one only", dead, err)
 	}
 	if err := watcher.DB().QueryRowContext(t.Context(), "SELECT COUNT(*) FROM sessions WHERE ended_at <> 0").Scan(&ended); err != nil || ended != 2 {
 		t.Errorf("%d sessions ended (%v), want two", ended, err)
+	}
+}
+
+func unclean(t testing.TB, l *ledger.Ledger) float64 {
+	t.Helper()
+	return metric(t, l, "windlass_gateway_ledger_unclean_stops_total", "", "")
+}
+
+// A replica alone finds at its next start that it did not end well.
+func TestUncleanStopOfTheOnlyReplica(t *testing.T) {
+	t.Parallel()
+	cfg := ledger.Config{Path: filepath.Join(t.TempDir(), "ledger.db"), Key: key, Heartbeat: 10 * time.Millisecond}
+	l, err := ledger.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil { // without Run, nobody ended the session
+		t.Fatal(err)
+	}
+	l, stop := open(t, cfg)
+	eventually(t, "the unclean stop is counted", func() bool { return unclean(t, l) == 1 })
+	stop()
+	l, _ = open(t, cfg)
+	beats(t, l, 10)
+	if n := unclean(t, l); n != 0 {
+		t.Errorf("%v unclean stops after an end as it should be, want none: the earlier one was counted", n)
 	}
 }
 
@@ -301,7 +331,7 @@ func beats(t testing.TB, l *ledger.Ledger, n int64) {
 
 // beKilled writes the failures of 1000 devices, takes more in that it does not write, and waits for the end.
 func beKilled(t *testing.T, dsn string) {
-	l, _ := open(t, ledger.Config{DSN: dsn, Replica: "child", Heartbeat: 20 * time.Millisecond, FlushEvery: time.Hour, BatchSize: 1_000_000})
+	l, _ := open(t, ledger.Config{DSN: dsn, Replica: "child", Heartbeat: 100 * time.Millisecond, FlushEvery: time.Hour, BatchSize: 1_000_000})
 	told := offer(bad, resolve.Candidate)
 	say := func(id string) {
 		r := report(l, id, bad, ledger.Failed, start)

@@ -340,6 +340,9 @@ func TestHistory(t *testing.T) {
 		r := report(l, "d", bad, ledger.Failed, start.Add(2*time.Minute))
 		r.Client = ledger.Client{Platform: "android", NativeVersion: "5.0.0", Plugin: "a\xff\x00b"}
 		l.Reported(r)
+		silent := report(l, "d", bad, ledger.DeliveryFailed, start.Add(3*time.Minute)) // tells nothing of the client
+		silent.Kind = ledger.KindDisk
+		l.Reported(silent)
 		flush(t, l)
 		got, err := l.History(t.Context(), l.Pseudonym(app, "d"))
 		if err != nil {
@@ -351,7 +354,8 @@ func TestHistory(t *testing.T) {
 		expected := []ledger.Entry{
 			{
 				Series: candidate, Client: ledger.Client{Platform: "android", NativeVersion: "5.0.0", Plugin: "a??b"}, Votes: true, Vote: "failed",
-				ExposedAt: minute, OfferedAt: minute, FailedAt: minute.Add(time.Minute), FailedKind: ledger.KindRollback, UpdatedAt: minute.Add(time.Minute),
+				ExposedAt: minute, OfferedAt: minute, FailedAt: minute.Add(time.Minute), FailedKind: ledger.KindRollback,
+				DeliveryFailedAt: minute.Add(2 * time.Minute), DeliveryKind: ledger.KindDisk, UpdatedAt: minute.Add(2 * time.Minute),
 			},
 			{
 				Series: ledger.Series{App: app, Channel: "production", Digest: stable, Version: "2.0.0"},

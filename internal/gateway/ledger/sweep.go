@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	sweepEvery = time.Hour
+	sweepEvery = 4 * time.Hour
 	sweepPage  = 1000                  // rows looked at, at a time
 	sweepPause = 20 * time.Millisecond // between pages that had something old: the writer goes first
 	// tombstones is how long what was deleted stays in the database, so that each replica hears of it.
@@ -25,7 +25,7 @@ func (l *Ledger) sweepAlways(ctx context.Context) {
 			continue
 		}
 		if err := l.sweep(ctx); err != nil && ctx.Err() == nil {
-			l.cfg.Log.Warn("The ledger could not forget all that is old; it is tried again in an hour", "error", err.Error())
+			l.cfg.Log.Warn("The ledger could not forget all that is old; it is tried again in some hours", "error", err.Error())
 		}
 	}
 }
@@ -52,7 +52,7 @@ func (l *Ledger) remove(ctx context.Context, statement string, args ...any) erro
 	})
 }
 
-// sweepVotes walks through all votes by their key: an index by time would cost more with each write than this once an hour.
+// sweepVotes walks through all votes by their key: an index by time would cost more with each write than this does now and then.
 func (l *Ledger) sweepVotes(ctx context.Context, oldest millis) error {
 	var at Pseudonym
 	series := int64(-1)

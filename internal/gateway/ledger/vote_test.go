@@ -101,7 +101,7 @@ func drawSaid(t *rapid.T) []*said {
 			markOf(Failed), markOf(DeliveryFailed), answered, seen,
 		}).Draw(t, "what"), rapid.SampledFrom([]millis{0, 1, second, 29 * second, 30 * second, minute, 10 * minute, 11 * minute, day}).Draw(t, "after"))
 		s.votes = rapid.IntRange(0, 9).Draw(t, "votes") > 0
-		s.client.Plugin = rapid.SampledFrom([]string{"", "capgo/8.51.23", "capgo/7.0.0"}).Draw(t, "plugin")
+		s.client = rapid.SampledFrom([]Client{{}, {Plugin: "capgo/8.51.23"}, {Plugin: "capgo/7.0.0", Platform: "ios"}}).Draw(t, "client")
 		if s.kind != "" {
 			s.kind = rapid.SampledFrom([]Kind{KindCrash, KindRollback, KindVerification}).Draw(t, "kind")
 		}

@@ -16,8 +16,8 @@ const (
 	lastBackoff  = 2 * time.Second
 )
 
-// maxRefusals is how often a database that answers may refuse a batch before it is dropped: something in it is wrong, and
-// what comes after it must not wait for ever.
+// maxRefusals is how often a database may refuse a batch for what is in it before it is dropped: what comes after it must not wait
+// for ever.
 const maxRefusals = 5
 
 // pile is what the writer has taken from the queue.
@@ -87,10 +87,12 @@ func (l *Ledger) keepTrying(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if l.attached.Load() != nil && l.db.write.PingContext(ctx) == nil {
+		if isBadData(err) {
 			refusals++
 		}
-		l.cfg.Log.Warn("The ledger's database did not take a batch; it is tried again", "events", len(l.pile.events), "error", err.Error())
+		if backoff == firstBackoff {
+			l.cfg.Log.Warn("The ledger's database did not take a batch; it is tried again", "events", len(l.pile.events), "error", err.Error())
+		}
 		if refusals == maxRefusals {
 			l.cfg.Log.Error("The ledger's database refuses a batch; it is dropped", "events", len(l.pile.events), "error", err.Error())
 			l.metrics.lost(l.pile.events)
