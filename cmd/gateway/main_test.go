@@ -204,7 +204,7 @@ func TestProgram(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	t.Cleanup(func() { _ = l.Close() })
 	got, err := l.Counts(t.Context(), "shop", "production")
 	if err != nil || len(got.Rows) != 1 || got.Rows[0].Confirmed != devices {
 		t.Errorf("counts %+v, %v; want %d confirmed", got.Rows, err, devices)

@@ -49,7 +49,7 @@ func parse(args []string) (*options, error) {
 	}
 	o.server.Log = slog.New(slog.NewJSONHandler(os.Stderr, &slog.HandlerOptions{Level: o.logLevel}))
 	o.server.BaseURL = strings.TrimSuffix(o.server.BaseURL, "/")
-	if err := errors.Join(o.validate(f.Args()), o.validateLedger(), o.validateLimits(), o.validateAuth()); err != nil {
+	if err := errors.Join(o.validate(f.Args()), o.validateLedger(), o.validateLimits(), o.validateTLS(), o.validateAuth()); err != nil {
 		return nil, err
 	}
 	return o, nil
@@ -191,6 +191,19 @@ func (o *options) validateLimits() error {
 	return nil
 }
 
+func (o *options) validateTLS() error {
+	files := &o.server.TLS
+	switch {
+	case o.server.HSTS < 0:
+		return fmt.Errorf("--hsts: expected 0 or more, got %s", o.server.HSTS)
+	case (files.Cert == "") != (files.Key == ""):
+		return errors.New("--tls-cert and --tls-key: expected both or none")
+	case files.ClientCA != "" && files.Cert == "":
+		return errors.New("--client-ca needs --tls-cert: behind a proxy that ends TLS there are no certificates of devices")
+	}
+	return nil
+}
+
 // validateAuth checks what devices have to prove, and takes over the ways in which they can.
 func (o *options) validateAuth() error {
 	given := 0
@@ -199,25 +212,20 @@ func (o *options) validateAuth() error {
 			given++
 		}
 	}
-	a, files := &o.server.Edge.Auth, &o.server.TLS
+	a, authority := &o.server.Edge.Auth, o.server.TLS.ClientCA
+	proofs := given != 0 || authority != ""
 	switch on := a.Mode != auth.Off; {
-	case o.server.HSTS < 0:
-		return fmt.Errorf("--hsts: expected 0 or more, got %s", o.server.HSTS)
-	case (files.Cert == "") != (files.Key == ""):
-		return errors.New("--tls-cert and --tls-key: expected both or none")
-	case files.ClientCA != "" && files.Cert == "":
-		return errors.New("--client-ca needs --tls-cert: behind a proxy that ends TLS there are no certificates of devices")
 	case given != 0 && given != 3:
 		return errors.New("--jwt-issuer, --jwt-audience and --jwks-url: expected all or none")
-	case on && given == 0 && files.ClientCA == "":
+	case on && !proofs:
 		return fmt.Errorf("--device-auth=%s needs --jwks-url with --jwt-issuer and --jwt-audience, or --client-ca, or both", a.Mode)
-	case !on && (given != 0 || files.ClientCA != ""):
+	case !on && proofs:
 		return errors.New("tokens and certificates of devices are not looked at with --device-auth=off: expected optional or required")
 	}
 	if given == 3 {
 		a.JWT = &o.jwt
 	}
-	if files.ClientCA != "" {
+	if authority != "" {
 		a.Certificates = &o.certificates
 	}
 	return nil
@@ -228,7 +236,7 @@ func (o *options) ledgerPlace() error {
 	c := &o.server.Ledger
 	switch {
 	case o.dsnFile != "":
-		dsn, err := os.ReadFile(o.dsnFile)
+		dsn, err := os.ReadFile(o.dsnFile) //nolint:gosec // it is for the caller to say which
 		if err != nil {
 			return fmt.Errorf("--ledger-dsn-file: %w", err)
 		}
