@@ -80,7 +80,9 @@ func (l *Ledger) heartbeat(ctx context.Context) error {
 }
 
 func (l *Ledger) beat(ctx context.Context, a *attachment) error {
-	if _, err := l.db.write.ExecContext(ctx, "UPDATE sessions SET beat = beat + 1, ended_at = 0, unclean = 0 WHERE id = $1", a.session); err != nil {
+	// A session that others took for dead is alive again; one that ended as it should stays so, if this comes late.
+	const alive = "UPDATE sessions SET beat = beat + 1, ended_at = CASE WHEN unclean = 1 THEN 0 ELSE ended_at END, unclean = 0 WHERE id = $1"
+	if _, err := l.db.write.ExecContext(ctx, alive, a.session); err != nil {
 		return err
 	}
 	dead, err := l.silentPeers(ctx, a)
