@@ -15,6 +15,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/compat"
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/capgo"
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
 
@@ -56,7 +57,8 @@ type TrialState struct {
 
 // DeviceFacts is what the explanation holds for: what the query told, and what the ledger knew of the rest.
 type DeviceFacts struct {
-	Protocol       string `json:"protocol"` // native: follows the channel that it names, or none; capgo: may be put on another
+	Protocol       string `json:"protocol"`         // native: follows the channel that it names, or none; capgo: may be put on another
+	Plugin         string `json:"plugin,omitempty"` // with capgo: as the ledger has it, such as capgo/8.51.23
 	Channel        string `json:"channel,omitempty"`
 	Platform       string `json:"platform"`
 	NativeVersion  string `json:"nativeVersion"`
@@ -153,7 +155,10 @@ func (s *Server) explanation(app string, device *resolve.Device, facts DeviceFac
 	if v := s.poller.View(); v != nil {
 		view, out.MetadataVersion = &v.View, v.Version
 	}
-	wish := resolve.Wish{Override: known.Override, Channel: facts.Channel, Exact: facts.Protocol == protocolNative}
+	wish := resolve.Wish{Channel: facts.Channel, Exact: facts.Protocol == protocolNative}
+	if keeps, _, ok := capgo.Plugin(facts.Plugin); !ok || !keeps || wish.Exact {
+		wish.Override = known.Override
+	}
 	e := view.Explain(app, wish, device, time.Now())
 	told := e.Decision
 	out.Channel, out.Action, out.Reason, out.Steps = e.Channel, told.Action, told.Reason, e.Steps
@@ -176,7 +181,7 @@ func (s *Server) explanation(app string, device *resolve.Device, facts DeviceFac
 
 // parameters are what a query may have, each with what it may be; docs/api/gateway-internal-v1.yaml says the same.
 var parameters = map[string][]string{
-	"app": nil, "device": nil, "channel": nil, "nativeVersion": nil, "runtimeVersion": nil, "version": nil, "digest": nil, "keyID": nil,
+	"app": nil, "device": nil, "channel": nil, "nativeVersion": nil, "runtimeVersion": nil, "version": nil, "digest": nil, "keyID": nil, "plugin": nil,
 	"protocol":     {protocolNative, protocolCapgo},
 	"platform":     {"ios", "android", "electron", "linux", "windows", "macos", "web"},
 	"distribution": {resolve.Production, resolve.Development},
@@ -222,12 +227,13 @@ func factsOf(query url.Values, history []ledger.Entry) DeviceFacts {
 		NativeVersion: cmp.Or(query.Get("nativeVersion"), last.NativeVersion), RuntimeVersion: query.Get("runtimeVersion"),
 		Distribution: cmp.Or(query.Get("distribution"), resolve.Production), Hardware: cmp.Or(query.Get("hardware"), resolve.Physical),
 		Version: query.Get("version"), Digest: query.Get("digest"), KeyID: query.Get("keyID"),
+		Plugin: cmp.Or(query.Get("plugin"), last.Plugin),
 	}
 	if f.Version == "" && f.Digest == "" && runs.Digest != "" {
 		f.Version, f.Digest = runs.Version, runs.Digest
 	}
 	guess := protocolNative
-	if last.Plugin != "" || f.Channel == "" {
+	if f.Plugin != "" || f.Channel == "" {
 		guess = protocolCapgo
 	}
 	f.Protocol = cmp.Or(query.Get("protocol"), guess)
@@ -253,7 +259,7 @@ func (f *DeviceFacts) device(id string) (*resolve.Device, error) {
 	d := &resolve.Device{
 		Device: compat.Device{Platform: f.Platform, RuntimeVersion: f.RuntimeVersion},
 		ID:     id, Distribution: f.Distribution, Hardware: f.Hardware, Digest: f.Digest,
-		Key: resolve.Key{Told: f.Protocol == protocolNative || f.KeyID != "", ID: f.KeyID},
+		Key: f.opens(),
 	}
 	var err error
 	if d.NativeVersion, err = compat.ParseVersion(f.NativeVersion); err != nil {
@@ -266,6 +272,15 @@ func (f *DeviceFacts) device(id string) (*resolve.Device, error) {
 		return nil, notVersion("version")
 	}
 	return d, nil
+}
+
+// opens is what the device can open, as far as it is known: the ledger does not keep keys.
+func (f *DeviceFacts) opens() resolve.Key {
+	_, decrypts, ok := capgo.Plugin(f.Plugin)
+	if f.Protocol == protocolNative || ok && !decrypts {
+		return resolve.Key{Told: true}
+	}
+	return resolve.Key{Told: f.KeyID != "", ID: f.KeyID}
 }
 
 func notVersion(field string) error {

@@ -22,7 +22,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
 
-// rollout has production in the middle of a rollout to everybody, and a private channel.
+// rollout has production in the middle of a rollout to everybody, a private channel, and one that devices may choose.
 func rollout(repo *viewtest.Repo) []*release.Document {
 	stable := document(repo, "1.1.0")
 	trial := *stable.Stable
@@ -33,7 +33,9 @@ func rollout(repo *viewtest.Repo) []*release.Document {
 	}
 	private := document(repo, "1.1.0")
 	private.Channel, private.Follow.Visibility = "staff", "Private"
-	return []*release.Document{stable, private}
+	beta := document(repo, "1.1.0")
+	beta.Channel, beta.Follow.SelfAssignment = "beta", "Allowed"
+	return []*release.Document{stable, private, beta}
 }
 
 // startRollout is a gateway with that rollout.
@@ -134,13 +136,13 @@ func TestExplainsWhatTheQueryTells(t *testing.T) {
 		protocol        string
 		channel, reason string
 	}{
-		{"without a channel", nil, "capgo", "production", "Candidate"},
+		{"without a channel", nil, "capgo", "beta", "Stable"},
 		{"named channel", []string{"channel", "production"}, "native", "production", "Candidate"},
 		{"private channel, native", []string{"channel", "staff"}, "native", "", "ChannelPrivate"},
-		{"private channel, capgo", []string{"channel", "staff", "protocol", "capgo"}, "capgo", "production", "Candidate"},
-		{"no such channel", []string{"channel", "beta"}, "native", "", "UnknownChannel"},
-		{"runs the candidate", []string{"version", "1.2.0"}, "capgo", "production", "UpToDate"},
-		{"newer build", []string{"nativeVersion", "9.0.0"}, "capgo", "production", "BelowNative"},
+		{"private channel, capgo", []string{"channel", "staff", "protocol", "capgo"}, "capgo", "beta", "Stable"},
+		{"no such channel", []string{"channel", "gamma"}, "native", "", "UnknownChannel"},
+		{"runs the candidate", []string{"channel", "production", "version", "1.2.0"}, "native", "production", "UpToDate"},
+		{"newer build", []string{"channel", "production", "nativeVersion", "9.0.0"}, "native", "production", "BelowNative"},
 	} {
 		query := append(slices.Clone(base), tc.query...)
 		if i := slices.Index(query[:len(base)], "nativeVersion"); slices.Contains(tc.query, "nativeVersion") {
@@ -149,6 +151,32 @@ func TestExplainsWhatTheQueryTells(t *testing.T) {
 		got := r.explain(query...)
 		if got.Channel != tc.channel || string(got.Reason) != tc.reason || got.Device.Protocol != tc.protocol || len(got.Ledger.History) != 0 {
 			t.Errorf("%s: %+v", tc.name, got)
+		}
+	}
+}
+
+// A channel that the server keeps for a device counts for plugins that leave it to the server, as in a check.
+func TestExplainsOverrides(t *testing.T) {
+	t.Parallel()
+	r := startRollout(t)
+	for plugin, want := range map[string]string{"7.33.0": "beta", "8.51.23": "production"} {
+		body := fmt.Sprintf(`{"app_id":"shop","device_id":"o%s","platform":"ios","version_build":"1.0.0","version_name":"builtin","plugin_version":%q,`+
+			`"is_prod":true,"is_emulator":false,"channel":"beta","defaultChannel":"production"}`, plugin, plugin)
+		for _, path := range []string{"/updates", "/channel_self", "/updates"} {
+			res, err := http.Post(r.public+path, "application/json", strings.NewReader(body))
+			if err != nil || res.StatusCode != http.StatusOK {
+				t.Fatalf("%s: %v, %v", path, res, err)
+			}
+			res.Body.Close()
+		}
+		var got gateway.Explanation
+		r.eventually("the ledger knows the device", func() bool {
+			w := r.ask(gateway.ExplainPath, "app", "shop", "device", "o"+plugin)
+			return json.Unmarshal(w.Body.Bytes(), &got) == nil && w.Code == http.StatusOK
+		})
+		got = r.explain("app", "shop", "device", "o"+plugin, "channel", "production")
+		if got.Channel != want || got.Device.Protocol != "capgo" || got.Device.Plugin != "capgo/"+plugin || (got.Ledger.Override != "") != (want == "beta") {
+			t.Errorf("%s: follows %q, want %q: %+v", plugin, got.Channel, want, got)
 		}
 	}
 }
@@ -224,7 +252,7 @@ func TestWithoutTheLedger(t *testing.T) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
 		}
 	}
-	got := r.explain("app", "shop", "device", "d", "platform", "ios", "nativeVersion", "1.0.0")
+	got := r.explain("app", "shop", "device", "d", "platform", "ios", "nativeVersion", "1.0.0", "channel", "production")
 	if got.Reason != resolve.ReasonCandidate || got.Ledger.Reachable {
 		t.Errorf("got %+v", got)
 	}

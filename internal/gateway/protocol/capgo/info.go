@@ -203,9 +203,9 @@ func (in *info) openedBy(p plugin) resolve.Key {
 
 // client is what the ledger keeps of the device. Its texts are copies, so that what waits for the database holds no bodies.
 func (in *info) client(d *resolve.Device) ledger.Client {
-	name := "capgo/"
+	name := pluginName
 	if d.Platform == electron {
-		name = "capgo-electron/"
+		name = electronName
 	}
 	return ledger.Client{Platform: d.Platform, NativeVersion: strings.Clone(in.build), Plugin: name + in.plugin}
 }

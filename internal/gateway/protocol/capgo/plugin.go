@@ -47,6 +47,26 @@ func parsePlugin(text string, electron bool) plugin {
 	return p
 }
 
+// The names under which the ledger knows plugins, before their versions.
+const (
+	pluginName   = "capgo/"
+	electronName = "capgo-electron/"
+)
+
+// Plugin tells of a plugin by the name that the ledger has, such as capgo/8.51.23: whether it keeps the channel that its device
+// chose, so that an override of the server counts no longer, and whether it can open encrypted bundles. It gives false for a
+// name that is none.
+func Plugin(name string) (keepsChannel, decrypts, ok bool) {
+	text, isElectron := strings.CutPrefix(name, electronName)
+	if !isElectron {
+		if text, ok = strings.CutPrefix(name, pluginName); !ok {
+			return false, false, false
+		}
+	}
+	p := parsePlugin(text, isElectron)
+	return p.keepsChannel(), p.decrypts(), true
+}
+
 // agent reads the plugin off a request's header, where all clients write it: CapacitorUpdater/8.51.23 (com.example.shop) ios/18.1.
 func agent(r *http.Request) plugin {
 	text, rest, _ := strings.Cut(strings.TrimPrefix(r.UserAgent(), "CapacitorUpdater/"), " ")
