@@ -13,6 +13,7 @@ import (
 	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -78,7 +79,7 @@ func open(ctx context.Context, s *stack) error {
 	if err := s.applyFile(ctx, "channel.yaml", nil); err != nil {
 		return err
 	}
-	starts := []func(context.Context) error{s.startGateway, s.startFleet}
+	starts := []func(context.Context) error{s.waitChannel, s.startGateway, s.startFleet}
 	if s.options.prometheus {
 		starts = append(starts, s.startPrometheus)
 	}
@@ -108,12 +109,25 @@ func (s *stack) applyFile(ctx context.Context, name string, more vars) error {
 
 // waitRepository waits until the manager has made its keys and published the first metadata.
 func (s *stack) waitRepository(ctx context.Context) error {
+	repo := &otav1alpha1.Repository{}
+	repo.Name = otav1alpha1.DefaultRepository
+	return s.waitReady(ctx, repo, &repo.Status.Conditions)
+}
+
+// waitChannel waits until gateways can see the channel: Capgo devices take it for a failure when there is none to follow.
+func (s *stack) waitChannel(ctx context.Context) error {
+	ch := &otav1alpha1.Channel{}
+	ch.Name = channel
+	return s.waitReady(ctx, ch, &ch.Status.Conditions)
+}
+
+// waitReady waits until a named object is Ready.
+func (s *stack) waitReady(ctx context.Context, obj client.Object, conditions *[]metav1.Condition) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
-	var repo otav1alpha1.Repository
 	for {
-		err := s.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: otav1alpha1.DefaultRepository}, &repo)
-		if err == nil && apimeta.IsStatusConditionTrue(repo.Status.Conditions, otav1alpha1.ReadyCondition) {
+		err := s.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: obj.GetName()}, obj)
+		if err == nil && apimeta.IsStatusConditionTrue(*conditions, otav1alpha1.ReadyCondition) {
 			return nil
 		}
 		if err := s.ended(); err != nil {
@@ -122,8 +136,8 @@ func (s *stack) waitRepository(ctx context.Context) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			ready := apimeta.FindStatusCondition(repo.Status.Conditions, otav1alpha1.ReadyCondition)
-			return errors.Join(fmt.Errorf("the Repository did not become Ready: %w; its condition: %+v", context.Cause(ctx), ready), err)
+			ready := apimeta.FindStatusCondition(*conditions, otav1alpha1.ReadyCondition)
+			return errors.Join(fmt.Errorf("%T %s did not become Ready: %w; its condition: %+v", obj, obj.GetName(), context.Cause(ctx), ready), err)
 		}
 	}
 }
