@@ -101,7 +101,9 @@ func openSQLite(path string) (*database, error) {
 		return nil, fmt.Errorf("ledger: open the database: %w", err)
 	}
 	options := url.Values{
-		"_pragma": {"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "cache_size(-65536)", "wal_autocheckpoint(4000)"},
+		"_pragma": { // temp_store: a container may have no folder for temporary files that can be written
+			"busy_timeout(5000)", "journal_mode(WAL)", "synchronous(NORMAL)", "cache_size(-65536)", "wal_autocheckpoint(4000)", "temp_store(MEMORY)",
+		},
 		"_txlock": {"immediate"},
 	}
 	name := (&url.URL{Scheme: "file", Opaque: (&url.URL{Path: path}).EscapedPath(), RawQuery: options.Encode()}).String()
