@@ -22,7 +22,8 @@ const MaxDocumentSize = 1 << 20
 // FullWeight is 100 % in basis points.
 const FullWeight = 10_000
 
-// Document is the published state of one channel.
+// Document is the published state of one channel. App, Channel, Follow and Audience keep their names, types and meanings in
+// every schema: see DecodeHead. Readers ignore fields that they do not know, so that gateways are upgraded before the manager.
 type Document struct {
 	Schema   int    `json:"schema"`
 	App      string `json:"app"`
@@ -162,6 +163,24 @@ func Decode(raw []byte) (*Document, error) {
 		return nil, fmt.Errorf("release document has schema %d, this version reads %d", d.Schema, Schema)
 	}
 	return &d, nil
+}
+
+// DecodeHead reads what every schema has, and nothing else: App, Channel, Follow and Audience. It is for documents that Decode
+// refuses, or that hold what their reader does not understand: devices stay with the channel that they follow all the same.
+func DecodeHead(raw []byte) (*Document, error) {
+	if len(raw) > MaxDocumentSize {
+		return nil, fmt.Errorf("release document has %d bytes, at most %d are allowed", len(raw), MaxDocumentSize)
+	}
+	var head struct {
+		App      string   `json:"app"`
+		Channel  string   `json:"channel"`
+		Follow   Follow   `json:"follow"`
+		Audience Audience `json:"audience"`
+	}
+	if err := json.Unmarshal(raw, &head); err != nil {
+		return nil, fmt.Errorf("decode head of release document: %w", err)
+	}
+	return &Document{App: head.App, Channel: head.Channel, Follow: head.Follow, Audience: head.Audience}, nil
 }
 
 // Committed is a document that devices can see.

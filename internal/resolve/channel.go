@@ -71,8 +71,19 @@ const (
 )
 
 // Unreadable is a channel that offers nothing, because its release document cannot be understood. To serve the last one that
-// could be would ignore a rollback that it may hold.
-func Unreadable(app, name string) *Channel { return &Channel{App: app, Name: name, unreadable: true} }
+// could be would ignore a rollback that it may hold. Who follows it is what the document's head says, if that could be read
+// (release.DecodeHead); else as it was before. With neither, or a visibility that this version does not know, only devices
+// follow it that name it: it must not take over those of other channels.
+func Unreadable(app, name string, head *release.Document, before *Channel) *Channel {
+	c := &Channel{App: app, Name: name, unreadable: true, follow: follow{visibility: unknown}}
+	switch {
+	case head != nil:
+		c.follow, c.audience = gleanFollow(head.Follow), compileAudience(head.Audience)
+	case before != nil:
+		c.follow, c.audience = before.follow, before.audience
+	}
+	return c
+}
 
 // Compile makes a Channel of a release document. Everything in the document that this version does not understand is an
 // error: a guard that is skipped would offer what nobody allowed.

@@ -132,7 +132,8 @@ func (c *Channel) shut() Reason {
 }
 
 // assign chooses the device's arm and the bundle of that arm. A device that cannot run the candidate is in no arm at any
-// slot: it gets stable, and the two arms stay comparable.
+// slot: it gets stable, and the two arms stay comparable. Nor is a device the control that the candidate failed on, when the
+// weight was higher or in a trial before: one device has no vote on both sides.
 func (c *Channel) assign(d *Device, now time.Time, t *trace) Decision {
 	stable, trial := Decision{Bundle: c.stable, Reason: ReasonStable}, c.trial
 	if trial == nil {
@@ -151,7 +152,9 @@ func (c *Channel) assign(d *Device, now time.Time, t *trace) Decision {
 	if t.cohort(trial, stable.Slot, bucketing.InCohort(stable.Slot, trial.Weight)) {
 		return Decision{Bundle: trial.Bundle, Reason: ReasonCandidate, Arm: Candidate, Trial: trial, Slot: stable.Slot}
 	}
-	stable.Arm, stable.Trial = Control, trial
+	if t.failed(trial.Bundle, d.failed(trial.Bundle)) == noReason {
+		stable.Arm, stable.Trial = Control, trial
+	}
 	return stable
 }
 

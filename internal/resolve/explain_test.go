@@ -57,6 +57,7 @@ func TestExplain(t *testing.T) {
 		{"control", docEdits{weight(25)}, devEdits{running(stable)}, metadata +
 			"public: production: " + open + served + fits + lease +
 			"cohort: slot 7112 of 10000, candidate 2.4.1 at weight 25 (0.25 %): control\n" +
+			"failed: bundle 2.4.1\n" +
 			"refused: device runs bundle 2.4.0 (" + stable.Digest + ")\n" +
 			"running: UpToDate: device runs bundle 2.4.0 (" + stable.Digest + "), bundle 2.4.0\n" +
 			"answer: UpToDate: none; bundle: 2.4.0; arm: control"},
@@ -97,7 +98,9 @@ func TestExplainFollow(t *testing.T) {
 		{resolve.Wish{Override: "old", Channel: "a-staff"}, "override: stored for the device: old\n" +
 			"signed: MetadataExpired: the metadata of old hold until 2027-01-15T08:00:00Z\n" +
 			"answer: MetadataExpired: none; bundle: embedded or none; arm: none"},
-		{resolve.Wish{Channel: "unreadable"}, "wish: asks for unreadable: its release document cannot be read\n" +
+		{resolve.Wish{Override: "nightly"}, "override: PlatformNotServed: stored for the device: nightly, which does not serve it and is passed over: " +
+			"visibility Private, selfAssignment Denied, platforms android, builds any, on any\npublic: PlatformNotServed: android"},
+		{resolve.Wish{Channel: "unreadable"}, "wish: asks for unreadable: its release document cannot be read; who follows it is not known, but for devices that name it\n" +
 			"serving: ReleaseUnreadable: channel unreadable, revision 0"},
 		{resolve.Wish{Channel: "no such", Exact: true}, `wish: UnknownChannel: asks for "no such", which does not exist`},
 	} {
@@ -105,6 +108,21 @@ func TestExplainFollow(t *testing.T) {
 		if got := lines(shop(t).Explain("shop", tc.wish, &d, now)); !strings.Contains(got, tc.want) {
 			t.Errorf("%+v: got\n%s\nwant\n%s", tc.wish, got, tc.want)
 		}
+	}
+}
+
+// Of a channel that cannot be read, a trace says who follows it all the same.
+func TestExplainFollow_unreadable(t *testing.T) {
+	t.Parallel()
+	view := resolve.NewView(now.Add(time.Minute), torn("beta", private), torn("production", platforms("ios")))
+	d := device()
+	got := lines(view.Explain("shop", resolve.Wish{Channel: "beta"}, &d, now))
+	const unread = "its release document cannot be read; visibility "
+	want := "wish: ChannelPrivate: asks for beta: " + unread + "Private, selfAssignment Denied, platforms any, builds any, on any\n" +
+		"public: production: " + unread + "Public, selfAssignment Denied, platforms ios, builds any, on any\n" +
+		"serving: ReleaseUnreadable: channel production, revision 0"
+	if !strings.Contains(got, want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 }
 
@@ -121,7 +139,7 @@ func decide(v *resolve.View, wish resolve.Wish, d *resolve.Device) (string, reso
 func TestExplainIsTheDecision(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		view, wish, dev := anyView(t), anyWish(t), anyDevice(t)
+		view, wish, dev := anyView(t).View, anyWish(t), anyDevice(t)
 		name, told := decide(view, wish, &dev)
 		e := view.Explain("shop", wish, &dev, now)
 		if e.Channel != name || e.Decision != told {

@@ -15,21 +15,35 @@ import (
 
 // Wish is what says which channel a device follows.
 type Wish struct {
-	Override string // stored for this device by its id; it may be a private channel
+	Override string // stored for this device by its id; it may be a private channel, and is passed over if it does not serve the device
 	Channel  string // that the app was built with, or that the device chose
 	Exact    bool   // the device follows Channel or none, as in the native protocol: an override then opens that channel, no other
 }
 
 // follow says who may follow a channel. The zero value is the API's default: everyone that names it.
 type follow struct {
-	private        bool
+	visibility     visibility
 	selfAssignable bool
 	origins        []string
 }
 
+// visibility of a channel.
+type visibility int8
+
+const (
+	public  visibility = iota
+	private            // for devices that chose it, or were put there
+	unknown            // of a channel that cannot be read: devices that name it stay with it, and no other follows it
+)
+
 func compileFollow(src release.Follow) (follow, error) {
-	f := follow{private: src.Visibility == "Private", selfAssignable: src.SelfAssignment == "Allowed", origins: src.Origins}
-	if src.Visibility != "" && src.Visibility != "Public" && !f.private {
+	f := follow{selfAssignable: src.SelfAssignment == "Allowed", origins: src.Origins}
+	switch src.Visibility {
+	case "", "Public":
+	case "Private":
+		f.visibility = private
+	default:
+		f.visibility = unknown
 		return f, fmt.Errorf("follow visibility: expected Public or Private, got %q", src.Visibility)
 	}
 	if src.SelfAssignment != "" && src.SelfAssignment != "Denied" && !f.selfAssignable {
@@ -38,8 +52,18 @@ func compileFollow(src release.Follow) (follow, error) {
 	return f, nil
 }
 
+// gleanFollow reads who follows a channel of which the document cannot be understood. Whether a private channel may be chosen
+// decides whether a device that names it stays: where that is not understood, it stays.
+func gleanFollow(src release.Follow) follow {
+	f, err := compileFollow(src)
+	if err != nil && f.visibility == private {
+		f.visibility = unknown
+	}
+	return f
+}
+
 // Public tells whether every device may follow that names the channel.
-func (c *Channel) Public() bool { return !c.follow.private && !c.unreadable }
+func (c *Channel) Public() bool { return c.follow.visibility == public }
 
 // SelfAssignable tells whether a device may choose this channel itself.
 func (c *Channel) SelfAssignable() bool { return c.follow.selfAssignable }
@@ -50,9 +74,9 @@ func (c *Channel) Origins() []string { return c.follow.origins }
 // AllowsOrigin tells whether pages of a web origin may ask. It takes the Origin header as browsers send it.
 func (c *Channel) AllowsOrigin(origin string) bool { return slices.Contains(c.follow.origins, origin) }
 
-// closed tells whether the channel is only for devices that were put there. One that cannot be read counts as open: a
-// device that follows it is offered nothing, while another channel in its place could be one that it never asked for.
-func (c *Channel) closed() bool { return c.follow.private && !c.follow.selfAssignable }
+// closed tells whether the channel is only for devices that were put there. One of which nothing is known counts as open: a
+// device that names it is offered nothing, while another channel in its place could be one that it never asked for.
+func (c *Channel) closed() bool { return c.follow.visibility == private && !c.follow.selfAssignable }
 
 // roster lists the channels of an app, by name.
 type roster struct {
@@ -67,7 +91,7 @@ func newRoster(channels map[string]*Channel) roster {
 		if !c.closed() && !c.unreadable {
 			r.open = append(r.open, c)
 		}
-		if !c.follow.private && !slices.ContainsFunc(r.defaults, c.servedBy) {
+		if c.Public() && !slices.ContainsFunc(r.defaults, c.servedBy) {
 			r.defaults = append(r.defaults, c)
 		}
 	}
@@ -115,10 +139,10 @@ func (v *View) Channels(app string, d *Device, now time.Time) ([]*Channel, Reaso
 	return out, noReason
 }
 
-// Follow gives the channel that a device follows: its override, if that exists; else the channel that it wishes for, if that
-// is open and serves it; else the first public channel, by name, that serves it. It gives a reason instead when there is
-// none: the first that was met. A channel of which the metadata have expired is not passed over, since a fleet must not
-// change channels because nobody signed one.
+// Follow gives the channel that a device follows: its override, if that exists and serves it; else the channel that it wishes
+// for, if that is open and serves it; else the first public channel, by name, that serves it. It gives a reason instead when
+// there is none: the first that was met. A channel of which the metadata have expired, or that cannot be read, is not passed
+// over, since a fleet must not change channels because nobody signed one, or because the manager is newer than the gateway.
 func (v *View) Follow(app string, wish Wish, d *Device, now time.Time) (*Channel, Reason) {
 	return v.follow(app, &wish, d, now, nil)
 }
@@ -157,21 +181,22 @@ func (v *View) named(app string, wish *Wish, t *trace) (*Channel, Reason) {
 
 // choose gives the channel that suits a device best.
 func (v *View) choose(app string, wish *Wish, d *Device, t *trace) (*Channel, Reason) {
+	first := noReason
 	if wish.Override != "" {
 		c := v.Apps[app][wish.Override]
-		if t.override(wish, c); c != nil {
+		why := t.override(wish, c, c.misses(d))
+		if why == noReason {
 			return c, noReason
 		}
+		first = met(why)
 	}
-	first := noReason
 	if wish.Channel != "" {
 		c := v.Apps[app][wish.Channel]
-		if first = t.wish(wish, c, c.shuns(d)); first == noReason {
+		why := t.wish(wish, c, c.shuns(d))
+		if why == noReason {
 			return c, noReason
 		}
-	}
-	if first == ReasonUnknownChannel {
-		first = noReason // as if it asked for none
+		first = cmp.Or(first, met(why))
 	}
 	for _, c := range v.rosters[app].defaults {
 		why := t.public(c, c.audience.excludes(d))
@@ -183,13 +208,26 @@ func (v *View) choose(app string, wish *Wish, d *Device, t *trace) (*Channel, Re
 	return nil, cmp.Or(first, t.public(nil, ReasonNoChannel))
 }
 
-// shuns gives the reason why a device may not follow a channel by its own wish, if it may not.
-func (c *Channel) shuns(d *Device) Reason {
-	switch {
-	case c == nil:
+// met gives no reason for a channel that does not exist: to ask for that is as to ask for none.
+func met(why Reason) Reason {
+	if why == ReasonUnknownChannel {
+		return noReason
+	}
+	return why
+}
+
+// misses gives the reason why a channel is none for a device that was put there, if it is none.
+func (c *Channel) misses(d *Device) Reason {
+	if c == nil {
 		return ReasonUnknownChannel
-	case c.closed():
-		return ReasonChannelPrivate
 	}
 	return c.audience.excludes(d)
+}
+
+// shuns gives the reason why a device may not follow a channel by its own wish, if it may not.
+func (c *Channel) shuns(d *Device) Reason {
+	if c != nil && c.closed() {
+		return ReasonChannelPrivate
+	}
+	return c.misses(d)
 }

@@ -5,6 +5,7 @@ package resolve_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -48,8 +49,13 @@ func shop(t testing.TB) *resolve.View {
 		channel(t, "nightly", platforms("android"), private),
 		channel(t, "old", follow("Public", "Allowed")).Until(now),
 		channel(t, "production", follow("Public", "Denied")),
-		resolve.Unreadable("shop", "unreadable"),
+		resolve.Unreadable("shop", "unreadable", nil, nil),
 	)
+}
+
+// torn is a channel of which only the document's head could be read.
+func torn(name string, edit ...func(*release.Document)) *resolve.Channel {
+	return resolve.Unreadable("shop", name, document(edit...), nil)
 }
 
 func TestFollow(t *testing.T) {
@@ -58,7 +64,14 @@ func TestFollow(t *testing.T) {
 	staff := resolve.NewView(now.Add(time.Minute), channel(t, "staff", private), channel(t, "droid", private, platforms("android")))
 	droid := resolve.NewView(now.Add(time.Minute), channel(t, "staff", private), channel(t, "droid", platforms("android")))
 	released := resolve.NewView(now.Add(time.Minute), channel(t, "store", builds("Production")))
-	torn := resolve.NewView(now.Add(time.Minute), resolve.Unreadable("shop", "a"), channel(t, "b"))
+	newer := resolve.NewView(now.Add(time.Minute), torn("a"), channel(t, "b"))
+	beta := resolve.NewView(now.Add(time.Minute),
+		torn("beta", private), torn("gamma", follow("Private", "Allowed")), torn("omega", follow("Private", "Perhaps")), channel(t, "production"))
+	secret := resolve.NewView(now.Add(time.Minute), torn("beta", follow("Secret", "")), channel(t, "production"))
+	droids := resolve.NewView(now.Add(time.Minute), torn("a", platforms("android")), channel(t, "b"))
+	lost := resolve.NewView(now.Add(time.Minute), resolve.Unreadable("shop", "a", nil, nil), channel(t, "b"))
+	kept := resolve.NewView(now.Add(time.Minute), resolve.Unreadable("shop", "a", nil, channel(t, "a", platforms("ios"))),
+		resolve.Unreadable("shop", "beta", nil, channel(t, "beta", private)), channel(t, "c"))
 	late := resolve.NewView(now.Add(time.Minute), channel(t, "a").Until(now), channel(t, "b"))
 	for _, tc := range []struct {
 		name   string
@@ -78,7 +91,13 @@ func TestFollow(t *testing.T) {
 		{"wish for one that cannot be read", view, resolve.Wish{Channel: "unreadable"}, nil, "unreadable"},
 		{"wish for one that nobody signed", view, resolve.Wish{Channel: "old"}, nil, "MetadataExpired"},
 		{"override", view, resolve.Wish{Override: "a-staff", Channel: "production"}, nil, "a-staff"},
-		{"override to one of another platform", view, resolve.Wish{Override: "nightly"}, nil, "nightly"},
+		{"override, private, of this platform", view, resolve.Wish{Override: "nightly", Channel: "production"}, devEdits{platform("android")}, "nightly"},
+		{"override to one of another platform", view, resolve.Wish{Override: "nightly"}, nil, "ios-late"},
+		{"override to one of another platform, wish", view, resolve.Wish{Override: "nightly", Channel: "production"}, nil, "production"},
+		{"override to one of another platform, all are private", staff, resolve.Wish{Override: "droid"}, nil, "PlatformNotServed"},
+		{"override to one of another platform, wish for a private one", staff, resolve.Wish{Override: "droid", Channel: "staff"}, nil, "PlatformNotServed"},
+		{"override to one of another build", released, resolve.Wish{Override: "store"}, devEdits{development}, "BuildNotServed"},
+		{"override to one that cannot be read", view, resolve.Wish{Override: "unreadable", Channel: "production"}, nil, "unreadable"},
 		{"override to one that is gone", view, resolve.Wish{Override: "gamma", Channel: "production"}, nil, "production"},
 		{"override to one that nobody signed", view, resolve.Wish{Override: "old", Channel: "production"}, nil, "MetadataExpired"},
 
@@ -100,7 +119,25 @@ func TestFollow(t *testing.T) {
 		{"the public one is of another platform, wish", droid, resolve.Wish{Channel: "droid"}, nil, "PlatformNotServed"},
 		{"the public one is of another platform, wish for a private one", droid, resolve.Wish{Channel: "staff"}, nil, "ChannelPrivate"},
 		{"the public one is of another build", released, resolve.Wish{}, devEdits{development}, "BuildNotServed"},
-		{"one that cannot be read is not passed over", torn, resolve.Wish{}, nil, "a"},
+		{"public one that cannot be read is not passed over", newer, resolve.Wish{}, nil, "a"},
+		{"private one that cannot be read is passed over", beta, resolve.Wish{}, nil, "production"},
+		{"private one that cannot be read, wish", beta, resolve.Wish{Channel: "beta"}, nil, "production"},
+		{"private one that cannot be read, override", beta, resolve.Wish{Override: "beta"}, nil, "beta"},
+		{"private one that cannot be read, exact", beta, resolve.Wish{Channel: "beta", Exact: true}, nil, "ChannelPrivate"},
+		{"private one that may be chosen and cannot be read", beta, resolve.Wish{Channel: "gamma"}, nil, "gamma"},
+		{"private one of which it is not known whether it may be chosen", beta, resolve.Wish{Channel: "omega"}, nil, "omega"},
+		{"one of a visibility that is not known is passed over", secret, resolve.Wish{}, nil, "production"},
+		{"one of a visibility that is not known, wish", secret, resolve.Wish{Channel: "beta"}, nil, "beta"},
+		{"one of a visibility that is not known, exact", secret, resolve.Wish{Channel: "beta", Exact: true}, nil, "beta"},
+		{"one that cannot be read is followed by those that it serves", droids, resolve.Wish{}, devEdits{platform("android")}, "a"},
+		{"one that cannot be read is not followed by others", droids, resolve.Wish{}, nil, "b"},
+		{"one that cannot be read and does not serve it, wish", droids, resolve.Wish{Channel: "a"}, nil, "b"},
+		{"one of which nothing is known is passed over", lost, resolve.Wish{}, nil, "b"},
+		{"one of which nothing is known, wish", lost, resolve.Wish{Channel: "a"}, nil, "a"},
+		{"one of which nothing is known, override", lost, resolve.Wish{Override: "a"}, nil, "a"},
+		{"one that was public before", kept, resolve.Wish{}, nil, "a"},
+		{"one that was public before, for others", kept, resolve.Wish{}, devEdits{platform("android")}, "c"},
+		{"one that was private before", kept, resolve.Wish{Channel: "beta"}, devEdits{platform("android")}, "c"},
 		{"one that nobody signed is not passed over", late, resolve.Wish{}, nil, "MetadataExpired"},
 		{"nothing was read", nil, resolve.Wish{}, nil, "NoMetadata"},
 		{"the metadata have expired", resolve.NewView(now, channel(t, "a")), resolve.Wish{}, nil, "MetadataExpired"},
@@ -164,36 +201,111 @@ func TestOrigins(t *testing.T) {
 	}
 }
 
-func TestUnreadableIsNeitherPublicNorChosen(t *testing.T) {
+// Nothing is made up of a channel of which nothing is known. Of others, who follows is known though what they offer is not.
+func TestUnreadable_whoFollows(t *testing.T) {
 	t.Parallel()
-	if c := resolve.Unreadable("shop", "production"); c.Public() || c.SelfAssignable() {
+	const origin = "https://shop.example.com"
+	if c := resolve.Unreadable("shop", "production", nil, nil); c.Public() || c.SelfAssignable() {
 		t.Errorf("public %v, may be chosen %v: nothing is known of it", c.Public(), c.SelfAssignable())
+	}
+	open := func(d *release.Document) {
+		d.Follow = release.Follow{Visibility: "Public", SelfAssignment: "Allowed", Origins: []string{origin}}
+	}
+	for name, c := range map[string]*resolve.Channel{
+		"head": torn("production", open), "before": resolve.Unreadable("shop", "production", nil, channel(t, "production", open)),
+		"head, not before": resolve.Unreadable("shop", "production", document(open), channel(t, "production", private)),
+	} {
+		if !c.Public() || !c.SelfAssignable() || !c.AllowsOrigin(origin) || c.Readable() || c.Stable() != nil || len(c.Bundles()) != 0 {
+			t.Errorf("%s: public %v, may be chosen %v, readable %v, bundles %v", name, c.Public(), c.SelfAssignable(), c.Readable(), c.Bundles())
+		}
 	}
 }
 
-// anyView has a few channels of random policies.
-func anyView(t *rapid.T) *resolve.View {
+// anyShop has a few channels of random policies, and what is known of them: nil for a channel of which nothing is.
+type anyShop struct {
+	*resolve.View
+	known map[string]*release.Document
+}
+
+func anyView(t *rapid.T) anyShop {
+	s := anyShop{known: map[string]*release.Document{}}
 	var channels []*resolve.Channel
 	for _, name := range names {
-		switch rapid.IntRange(0, 7).Draw(t, name) {
-		case 0:
-			continue
-		case 1:
-			channels = append(channels, resolve.Unreadable("shop", name))
+		state := rapid.IntRange(0, 9).Draw(t, name)
+		if state == 0 {
 			continue
 		}
 		doc := anyDocument(t)
 		doc.Channel = name
 		doc.Follow.Visibility = rapid.SampledFrom([]string{"", "Public", "Private"}).Draw(t, name+" visibility")
 		doc.Follow.SelfAssignment = rapid.SampledFrom([]string{"", "Denied", "Allowed"}).Draw(t, name+" selfAssignment")
-		doc.Audience.Platforms = rapid.SampledFrom([][]string{nil, {"ios"}, {"android"}, {"ios", "android"}}).Draw(t, name+" platforms")
-		c := compiled(t, doc)
+		var c *resolve.Channel
+		s.known[name] = doc
+		switch state {
+		case 1:
+			c, s.known[name] = resolve.Unreadable("shop", name, nil, nil), nil
+		case 2:
+			c = resolve.Unreadable("shop", name, doc, nil)
+		case 3:
+			c = resolve.Unreadable("shop", name, nil, compiled(t, doc))
+		default:
+			c = compiled(t, doc)
+		}
 		if rapid.IntRange(0, 5).Draw(t, name+" expired") == 0 {
 			c = c.Until(now)
 		}
 		channels = append(channels, c)
 	}
-	return resolve.NewView(now.Add(rapid.SampledFrom([]time.Duration{time.Hour, time.Hour, time.Hour, 0}).Draw(t, "expires")), channels...)
+	s.View = resolve.NewView(now.Add(rapid.SampledFrom([]time.Duration{time.Hour, time.Hour, time.Hour, 0}).Draw(t, "expires")), channels...)
+	return s
+}
+
+// has tells whether there is such a channel.
+func (s anyShop) has(name string) bool { _, ok := s.known[name]; return ok }
+
+// serves tells whether a channel's audience has a device: that of a channel of which nothing is known has all.
+func (s anyShop) serves(name string, d *resolve.Device) bool {
+	doc := s.known[name]
+	if doc == nil {
+		return s.has(name)
+	}
+	listed := func(one, other, is string) bool { // one of two kinds of build
+		return slices.Contains(doc.Audience.Builds, is) || !slices.Contains(doc.Audience.Builds, one) && !slices.Contains(doc.Audience.Builds, other)
+	}
+	return (len(doc.Audience.Platforms) == 0 || slices.Contains(doc.Audience.Platforms, d.Platform)) &&
+		listed("Production", "Development", d.Distribution) && listed("Device", "Emulator", d.Hardware)
+}
+
+// open tells whether devices may follow a channel that they name.
+func (s anyShop) open(name string) bool {
+	doc := s.known[name]
+	return s.has(name) && (doc == nil || doc.Follow.Visibility != "Private" || doc.Follow.SelfAssignment == "Allowed")
+}
+
+// public tells whether devices may follow a channel that name none.
+func (s anyShop) public(name string) bool {
+	doc := s.known[name]
+	return doc != nil && doc.Follow.Visibility != "Private"
+}
+
+// followed gives the name of the channel that a device has to follow; empty: none.
+func (s anyShop) followed(wish resolve.Wish, d *resolve.Device) string {
+	switch {
+	case wish.Exact && (s.open(wish.Channel) || s.has(wish.Channel) && wish.Override == wish.Channel):
+		return wish.Channel
+	case wish.Exact:
+		return ""
+	case s.serves(wish.Override, d):
+		return wish.Override
+	case s.open(wish.Channel) && s.serves(wish.Channel, d):
+		return wish.Channel
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.known)) {
+		if s.public(name) && s.serves(name, d) {
+			return name
+		}
+	}
+	return ""
 }
 
 var names = []string{"alpha", "beta", "gamma", "delta", "omega"}
@@ -203,56 +315,42 @@ func anyWish(t *rapid.T) resolve.Wish {
 	return resolve.Wish{Override: some.Draw(t, "override"), Channel: some.Draw(t, "wish"), Exact: rapid.Bool().Draw(t, "exact")}
 }
 
-// A private channel is followed by override or by a device's own choice where it is allowed, and by nobody else. Whatever is
-// followed is the best that there is: nothing that goes before it was open to the device.
+// A private channel is followed by override or by a device's own choice where it is allowed, and by nobody else; so it is when it
+// cannot be read. One of which nothing is known is followed by devices that name it.
 func TestPrivateStaysPrivate(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		view, wish, dev := anyView(t), anyWish(t), anyDevice(t)
-		c, why := view.Follow("shop", wish, &dev, now)
+		shop, wish, dev := anyView(t), anyWish(t), anyDevice(t)
+		c, why := shop.Follow("shop", wish, &dev, now)
 		if (c == nil) == (why == "") {
 			t.Fatalf("channel %v and reason %q", c, why)
 		}
 		if c == nil {
 			return
 		}
-		named := c.Name == wish.Channel && c.SelfAssignable()
-		if unknown := !c.Readable(); !c.Public() && !unknown && c.Name != wish.Override && !named {
-			t.Fatalf("follows private %s with %+v", c.Name, wish)
-		}
-		if wish.Exact && c.Name != wish.Channel {
+		named := c.Name == wish.Channel && shop.open(c.Name)
+		if !shop.public(c.Name) && c.Name != wish.Override && !named {
 			t.Fatalf("follows %s with %+v", c.Name, wish)
 		}
-		if _, ok := view.Apps["shop"][wish.Override]; ok && !wish.Exact && c.Name != wish.Override {
-			t.Fatalf("follows %s though it was put to %s", c.Name, wish.Override)
+		if !wish.Exact && !shop.serves(c.Name, &dev) {
+			t.Fatalf("follows %s, which does not serve it", c.Name)
 		}
 	})
 }
 
-// To leave out channels that serve no device which an earlier one does not serve changes nothing.
-func TestDefaultIsTheFirstThatServes(t *testing.T) {
+// Whatever is followed is the best that there is, by a second, simple reading of the rules: to leave out channels that serve no
+// device which an earlier one does not serve changes nothing.
+func TestFollowsTheFirstThatServes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		view, dev := anyView(t), anyDevice(t)
-		c, _ := view.Follow("shop", resolve.Wish{}, &dev, now)
-		for _, name := range []string{"alpha", "beta", "delta", "gamma", "omega"} { // in order
-			candidate := view.Apps["shop"][name]
-			if candidate == nil || candidate.Readable() && !candidate.Public() {
-				continue
-			}
-			if why := candidate.Decide(&dev, now).Reason; why == resolve.ReasonPlatformNotServed || why == resolve.ReasonBuildNotServed {
-				continue
-			}
-			if candidate.Decide(&dev, now).Reason == resolve.ReasonHalted {
-				return // Decide says no more of its audience
-			}
-			if c != nil && c.Name != name {
-				t.Fatalf("follows %s, but %s goes before and serves it", c.Name, name)
-			}
-			return
-		}
-		if c != nil {
-			t.Fatalf("follows %s, but none serves it", c.Name)
+		shop, wish, dev := anyView(t), anyWish(t), anyDevice(t)
+		want := shop.followed(wish, &dev)
+		got, why := shop.Follow("shop", wish, &dev, now)
+		switch {
+		case got != nil && got.Name != want:
+			t.Fatalf("follows %s with %+v, want %q", got.Name, wish, want)
+		case got == nil && want != "" && why != resolve.ReasonMetadataExpired:
+			t.Fatalf("follows none for %s with %+v, want %s", why, wish, want)
 		}
 	})
 }
@@ -261,7 +359,7 @@ func TestDefaultIsTheFirstThatServes(t *testing.T) {
 func TestChannelsAreThoseThatAWishGives(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		view, dev := anyView(t), anyDevice(t)
+		view, dev := anyView(t).View, anyDevice(t)
 		list, why := view.Channels("shop", &dev, now)
 		if !slices.IsSortedFunc(list, func(a, b *resolve.Channel) int { return strings.Compare(a.Name, b.Name) }) {
 			t.Fatal("not sorted")

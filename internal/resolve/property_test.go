@@ -45,6 +45,7 @@ func anyDocument(t *rapid.T) *release.Document {
 	d.Guards.BelowNative = rapid.SampledFrom([]string{"", "Denied", "Allowed"}).Draw(t, "belowNative")
 	d.Guards.Floor = anyBundle(t, "floor")
 	d.Guards.FloorVersion = rapid.SampledFrom([]string{"", "2.1.0", "2.4.0", "2.4.1"}).Draw(t, "floor version")
+	d.Audience.Platforms = rapid.SampledFrom([][]string{nil, nil, {"ios"}, {"android"}, {"ios", "android"}}).Draw(t, "platforms")
 	d.Audience.Builds = rapid.SampledFrom([][]string{nil, {"Production"}, {"Emulator"}, {"Development", "Device"}}).Draw(t, "builds")
 	if c := anyBundle(t, "candidate"); c != nil {
 		d.Candidate = &release.Candidate{
@@ -146,15 +147,64 @@ func checkOffer(t *rapid.T, doc *release.Document, dev *resolve.Device, got reso
 	if dev.Digest == b.Digest {
 		t.Fatalf("offered %s, which the device runs", b.Version)
 	}
-	if got.Arm != resolve.Candidate {
-		return
+	checkGuards(t, doc, dev, b)
+	if got.Arm == resolve.Candidate {
+		checkCandidate(t, doc.Candidate, got)
 	}
-	c := doc.Candidate
+}
+
+// checkGuards compares an offer with the native build.
+func checkGuards(t *rapid.T, doc *release.Document, dev *resolve.Device, b *resolve.Bundle) {
+	v, native := semver.MustParse(b.Version), dev.NativeVersion
+	if b.NativeVersion != "" {
+		if c, err := semver.NewConstraint(b.NativeVersion); err != nil || !c.Check(native) {
+			t.Fatalf("offered %s for native builds %s to one of %s", b.Version, b.NativeVersion, native)
+		}
+	}
+	if doc.Guards.BelowNative != "Allowed" && v.LessThan(native) {
+		t.Fatalf("offered %s below native %s", b.Version, native)
+	}
+	sameMajor, sameMinor := v.Major() == native.Major(), v.Major() == native.Major() && v.Minor() == native.Minor()
+	if g := doc.Guards.AutoUpdate; g == "None" || g == "Minor" && !sameMajor || g == "Patch" && !sameMinor {
+		t.Fatalf("offered %s to native %s with autoUpdate %s", b.Version, native, g)
+	}
+}
+
+func checkCandidate(t *rapid.T, c *release.Candidate, got resolve.Decision) {
 	if got.Slot >= c.Weight {
 		t.Fatalf("offered the candidate to slot %d at weight %d", got.Slot, c.Weight)
 	}
 	if c.LeaseExpires <= now.Unix() && c.OnLoss != "Continue" {
 		t.Fatal("offered the candidate after its lease")
+	}
+}
+
+// The random documents and devices are no toys: they meet every reason of a decision, with every action that it comes with.
+func TestRandomMeetsEveryReason(t *testing.T) {
+	t.Parallel()
+	type answer struct {
+		reason resolve.Reason
+		action resolve.Action
+	}
+	met := map[answer]bool{}
+	gen := rapid.Custom(func(t *rapid.T) answer {
+		doc, dev := anyDocument(t), anyDevice(t)
+		got := compiled(t, doc).Decide(&dev, now)
+		return answer{got.Reason, got.Action}
+	})
+	for seed := range 6_000 { // the same ones each time
+		met[gen.Example(seed)] = true
+	}
+	view := []resolve.Reason{ // of no decision of a channel that can be read
+		resolve.ReasonChannelPrivate, resolve.ReasonNoChannel, resolve.ReasonUnknownApp, resolve.ReasonUnknownChannel,
+		resolve.ReasonReleaseUnreadable, resolve.ReasonMetadataExpired, resolve.ReasonNoMetadata,
+	}
+	for reason, actions := range resolve.Reasons {
+		for _, action := range actions {
+			if !met[answer{reason, action}] && !slices.Contains(view, reason) {
+				t.Errorf("none meets %s with %s", reason, action)
+			}
+		}
 	}
 }
 
@@ -176,7 +226,7 @@ func TestLowerWeightIsASubset(t *testing.T) {
 }
 
 // What a device is offered when the candidate failed on it is what the others are offered that do not get the candidate. It is in
-// no arm then, and in the candidate's while it is offered nothing.
+// no arm then, and in the candidate's while it is offered nothing: at no weight does it count for stable.
 func TestFailedCandidateIsAsNone(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -186,6 +236,9 @@ func TestFailedCandidateIsAsNone(t *testing.T) {
 		}
 		failed(doc.Candidate.Bundle)(&dev)
 		got := compiled(t, doc).Decide(&dev, now)
+		if got.Arm == resolve.Control || (got.Trial == nil) != (got.Arm == resolve.NoArm) {
+			t.Fatalf("would count for stable: %+v", seen(got))
+		}
 		if got.Arm == resolve.Candidate && got.Action == resolve.Update {
 			t.Fatalf("offered %s in the candidate's arm", got.Bundle.Version)
 		}

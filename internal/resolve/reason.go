@@ -16,7 +16,8 @@ const (
 // Arm is the side of a rollout's comparison that a device is on.
 type Arm string
 
-// The arms. A device is in no arm when no rollout is active, or when it could not run the candidate anyway.
+// The arms. A device is in no arm when no rollout is active, when it could not run the candidate anyway, and when it is offered
+// stable because the candidate failed on it: it has no vote for stable.
 const (
 	NoArm     Arm = ""
 	Candidate Arm = "candidate"

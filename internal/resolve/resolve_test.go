@@ -106,6 +106,19 @@ func guards(autoUpdate, belowNative string) func(*release.Document) {
 	return func(d *release.Document) { d.Guards.AutoUpdate, d.Guards.BelowNative = autoUpdate, belowNative }
 }
 
+// promoted is the channel after the rollout.
+func promoted(d *release.Document) {
+	d.Previous, d.Stable, d.Candidate = d.Stable, &d.Candidate.Bundle, nil
+}
+
+// next lets out another candidate.
+func next(weight int32) func(*release.Document) {
+	return func(d *release.Document) {
+		d.Candidate = document().Candidate
+		d.Candidate.Bundle, d.Candidate.Weight, d.Candidate.Release = bundle("2.5.0", "f"), weight, 2
+	}
+}
+
 func floorVersion(v string) func(*release.Document) {
 	return func(d *release.Document) { d.Guards.FloorVersion = v }
 }
@@ -239,12 +252,30 @@ var cases = []struct {
 	{"failed candidate and stable", nil, devEdits{failed(stable, candidate)}, want{"none", "FailedBefore", "2.4.1", "candidate"}},
 	{"failed candidate, floor first", docEdits{withFloor}, devEdits{failed(candidate)}, want{"update", "Floor", "2.1.0", ""}},
 	{"failed candidate, runs it all the same", nil, devEdits{failed(candidate), running(candidate)}, want{"none", "UpToDate", "2.4.1", "candidate"}},
-	{"failed candidate, control", docEdits{weight(0)}, devEdits{failed(candidate)}, want{"update", "Stable", "2.4.0", "control"}},
+	{"failed candidate, control", docEdits{weight(0)}, devEdits{failed(candidate)}, want{"update", "Stable", "2.4.0", ""}},
+	{"failed candidate, control, runs stable", docEdits{weight(0)}, devEdits{failed(candidate), running(stable)}, want{"none", "UpToDate", "2.4.0", ""}},
+	{"failed candidate, control, no stable", docEdits{noStable, weight(0)}, devEdits{failed(candidate)}, want{"none", "NothingReleased", "", ""}},
+	{"failed candidate, lease lost", docEdits{lease("Retract", -time.Second)}, devEdits{failed(candidate)}, want{"update", "Stable", "2.4.0", ""}},
 	{"failed candidate, runs a refused bundle", docEdits{refuse(previous)}, devEdits{failed(candidate), running(previous)}, want{"update", "Refused", "2.4.0", ""}},
 	{"failed candidate and stable, runs a refused bundle", docEdits{refuse(previous)}, devEdits{failed(stable, candidate), running(previous)}, want{"reset", "Refused", "", "candidate"}},
 	{"failed stable", docEdits{weight(0)}, devEdits{failed(stable)}, want{"none", "FailedBefore", "2.4.0", "control"}},
 	{"failed stable, runs a refused bundle", docEdits{noCandidate, refuse(previous)}, devEdits{failed(stable), running(previous)}, want{"reset", "Refused", "", ""}},
+	{"failed stable, control, runs a refused bundle", docEdits{weight(0), refuse(previous)}, devEdits{failed(stable), running(previous)}, want{"reset", "Refused", "", "control"}},
+	{"failed stable, candidate, runs a refused bundle", docEdits{refuse(previous)}, devEdits{failed(stable), running(previous)}, want{"update", "Refused", "2.4.1", "candidate"}},
+	{"failed stable, runs the refused candidate", docEdits{refuse(candidate)}, devEdits{failed(stable), running(candidate)}, want{"reset", "Refused", "", ""}},
+	{"failed stable is refused, runs it", docEdits{noCandidate, refuse(stable)}, devEdits{failed(stable), running(stable)}, want{"update", "Refused", "2.3.0", ""}},
+	{"failed stable and previous, stable is refused, runs it", docEdits{noCandidate, refuse(stable)}, devEdits{failed(stable, previous), running(stable)}, want{"reset", "Refused", "", ""}},
+
 	{"failed floor", docEdits{withFloor}, devEdits{failed(floor)}, want{"none", "FailedBefore", "2.1.0", ""}},
+	{"failed floor, runs it all the same", docEdits{withFloor}, devEdits{failed(floor), running(floor)}, want{"update", "Candidate", "2.4.1", "candidate"}},
+	{"failed floor, runs a refused bundle below it", docEdits{withFloor, refuse(bundle("2.0.5", "9"))}, devEdits{failed(floor), running(bundle("2.0.5", "9"))}, want{"reset", "Refused", "", ""}},
+	{"failed floor and candidate", docEdits{withFloor}, devEdits{failed(floor, candidate)}, want{"none", "FailedBefore", "2.1.0", ""}},
+
+	{"failed candidate is promoted", docEdits{promoted}, devEdits{failed(candidate)}, want{"none", "FailedBefore", "2.4.1", ""}},
+	{"failed candidate is promoted, runs what was stable", docEdits{promoted}, devEdits{failed(candidate), running(stable)}, want{"none", "FailedBefore", "2.4.1", ""}},
+	{"failed candidate is promoted, what was stable is refused", docEdits{promoted, refuse(stable)}, devEdits{failed(candidate), running(stable)}, want{"reset", "Refused", "", ""}},
+	{"failed candidate is promoted, the next one", docEdits{promoted, next(release.FullWeight)}, devEdits{failed(candidate)}, want{"update", "Candidate", "2.5.0", "candidate"}},
+	{"failed candidate is promoted, control of the next one", docEdits{promoted, next(0)}, devEdits{failed(candidate)}, want{"none", "FailedBefore", "2.4.1", "control"}},
 
 	{"unknown bundle gets stable", docEdits{noCandidate}, devEdits{runsForeign}, want{"update", "Stable", "2.4.0", ""}},
 	{"unknown bundle on a native build of that version", docEdits{noCandidate}, devEdits{runsForeign, native("2.4.0")}, want{"update", "Stable", "2.4.0", ""}},
@@ -346,7 +377,7 @@ func TestView(t *testing.T) {
 func TestUnreadable(t *testing.T) {
 	t.Parallel()
 	d := device(running(candidate))
-	if got := seen(resolve.Unreadable("shop", "production").Decide(&d, now)); got != (want{"none", "ReleaseUnreadable", "", ""}) {
+	if got := seen(resolve.Unreadable("shop", "production", nil, nil).Decide(&d, now)); got != (want{"none", "ReleaseUnreadable", "", ""}) {
 		t.Errorf("got %+v", got)
 	}
 }

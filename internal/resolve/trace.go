@@ -68,14 +68,17 @@ func (t *trace) metadata(v *View, app string, why Reason) Reason {
 	return why
 }
 
-func (t *trace) override(wish *Wish, c *Channel) {
+func (t *trace) override(wish *Wish, c *Channel, why Reason) Reason {
 	switch {
 	case t == nil:
 	case c == nil:
-		t.add(RuleOverride, ReasonUnknownChannel, "stored for the device: %s, which does not exist; it is passed over", wish.Override)
+		t.add(RuleOverride, why, "stored for the device: %s, which does not exist; it is passed over", wish.Override)
+	case why != noReason:
+		t.add(RuleOverride, why, "stored for the device: %s, which does not serve it and is passed over: %s", wish.Override, c.policy())
 	default:
-		t.add(RuleOverride, noReason, "stored for the device: %s", wish.Override)
+		t.add(RuleOverride, why, "stored for the device: %s", wish.Override)
 	}
+	return why
 }
 
 func (t *trace) wish(wish *Wish, c *Channel, why Reason) Reason {
@@ -103,17 +106,21 @@ func (t *trace) public(c *Channel, why Reason) Reason {
 
 // policy says who may follow a channel.
 func (c *Channel) policy() string {
-	if c.unreadable {
-		return "its release document cannot be read"
+	const torn = "its release document cannot be read; "
+	if c.follow.visibility == unknown {
+		return torn + "who follows it is not known, but for devices that name it"
 	}
-	visibility, choice := "Public", "Denied"
-	if c.follow.private {
+	state, visibility, choice := "", "Public", "Denied"
+	if c.unreadable {
+		state = torn
+	}
+	if c.follow.visibility == private {
 		visibility = "Private"
 	}
 	if c.follow.selfAssignable {
 		choice = "Allowed"
 	}
-	return fmt.Sprintf("visibility %s, selfAssignment %s, %s", visibility, choice, &c.audience)
+	return fmt.Sprintf("%svisibility %s, selfAssignment %s, %s", state, visibility, choice, &c.audience)
 }
 
 // String says which devices are served.

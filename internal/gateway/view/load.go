@@ -265,15 +265,15 @@ func (p *pending) finish() (*entry, error) {
 		e.channel = p.before.channel.Until(p.expiry)
 		return e, nil
 	}
-	e.channel = compileDocument(p.doc, p.app, p.name).Until(p.expiry)
+	e.channel = p.compile().Until(p.expiry)
 	return e, nil
 }
 
 // keep gives the entry of a channel that could not be read: as it was, if the keys that count now have signed that. If they
-// have not, a key was taken away, and what it signed is not served: then the channel offers nothing. So does one of which
-// nothing is known but that it exists.
+// have not, a key was taken away, and what it signed is not served: then the channel offers nothing to the devices that
+// follow it. So does one of which nothing is known but that it exists.
 func (p *pending) keep(t *top) *entry {
-	unreadable := &entry{app: p.app, name: p.name, channel: resolve.Unreadable(p.app, p.name)}
+	unreadable := &entry{app: p.app, name: p.name, channel: resolve.Unreadable(p.app, p.name, nil, p.channelBefore())}
 	switch {
 	case p.before == nil:
 		return unreadable
@@ -290,16 +290,31 @@ func (p *pending) keep(t *top) *entry {
 	return unreadable
 }
 
-func compileDocument(raw []byte, app, name string) *resolve.Channel {
-	doc, err := release.Decode(raw)
-	if err != nil || doc.App != app || doc.Channel != name {
-		return resolve.Unreadable(app, name)
+// channelBefore is the channel as it was, or nil.
+func (p *pending) channelBefore() *resolve.Channel {
+	if p.before == nil {
+		return nil
 	}
-	c, err := resolve.Compile(doc)
-	if err != nil {
-		return resolve.Unreadable(app, name)
+	return p.before.channel
+}
+
+// compile makes the channel of its document. Of one that is not understood, what says who follows is: a newer manager must
+// not move the devices of an older gateway.
+func (p *pending) compile() *resolve.Channel {
+	if doc, err := release.Decode(p.doc); err == nil && p.describes(doc) {
+		if c, err := resolve.Compile(doc); err == nil {
+			return c
+		}
 	}
-	return c
+	head, err := release.DecodeHead(p.doc)
+	if err != nil || !p.describes(head) {
+		head = nil
+	}
+	return resolve.Unreadable(p.app, p.name, head, p.channelBefore())
+}
+
+func (p *pending) describes(doc *release.Document) bool {
+	return doc.App == p.app && doc.Channel == p.name
 }
 
 // errStale wraps the reasons why some channels are not as published.

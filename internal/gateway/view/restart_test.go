@@ -9,6 +9,13 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/windlass-dev/windlass/internal/compat"
+	"github.com/windlass-dev/windlass/internal/gateway/view"
+	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/resolve"
 )
 
 // A restart while the repository is gone changes nothing: channels that cannot be read do not keep the others' newest state
@@ -69,6 +76,94 @@ func TestRestartAfterRevokedChannelKey(t *testing.T) {
 	h.poll(p)
 	h.want(p, "production", "ReleaseUnreadable")
 	h.want(h.start(), "production", "ReleaseUnreadable")
+}
+
+// follows wants that a device without a wish follows a channel; empty: none.
+func (h *harness) follows(p *view.Poller, want string) {
+	h.Helper()
+	d := resolve.Device{Device: compat.Device{Platform: "ios", NativeVersion: semver.MustParse("1.0.0")}, ID: "d"}
+	c, why := p.View().Follow("shop", resolve.Wish{}, &d, time.Now().Add(h.offset))
+	got := ""
+	if c != nil {
+		got = c.Name
+	}
+	if got != want {
+		h.Fatalf("follows %q (%s), want %q", got, why, want)
+	}
+}
+
+// A manager that is newer than the gateway, and writes what the gateway does not understand, moves no device: neither those of
+// that channel, nor those of others to it. A restart changes nothing of that.
+func TestNewerDocumentMovesNobody(t *testing.T) {
+	t.Parallel()
+	const private, publicOnes = `"follow":{"visibility":"Private","selfAssignment":"Allowed"}`, `"audience":{"platforms":["ios"]}`
+	for name, tc := range map[string]struct {
+		beta string // members of its document; it goes before production
+		want string // that devices follow which name none
+	}{
+		"private, a new value of a guard":    {`"schema":1,"serving":"Active","guards":{"autoUpdate":"Build"},` + private, "production"},
+		"private, a new type of a guard":     {`"schema":1,"serving":"Active","guards":["Build"],` + private, "production"},
+		"private, a new schema":              {`"schema":2,` + private, "production"},
+		"a new visibility":                   {`"schema":1,"serving":"Active","follow":{"visibility":"Secret"}`, "production"},
+		"public, a new value of a guard":     {`"schema":1,"serving":"Active","guards":{"autoUpdate":"Build"}`, "beta"},
+		"public for others, a new schema":    {`"schema":2,"audience":{"platforms":["android"]}`, "production"},
+		"public for its platform, new guard": {`"schema":1,"serving":"Active","guards":["Build"],` + publicOnes, "beta"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			h.repo.Publish(doc("production", "1.1.0"))
+			h.repo.PublishRaw("shop", "beta", []byte(`{"app":"shop","channel":"beta",`+tc.beta+`}`))
+			p := h.start()
+			h.poll(p)
+			for range 2 {
+				h.want(p, "beta", "ReleaseUnreadable")
+				h.want(p, "production", "1.1.0")
+				h.follows(p, tc.want)
+				p = h.start()
+			}
+		})
+	}
+}
+
+// Of a channel that cannot be read at all, devices are those that it had before. A new one has none but those that name it.
+func TestUnreadableKeepsItsDevices(t *testing.T) {
+	t.Parallel()
+	private := doc("beta", "1.1.0")
+	private.Follow.Visibility = "Private"
+	for name, tc := range map[string]struct {
+		before *release.Document
+		breaks func(*harness)
+		want   string
+	}{
+		"public, no document": {doc("beta", "1.1.0"), func(h *harness) { h.repo.PublishRaw("shop", "beta", []byte("<html>")) }, "beta"},
+		"public, of another": {doc("beta", "1.1.0"), func(h *harness) {
+			h.repo.PublishRaw("shop", "beta", []byte(`{"schema":1,"app":"shop","channel":"omega"}`))
+		}, "beta"},
+		"private, no document":  {private, func(h *harness) { h.repo.PublishRaw("shop", "beta", []byte("<html>")) }, "production"},
+		"public, no delegation": {doc("beta", "1.1.0"), func(h *harness) { h.repo.Delegate("channels/shop/production.json") }, "beta"},
+		"private, revoked key":  {private, func(h *harness) { h.repo.RevokeChannelKey(); h.repo.Publish(doc("production", "1.2.0")) }, "production"},
+		"new, no document":      {nil, func(h *harness) { h.repo.PublishRaw("shop", "beta", []byte("<html>")) }, "production"},
+		"new, no role": {nil, func(h *harness) {
+			h.repo.Publish(doc("beta", "1.1.0"))
+			h.repo.Delete("metadata/1.shop.beta.json")
+		}, "production"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			h.repo.Publish(doc("production", "1.1.0"))
+			if tc.before != nil {
+				h.repo.Publish(tc.before)
+			}
+			p := h.start()
+			h.poll(p)
+			tc.breaks(h)
+			h.poll(p)
+			h.want(p, "beta", "ReleaseUnreadable")
+			h.follows(p, tc.want)
+		})
+	}
 }
 
 // What was verified of a state that could not be had as a whole outlives the process: no older state is accepted after it,
