@@ -80,15 +80,15 @@ type Handler struct {
 	Config
 
 	events map[string]prometheus.Counter // by action
-	builds versions.Cache                // of native builds: 1.2 means 1.2.0
-	names  versions.Cache                // of bundles: 1.2 is none of ours
+	builds *versions.Cache               // of native builds: 1.2 means 1.2.0
+	names  *versions.Cache               // of bundles: 1.2 is none of ours
 }
 
 // New makes a Handler and registers its metrics.
 func New(cfg Config, r prometheus.Registerer) *Handler {
 	return &Handler{
 		Config: cfg, events: newEventCounters(r),
-		builds: versions.Cache{Parse: compat.ParseVersion}, names: versions.Cache{Parse: semver.StrictNewVersion},
+		builds: versions.New(compat.ParseVersion), names: versions.New(semver.StrictNewVersion),
 	}
 }
 

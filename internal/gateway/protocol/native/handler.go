@@ -44,12 +44,12 @@ type Handler struct {
 	NextCheck time.Duration // asked of devices; zero: nothing is
 	Now       func() time.Time
 
-	versions versions.Cache
+	versions *versions.Cache
 }
 
 // Routes of the protocol.
 func (h *Handler) Routes() []httpx.Route {
-	h.versions.Parse = compat.ParseVersion
+	h.versions = versions.New(compat.ParseVersion)
 	return []httpx.Route{
 		{Method: http.MethodPost, Path: CheckPath, Name: "native_check", MaxBody: maxBody, Origins: h.allowsOrigin, Handle: h.check},
 		{Method: http.MethodPost, Path: ReportPath, Name: "native_report", MaxBody: maxBody, Origins: h.allowsOrigin, Handle: h.report},
@@ -111,7 +111,7 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 	if err := read(&s.reader, checkFields, q); err != nil {
 		return err
 	}
-	if err := q.device(&h.versions, &s.device); err != nil {
+	if err := q.device(h.versions, &s.device); err != nil {
 		return err
 	}
 	network, err := h.Edge.SpeakFor(visitor, q.DeviceID)

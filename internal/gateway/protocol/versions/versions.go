@@ -5,50 +5,52 @@
 package versions
 
 import (
-	"maps"
+	"hash/maphash"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/Masterminds/semver/v3"
 )
 
-// maxKnown bounds how many versions are remembered. Fleets have some dozens.
-const maxKnown = 1024
+// How many versions are remembered. Fleets have some dozens.
+const (
+	sets = 1 << 9
+	ways = 4 // of each set
+)
 
-// Cache remembers what Parse gave for a text. It is full for ever once clients have sent maxKnown different ones; further ones
-// are parsed each time. It is safe for concurrent use.
+// Cache remembers what its parser gave for a text. It is a table of fixed size without locks: a new version takes the place of
+// another one in the set that a secret hash gives it. Clients can send as many different ones as they like: what a fleet asks
+// with comes back with its next request. It is safe for concurrent use.
 type Cache struct {
-	Parse func(string) (*semver.Version, error)
-
-	mu    sync.Mutex // of writers
-	known atomic.Pointer[map[string]*semver.Version]
+	parse func(string) (*semver.Version, error)
+	seed  maphash.Seed
+	turn  atomic.Uint32 // which way the next one takes
+	sets  [sets][ways]atomic.Pointer[entry]
 }
 
-// Get gives the version of a text, or the error of Parse.
+type entry struct {
+	text    string
+	version *semver.Version
+}
+
+// New makes a Cache in front of a parser.
+func New(parse func(string) (*semver.Version, error)) *Cache {
+	return &Cache{parse: parse, seed: maphash.MakeSeed()}
+}
+
+// Get gives the version of a text, or the parser's error.
 func (c *Cache) Get(text string) (*semver.Version, error) {
-	known := c.known.Load()
-	if known != nil {
-		if v := (*known)[text]; v != nil {
-			return v, nil
+	set := &c.sets[maphash.String(c.seed, text)%sets]
+	for i := range set {
+		if e := set[i].Load(); e != nil && e.text == text {
+			return e.version, nil
 		}
 	}
-	v, err := c.Parse(text)
-	if err == nil && (known == nil || len(*known) < maxKnown) {
-		c.remember(text)
+	text = strings.Clone(text) // not a part of a request's body
+	v, err := c.parse(text)
+	if err != nil {
+		return nil, err
 	}
-	return v, err
-}
-
-func (c *Cache) remember(text string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	next := map[string]*semver.Version{}
-	if known := c.known.Load(); known != nil {
-		maps.Copy(next, *known)
-	}
-	if text = strings.Clone(text); len(next) < maxKnown { // not a part of a request's body
-		next[text], _ = c.Parse(text)
-		c.known.Store(&next)
-	}
+	set[c.turn.Add(1)%ways].Store(&entry{text, v})
+	return v, nil
 }

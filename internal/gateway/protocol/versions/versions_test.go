@@ -14,7 +14,7 @@ import (
 
 func TestCache(t *testing.T) {
 	t.Parallel()
-	c := versions.Cache{Parse: compat.ParseVersion}
+	c := versions.New(compat.ParseVersion)
 	first, err := c.Get("4.2")
 	if err != nil || first.String() != "4.2.0" {
 		t.Fatalf("got %v, %v", first, err)
@@ -30,14 +30,13 @@ func TestCache(t *testing.T) {
 	}
 }
 
-// More versions than are remembered are still read right, by many at once.
-func TestFullCache(t *testing.T) {
-	t.Parallel()
-	c := versions.Cache{Parse: compat.ParseVersion}
+// flood asks for far more versions than are remembered, by many at once. They are all read right.
+func flood(t *testing.T, c *versions.Cache) {
+	t.Helper()
 	var wg sync.WaitGroup
 	for w := range 4 {
 		wg.Go(func() {
-			for i := range 1500 {
+			for i := range 10_000 {
 				text := fmt.Sprintf("1.%d.%d", i, w%2)
 				if v, err := c.Get(text); err != nil || v.String() != text {
 					t.Errorf("%s: got %v, %v", text, v, err)
@@ -47,4 +46,31 @@ func TestFullCache(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// Whatever strangers send, the versions of a fleet are remembered again once it asks, and cost nothing then.
+func TestFullCache(t *testing.T) {
+	c := versions.New(compat.ParseVersion)
+	flood(t, c)
+	fleet := make([]string, 30)
+	for i := range fleet {
+		fleet[i] = fmt.Sprintf("9.%d.0", i)
+	}
+	ask := func() {
+		for _, text := range fleet {
+			if v, err := c.Get(text); err != nil || v.Original() != text {
+				t.Fatalf("%s: got %v, %v", text, v, err)
+			}
+		}
+	}
+	for range 10 { // two may push each other out of a set, but not for long
+		ask()
+	}
+	if n := testing.AllocsPerRun(100, func() {
+		for _, text := range fleet {
+			_, _ = c.Get(text)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations for versions that were asked for before, want 0", n)
+	}
 }
