@@ -52,18 +52,36 @@ func newBuckets(budget Budget, networks int, takeovers prometheus.Counter) *buck
 
 // take takes one token of a network; without one it gives the time until there is.
 func (b *buckets) take(n ledger.Network, now time.Time) (wait time.Duration, ok bool) {
-	s := &b.shards[n%shards] // the network is a keyed hash: nobody can choose the shard
+	s := b.shard(n)
 	s.Lock()
 	defer s.Unlock()
-	bucket, known := s.lru.Get(n)
-	if !known {
-		bucket = b.enter(s, n)
-	}
+	bucket := b.bucket(s, n)
 	if bucket.AllowN(now, 1) {
 		return 0, true
 	}
 	seconds := (1 - bucket.TokensAt(now)) / b.budget.PerSecond
 	return time.Duration(min(max(seconds, 0.001), maxWait.Seconds()) * float64(time.Second)), false
+}
+
+// charge takes tokens of a network, whether it has them or not.
+func (b *buckets) charge(n ledger.Network, tokens int, now time.Time) {
+	s := b.shard(n)
+	s.Lock()
+	defer s.Unlock()
+	b.bucket(s, n).ReserveN(now, min(tokens, b.budget.Burst)) // more than a burst would be refused, and nothing taken
+}
+
+// shard is where a network's bucket is.
+func (b *buckets) shard(n ledger.Network) *shard {
+	return &b.shards[n%shards] // the network is a keyed hash: nobody can choose the shard
+}
+
+// bucket gives a network's bucket out of its shard.
+func (b *buckets) bucket(s *shard, n ledger.Network) *rate.Limiter {
+	if bucket, known := s.lru.Get(n); known {
+		return bucket
+	}
+	return b.enter(s, n)
 }
 
 // enter gives a bucket to a network that has none.

@@ -120,6 +120,15 @@ func (l *Limiter) Take(c Class, n ledger.Network) Decision {
 	return Decision{Verdict: Limited, RetryAfter: wait}
 }
 
+// Charge takes more out of the budget of a network, for a request that Take allowed and that turned out to hold the work of
+// several. It refuses nothing: what is missing is owed, and the network's next requests wait until it is paid back. At most a
+// burst is taken at once.
+func (l *Limiter) Charge(c Class, n ledger.Network, requests int) {
+	if l != nil && l.classes[c].buckets != nil && requests > 0 {
+		l.classes[c].buckets.charge(n, requests, time.Now())
+	}
+}
+
 // Begin takes a place among the requests that are worked on. After Allowed, End must give it back; Busy took none. Ask after
 // the body was read: else clients that send slowly would hold all places without any work being done.
 func (l *Limiter) Begin(c Class) Decision {

@@ -81,6 +81,44 @@ windlass_gateway_limit_networks 2
 	})
 }
 
+// What a request turns out to hold is paid for later: nothing of it is refused, and in the long run no more passes than the rate.
+func TestCharge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l, _ := limiter(t, Config{Reports: Budget{PerSecond: 1, Burst: 10}})
+		l.Charge(Reports, 2, 0)
+		for _, step := range []struct {
+			what   string
+			after  time.Duration
+			charge int
+			want   int // of 20 requests that follow
+		}{
+			{"a part of the burst", 0, 4, 6},
+			{"owed", 0, 3, 0},
+			{"paid back in part", 2 * time.Second, 0, 0},
+			{"paid back", 2 * time.Second, 0, 1},
+			{"more than the burst counts as the burst", 10 * time.Second, 1000, 0},
+			{"then the rate", 3 * time.Second, 0, 3},
+		} {
+			time.Sleep(step.after)
+			l.Charge(Reports, 1, step.charge)
+			if got := admitted(l, Reports, 1, 20); got != step.want {
+				t.Errorf("%s: %d of 20 passed, want %d", step.what, got, step.want)
+			}
+		}
+		l.Charge(Reports, 1, 5)
+		time.Sleep(l.Take(Reports, 1).RetryAfter)
+		if got := admitted(l, Reports, 1, 20); got != 1 {
+			t.Errorf("after the time that it was told: %d of 20 passed, want 1", got)
+		}
+		if got := admitted(l, Reports, 2, 20); got != 10 {
+			t.Errorf("another network: %d of 20 passed, want 10", got)
+		}
+		l.Charge(Checks, 1, 5) // has no limit
+		(*Limiter)(nil).Charge(Checks, 1, 5)
+	})
+}
+
 // A client that waits as long as it was told passes, and not much earlier.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()
@@ -248,6 +286,7 @@ func TestNoAllocations(t *testing.T) {
 	l.Take(Checks, 1)
 	if n := testing.AllocsPerRun(100, func() {
 		l.Take(Checks, 1) // allowed at first, limited later
+		l.Charge(Checks, 1, 2)
 		l.Begin(Checks)
 		l.Begin(Checks)
 		l.End(Checks)
