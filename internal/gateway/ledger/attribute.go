@@ -47,6 +47,7 @@ type event struct {
 	version    string // like digest
 	afterOffer bool
 	blames     string // digest that a failure names; empty: none that is known
+	taken      millis // when it came in
 
 	written chan struct{} // of an event that says nothing: closed when all before it are in the database
 }

@@ -14,8 +14,8 @@ import (
 
 // Errors of a Ledger that callers tell apart.
 var (
-	// ErrUnavailable says that the database does not answer. The same call may succeed later.
-	ErrUnavailable = errors.New("the ledger's database does not answer; it is tried again in the background")
+	// ErrUnavailable says that the database does not answer, or has taken nothing for long. The same call may succeed later.
+	ErrUnavailable = errors.New("the ledger's database does not answer, or takes nothing; it is tried again in the background")
 	// ErrFull says that there is no room for another device's override.
 	ErrFull = errors.New("the ledger has no room for another override; raise MaxOverrides or delete some")
 )
@@ -57,6 +57,15 @@ type Config struct {
 	Log *slog.Logger     // default: none
 	Now func() time.Time // default: time.Now
 }
+
+// Config's times that nobody has to choose.
+const (
+	// maxWait is how long an event may wait for the database until the counts are not told any more: what failed since may be in
+	// none of them.
+	maxWait = 15 * time.Second
+	// complainEvery is how often the log tells of a database that does not take what there is.
+	complainEvery = time.Minute
+)
 
 // minKey is the smallest key, in bytes.
 const minKey = 32

@@ -57,10 +57,10 @@ type Entry struct {
 }
 
 // Counts gives the counts of a channel, exact over all replicas of the database. It gives ErrUnavailable when the database does
-// not answer: what is not known is not zero.
+// not answer or does not take what this replica has: what is not known is not zero, and what is old is not how it is.
 func (l *Ledger) Counts(ctx context.Context, app, channel string) (Snapshot, error) {
 	a := l.attached.Load()
-	if a == nil {
+	if a == nil || l.late() {
 		return Snapshot{}, ErrUnavailable
 	}
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)

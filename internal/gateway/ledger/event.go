@@ -109,5 +109,5 @@ type Report struct {
 	// AfterOffer says that the report counts only if the device's last check was answered with an offer: Capgo plugins before
 	// 7.17.0 and 6.14.25 send download_fail after each other answer, too.
 	AfterOffer bool
-	At         time.Time // when it happened: never in the future
+	At         time.Time // when it happened, by the device's clock: never in the future
 }

@@ -35,6 +35,7 @@ type Ledger struct {
 	catalog   *catalog
 	networks  *lru.Cache[networkKey, int64] // votes that came of a network
 	pile      pile                          // of the writer
+	oldest    atomic.Int64                  // when the first event of the pile came in; 0: it is empty
 
 	attaching sync.Mutex
 	attached  atomic.Pointer[attachment] // nil until the database answered
@@ -131,12 +132,19 @@ func (l *Ledger) Reported(r *Report) bool {
 // enqueue gives a copy of an event to the writer, if there is room.
 func (l *Ledger) enqueue(e *event) bool {
 	kept := *e
+	kept.taken = l.cfg.Now().UnixMilli()
 	select {
 	case l.queue <- &kept:
 		return true
 	default:
 		return false
 	}
+}
+
+// late tells whether events wait for the database for so long that counts cannot be told.
+func (l *Ledger) late() bool {
+	oldest := l.oldest.Load()
+	return oldest != 0 && l.cfg.Now().UnixMilli()-oldest > maxWait.Milliseconds()
 }
 
 // remember notes in memory that a bundle failed on a device.

@@ -45,12 +45,15 @@ func newClock() *clock {
 func (c *clock) now() time.Time      { return time.Unix(0, c.at.Load()) }
 func (c *clock) add(d time.Duration) { c.at.Add(int64(d)) }
 
-// open opens a ledger that ends with the test. It runs, unless it is stopped.
+// open opens a ledger that ends with the test. It runs, unless it is stopped. Its time is start, if nothing else is said.
 func open(t testing.TB, cfg ledger.Config) (l *ledger.Ledger, stop func()) {
 	t.Helper()
 	cfg.Key = key
 	if cfg.FlushEvery == 0 {
 		cfg.FlushEvery = time.Millisecond
+	}
+	if cfg.Now == nil {
+		cfg.Now = newClock().now
 	}
 	l, err := ledger.Open(t.Context(), cfg)
 	if err != nil {

@@ -56,8 +56,8 @@ func newMetrics(l *Ledger) *metrics {
 	gauge(m, "windlass_gateway_ledger_queue_limit", "Events that can wait to be written.", func() float64 { return float64(cap(l.queue)) })
 	gauge(m, "windlass_gateway_ledger_failed_devices", "Devices in memory that a bundle failed on.", func() float64 { return float64(l.failures.devices.Load()) })
 	gauge(m, "windlass_gateway_ledger_overrides", "Devices in memory that have a channel of their own.", func() float64 { return float64(l.overrides.devices.Load()) })
-	gauge(m, "windlass_gateway_ledger_up", "Whether the database answers: 1 or 0.", func() float64 {
-		if m.down.Load() {
+	gauge(m, "windlass_gateway_ledger_up", "Whether the database answers and takes what there is: 1 or 0.", func() float64 {
+		if m.down.Load() || l.late() {
 			return 0
 		}
 		return 1

@@ -26,16 +26,23 @@ type pile struct {
 	waiting []chan struct{} // of Flush
 }
 
-func (p *pile) add(e *event) {
+// take adds an event to the pile.
+func (l *Ledger) take(e *event) {
+	p := &l.pile
 	if e.written != nil {
 		p.waiting = append(p.waiting, e.written)
 		return
 	}
+	if len(p.events) == 0 {
+		l.oldest.Store(e.taken)
+	}
 	p.events = append(p.events, e)
 }
 
-// done empties a pile.
-func (p *pile) done() {
+// done empties the pile.
+func (l *Ledger) done() {
+	p := &l.pile
+	l.oldest.Store(0)
 	for _, w := range p.waiting {
 		close(w)
 	}
@@ -50,7 +57,7 @@ func (l *Ledger) writeAlways(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case e := <-l.queue:
-			l.pile.add(e)
+			l.take(e)
 		}
 		l.gather(ctx)
 		if l.keepTrying(ctx) != nil {
@@ -70,7 +77,7 @@ func (l *Ledger) gather(ctx context.Context) {
 		case <-timer.C:
 			return
 		case e := <-l.queue:
-			l.pile.add(e)
+			l.take(e)
 		}
 	}
 }
@@ -78,10 +85,11 @@ func (l *Ledger) gather(ctx context.Context) {
 // keepTrying writes the pile. It gives an error only when the context ends before.
 func (l *Ledger) keepTrying(ctx context.Context) error {
 	backoff, refusals := firstBackoff, 0
+	var complained time.Time
 	for {
 		err := l.writePile(ctx)
 		if err == nil {
-			l.pile.done()
+			l.done()
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -90,13 +98,14 @@ func (l *Ledger) keepTrying(ctx context.Context) error {
 		if isBadData(err) {
 			refusals++
 		}
-		if backoff == firstBackoff {
+		if now := l.cfg.Now(); now.Sub(complained) >= complainEvery {
+			complained = now
 			l.cfg.Log.Warn("The ledger's database did not take a batch; it is tried again", "events", len(l.pile.events), "error", err.Error())
 		}
 		if refusals == maxRefusals {
 			l.cfg.Log.Error("The ledger's database refuses a batch; it is dropped", "events", len(l.pile.events), "error", err.Error())
 			l.metrics.lost(l.pile.events)
-			l.pile.done()
+			l.done()
 			return nil
 		}
 		if err := wait(ctx, backoff/2+rand.N(backoff)); err != nil {
@@ -136,7 +145,7 @@ func wait(ctx context.Context, d time.Duration) error {
 func (l *Ledger) drain(ctx context.Context) {
 	for {
 		for len(l.pile.events) < l.cfg.BatchSize && len(l.queue) > 0 {
-			l.pile.add(<-l.queue)
+			l.take(<-l.queue)
 		}
 		if len(l.pile.events) == 0 && len(l.pile.waiting) == 0 {
 			return
