@@ -39,7 +39,8 @@ type meaning struct {
 	kind    ledger.Kind // with a failure
 	naming  naming
 
-	afterOffer bool // unless it names its bundle, it counts only if the last check was answered with an offer
+	afterOffer bool             // unless it names its bundle, it counts only if the last check was answered with an offer
+	confirmed  func(*info) bool // by its metadata, without which it says nothing; nil: there is no need
 }
 
 func reached(o ledger.Outcome) meaning { return meaning{counts: true, outcome: o} }
@@ -50,6 +51,22 @@ func broke(k ledger.Kind, n naming) meaning {
 
 func undelivered(k ledger.Kind, n naming) meaning {
 	return meaning{counts: true, outcome: ledger.DeliveryFailed, kind: k, naming: n}
+}
+
+// bars tells whether the device is not offered the bundle again. One that crashed may do so once, and run well.
+func (m *meaning) bars() bool { return m.outcome == ledger.Failed && m.kind != ledger.KindCrash }
+
+// crashed tells a process that crashed by Android's word for its end. On iOS app_crash is any process that ended while it was
+// in front of the user, also by the system or by a debugger, and says unclean_foreground_exit.
+func crashed(in *info) bool { return in.exitReason == "crash" }
+
+// didCrash tells a renderer that crashed from one that Android ended for want of memory.
+func didCrash(in *info) bool { return in.didCrash == "true" }
+
+func crash(confirmed func(*info) bool) meaning {
+	m := broke(ledger.KindCrash, target)
+	m.confirmed = confirmed
+	return m
 }
 
 // afterOffer marks what clients also send when no download failed: if they could not reach the server, for each answer of the kind
@@ -70,9 +87,9 @@ var actions = map[string]meaning{
 	"app_launch_timeout": broke(ledger.KindRollback, target),
 	"set_fail":           broke(ledger.KindRollback, target),
 
-	"app_crash":                   broke(ledger.KindCrash, target),
-	"app_crash_native":            broke(ledger.KindCrash, target),
-	"webview_render_process_gone": broke(ledger.KindCrash, target),
+	"app_crash":                   crash(crashed),
+	"app_crash_native":            crash(nil),
+	"webview_render_process_gone": crash(didCrash),
 
 	"finish_download_fail":            broke(ledger.KindVerification, target),
 	"manifest_path_fail":              broke(ledger.KindVerification, target),

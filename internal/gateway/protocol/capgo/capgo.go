@@ -62,6 +62,7 @@ type Overrides interface {
 type Edge interface {
 	Admit(c limit.Class, r *http.Request) (v edge.Visitor, wait time.Duration)
 	SpeakFor(v edge.Visitor, deviceID string) (ledger.Network, error)
+	Charge(c limit.Class, v edge.Visitor, requests int)
 	Begin(c limit.Class) bool
 	End(c limit.Class)
 }

@@ -23,7 +23,8 @@ var seeds = []string{
 		`"is_emulator":false,"is_prod":true,"defaultChannel":"beta","key_id":"MIIBCgKCAQEAq1vE5yc7"}`,
 	`{"app_id":"a","device_id":"d","version_build":2,"is_prod":0,"custom_id":null,"x":{"y":[1,{"z":[]}]}}`,
 	`{"app_id":"a","app_id":"\u0062","device_id":"d"}`, `{"app_id":"a","device_id":"d"}{}`, `{"app_id":"\ud800","device_id":"d"}`,
-	`{"app_id":"a","device_id":"d","action":"app_crash","timestamp":1800000000000,"metadata":{"exit_timestamp":"1799999999999"}}`,
+	`{"app_id":"a","device_id":"d","action":"app_crash","timestamp":1800000000000,"metadata":{"exit_timestamp":"1799999999999",` +
+		`"exit_reason":"crash","did_crash":true}}`,
 	`{"app_id":"a","device_id":"d","metadata":[1],"manifest":[{"file_name":"a","file_hash":"b"},5]}`,
 	`[{"app_id":"a","device_id":"d","action":"set","version_name":"1.2.3:a/b.js"},{"app_id":"a"},null,7]`,
 	`[{"app_id":"a","device_id":"d"},{"app_id":"b","device_id":"d"}]`, `[]`, `[`, `{}`, ``, `null`, `{"a":tru}`, "{\"app_id\":\"\x00\"}",

@@ -26,14 +26,16 @@ const (
 // info is the object that every request is made of, with what the routes add to it. Numbers and booleans are kept as text, since
 // clients are free with types. The texts are parts of the request's body.
 type info struct {
-	app, device, platform       string
-	build                       string // version of the native build
-	name                        string // version of the running bundle, or of the one that a statistic is about
-	plugin                      string
-	defaultChannel, channel     string
-	key                         string // id of the public key that the app carries
-	emulator, production        string // "true", "1" or another text
-	action, timestamp, exitTime string // of statistics; times in Unix milliseconds
+	app, device, platform   string
+	build                   string // version of the native build
+	name                    string // version of the running bundle, or of the one that a statistic is about
+	plugin                  string
+	defaultChannel, channel string
+	key                     string // id of the public key that the app carries
+	emulator, production    string // "true", "1" or another text
+	action, timestamp       string // of statistics; times in Unix milliseconds
+	exitTime, exitReason    string // of the process that a statistic is about; with metadata
+	didCrash                string // "true" of a renderer that crashed; with metadata
 }
 
 // target gives the field of a name, and how long its text may be.
@@ -95,18 +97,23 @@ func (in *info) read(l *jsonlex.Lexer, other func(name string) bool) {
 	in.device = strings.ToLower(in.device)
 }
 
-// readMetadata looks for when the process ended that a crash is reported of: it is reported by the next one.
+// readMetadata looks for when and why the process ended that a crash is reported of: it is reported by the next one.
 func (in *info) readMetadata(l *jsonlex.Lexer) {
 	if l.Space(); l.Kind() != "an object" {
 		l.Skip()
 		return
 	}
 	l.Fields(func(name string) {
-		if name == "exit_timestamp" {
+		switch name {
+		case "exit_timestamp":
 			in.exitTime = l.Scalar()
-			return
+		case "exit_reason":
+			in.exitReason = l.Scalar()
+		case "did_crash":
+			in.didCrash = l.Scalar()
+		default:
+			l.Skip()
 		}
-		l.Skip()
 	})
 }
 

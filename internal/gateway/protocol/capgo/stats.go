@@ -19,7 +19,10 @@ import (
 )
 
 // maxEvents bounds the statistics of one body. Clients queue 200.
-const maxEvents = 1000
+const maxEvents = 500
+
+// eventsPerRequest is how many statistics cost a network as much as one request.
+const eventsPerRequest = 50
 
 // event is one statistic of a body.
 type event struct {
@@ -40,7 +43,7 @@ var (
 	errNoObject  = &fault{status: http.StatusBadRequest, code: "invalid_json_body", message: "Expected an object"}
 	errNoAction  = &fault{status: http.StatusBadRequest, code: "missing_action", message: "Expected action, the name of a statistic"}
 	errMixedApps = &fault{status: http.StatusOK, code: "mixed_app_ids", message: "Expected statistics of one app_id"}
-	errTooMuch   = &fault{code: "too_many_events", message: "Expected at most 1000 statistics: this one and those after it were not read"}
+	errTooMuch   = &fault{code: "too_many_events", message: "Expected at most 500 statistics: this one and those after it were not read"}
 	errUnproved  = &fault{code: "device_not_proved", message: "Expected a proof that the statistic comes from its device"}
 	errDropped   = &fault{status: http.StatusOK, code: "not_recorded", message: "The gateway is busy: the statistic was dropped"}
 )
@@ -64,6 +67,7 @@ func (h *Handler) stats(w http.ResponseWriter, r *http.Request) error {
 	if s.events = b.events; err != nil {
 		return err
 	}
+	h.Edge.Charge(limit.Reports, visitor, (len(b.events)-1)/eventsPerRequest)
 	if !h.Edge.Begin(limit.Reports) {
 		return shedStats(w)
 	}
@@ -142,11 +146,11 @@ func (b *batch) ofOneApp() error {
 
 // take hands the statistics of a body to the ledger.
 func (h *Handler) take(w http.ResponseWriter, r *http.Request, visitor edge.Visitor, b *batch) {
-	t := taker{Handler: h, now: h.Now(), visitor: visitor, silent: silent(r)}
+	t := taker{Handler: h, now: h.Now(), visitor: visitor, silent: silent(r), took: make(map[info]error, len(b.events))}
 	for i := range b.events {
 		if e := &b.events[i]; e.wrong == nil {
 			h.count(e.action)
-			e.wrong = t.take(&e.info)
+			e.wrong = t.takeOnce(&e.info)
 		}
 	}
 	if r.Header.Get("Origin") != "" && len(b.events) > 0 {
@@ -170,6 +174,8 @@ type taker struct {
 	pseudonym ledger.Pseudonym
 	network   ledger.Network
 	refused   error // why the visitor may not speak for the device, if it may not
+
+	took map[info]error // what became of each statistic of the request so far
 }
 
 // turnTo turns to the device of a statistic. It gives an error when the visitor may not speak for it.
@@ -187,14 +193,24 @@ func (t *taker) follow(in *info, d *resolve.Device) (*resolve.Channel, resolve.R
 	return t.resolved().Follow(in.app, t.wish(in, p, t.pseudonym), d, t.now)
 }
 
+// takeOnce takes a statistic, or gives what became of it when it was in the request before: to repeat it says nothing.
+func (t *taker) takeOnce(in *info) error {
+	err, again := t.took[*in]
+	if !again {
+		err = t.take(in)
+		t.took[*in] = err
+	}
+	return err
+}
+
 // take hands over what a statistic says of a bundle. One of an unknown app is dropped in silence: anybody can make names up. Of
-// a device that asked not to be counted only a failure is kept, without a vote, so that it gets that bundle never again.
+// a device that asked not to be counted only a failure that keeps it from a bundle is kept, without a vote.
 func (t *taker) take(in *info) error {
 	if err := t.turnTo(in); err != nil {
 		return err
 	}
 	m := actions[in.action]
-	if !m.counts || t.silent && m.outcome != ledger.Failed {
+	if !m.counts || m.confirmed != nil && !m.confirmed(in) || t.silent && !m.bars() {
 		return nil
 	}
 	d := in.place()
@@ -218,9 +234,17 @@ func (t *taker) take(in *info) error {
 	return nil
 }
 
-// name says which bundle a report is about. It gives false for the embedded bundle and for one that is none of ours.
+// embeddedVersion is that of the embedded bundle in the ledger's series.
+const embeddedVersion = "embedded"
+
+// name says which bundle a report is about. It gives false for one that is none of ours, and for the embedded one unless that
+// crashed: where devices keep it as the control of a trial, the candidate's crashes are compared with those.
 func (t *taker) name(r *ledger.Report, in *info, channel *resolve.Channel) bool {
 	version, _, _ := strings.Cut(in.name, ":") // a file's path may follow
+	if version != "" && in.embedded(version) && r.Kind == ledger.KindCrash {
+		r.Version = embeddedVersion
+		return true
+	}
 	if _, err := t.names.Get(version); err != nil || in.embedded(version) {
 		return false
 	}

@@ -15,7 +15,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/windlass-dev/windlass/internal/gateway/edge"
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/limit"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/capgo"
 	"github.com/windlass-dev/windlass/internal/gateway/view"
 	"github.com/windlass-dev/windlass/internal/resolve"
@@ -97,10 +99,12 @@ func TestMeanings(t *testing.T) {
 			t.Parallel()
 			for platform, who := range map[string]fields{"android": androidApp, "ios": iosApp, "electron": electronApp} {
 				f := fixtureOn(t, l, production())
+				who = who.with(crashed)
 				f.stat(who, action, "2.4.0:assets/app.js")
 				f.stat(who, action, "2.0.0") // the embedded bundle
 				named := strings.Contains(want.names, platform)
-				if got := len(f.ledger.reports); named && got != 1 || !named && got != 2 {
+				onEmbedded := !named || want.kind == ledger.KindCrash
+				if got := len(f.ledger.reports); onEmbedded && got != 2 || !onEmbedded && got != 1 {
 					t.Fatalf("%s: %d reports", platform, got)
 				}
 				got := f.ledger.reports[0]
@@ -112,6 +116,59 @@ func TestMeanings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// crashed is what Android tells of a process and of a renderer that crashed.
+var crashed = fields{"metadata": fields{"exit_reason": "crash", "exit_reason_code": "4", "did_crash": "true"}}
+
+// What is called a crash is one only if the system says so.
+func TestCrashes(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	const process, native, renderer = "app_crash", "app_crash_native", "webview_render_process_gone"
+	unclean := fields{"exit_reason": "unclean_foreground_exit", "exit_source": "ios_session_marker"}
+	for _, tc := range []struct {
+		who      fields
+		action   string
+		metadata any
+		counts   bool
+	}{
+		{androidApp, process, fields{"exit_reason": "crash"}, true},
+		{androidApp, process, fields{"exit_reason": "anr"}, false},
+		{androidApp, process, nil, false},
+		{androidApp, process, []any{"crash"}, false},
+		{iosApp, process, unclean, false},
+		{androidApp, native, fields{"exit_reason": "crash_native"}, true},
+		{androidApp, native, nil, true},
+		{androidApp, renderer, fields{"did_crash": "true"}, true},
+		{androidApp, renderer, fields{"did_crash": true}, true},
+		{androidApp, renderer, fields{"did_crash": "false"}, false}, // ended for want of memory
+		{androidApp, renderer, fields{"error_type": "render_process_gone"}, false},
+		{iosApp, "webview_content_process_terminated", unclean, false},
+	} {
+		f := fixtureOn(t, l, production())
+		f.stat(tc.who.with(fields{"metadata": tc.metadata}), tc.action, "2.4.0")
+		if got := len(f.ledger.reports) == 1 && f.ledger.reports[0].Kind == ledger.KindCrash; got != tc.counts || len(f.ledger.reports) > 1 {
+			t.Errorf("%s with %v: %+v, want a crash: %t", tc.action, tc.metadata, f.ledger.reports, tc.counts)
+		}
+	}
+}
+
+// A crash of the embedded bundle is told as one: it may be the control that a candidate is compared with. A name that is
+// missing is none.
+func TestEmbeddedBundleCrashes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, production(empty))
+	for name, want := range map[string]string{"2.0.0": "embedded", "builtin": "embedded", "": "", "mine": ""} {
+		f.ledger.reports = nil
+		f.stat(androidApp.with(crashed), "app_crash", name)
+		switch got := f.ledger.reports; {
+		case want == "" && len(got) != 0:
+			t.Errorf("%q: reports %+v", name, got)
+		case want != "" && (len(got) != 1 || got[0].Version != want || got[0].Digest != "" || got[0].Outcome != ledger.Failed || !got[0].Votes):
+			t.Errorf("%q: reports %+v", name, got)
+		}
 	}
 }
 
@@ -230,17 +287,17 @@ func TestBatches(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, production())
 	var items []string
-	for i := range 200 {
+	for i := range 100 {
 		who := androidApp.with(fields{"device_id": fmt.Sprintf("device-%d", i), "timestamp": now.Add(-time.Hour).UnixMilli()})
 		last := "app_launch_ready"
-		if i < 30 {
+		if i < 15 {
 			last = "update_fail"
 		}
 		for _, action := range []string{"download_complete", "set", last} {
 			items = append(items, who.with(fields{"action": action, "version_name": "2.4.0"}).json())
 		}
 	}
-	items = append(items, items[:400]...)
+	items = append(items, items[:200]...)
 	rand.New(rand.NewPCG(1, 2)).Shuffle(len(items), func(i, j int) { items[i], items[j] = items[j], items[i] })
 	w := f.call(http.MethodPost, capgo.StatsPath, "["+strings.Join(items, ",")+"]")
 	var res struct {
@@ -250,7 +307,7 @@ func TestBatches(t *testing.T) {
 			Index  int
 		}
 	}
-	if err := json.Unmarshal(w.Body.Bytes(), &res); err != nil || w.Code != 200 || res.Status != "ok" || len(res.Results) != 1000 {
+	if err := json.Unmarshal(w.Body.Bytes(), &res); err != nil || w.Code != 200 || res.Status != "ok" || len(res.Results) != 500 {
 		t.Fatalf("got %d with %d results, %v", w.Code, len(res.Results), err)
 	}
 	for i, r := range res.Results {
@@ -258,7 +315,10 @@ func TestBatches(t *testing.T) {
 			t.Fatalf("result %d: %+v", i, r)
 		}
 	}
-	want := ledger.Row{Downloaded: 200, Installed: 200, Confirmed: 170, Failed: 30}
+	if len(f.ledger.reports) != 300 {
+		t.Errorf("%d reports, want those that came twice once", len(f.ledger.reports))
+	}
+	want := ledger.Row{Downloaded: 100, Installed: 100, Confirmed: 85, Failed: 15}
 	got := f.row("2.4.0")
 	got.Devices, got.Offered = 0, 0 // what reports without a check make of these is the ledger's matter
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -269,14 +329,49 @@ func TestBatches(t *testing.T) {
 func TestTooManyEvents(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, production())
-	item := androidApp.with(fields{"action": "set", "version_name": "2.4.0"}).json()
-	got := f.call(http.MethodPost, capgo.StatsPath, "["+strings.Repeat(item+",", 1000)+"no JSON").Body.String()
-	if !strings.HasSuffix(got, `{"status":"ok","index":999},{"status":"error","index":1000,"error":"too_many_events",`+
-		`"message":"Expected at most 1000 statistics: this one and those after it were not read"}]}`) {
+	var items strings.Builder
+	for i := range 500 {
+		items.WriteString(androidApp.with(fields{"action": "set", "version_name": "2.4.0", "timestamp": now.UnixMilli() - int64(i)}).json() + ",")
+	}
+	got := f.call(http.MethodPost, capgo.StatsPath, "["+items.String()+"no JSON").Body.String()
+	if !strings.HasSuffix(got, `{"status":"ok","index":499},{"status":"error","index":500,"error":"too_many_events",`+
+		`"message":"Expected at most 500 statistics: this one and those after it were not read"}]}`) {
 		t.Errorf("got …%s", got[max(0, len(got)-300):])
 	}
-	if len(f.ledger.reports) != 1000 {
+	if len(f.ledger.reports) != 500 {
 		t.Errorf("%d reports", len(f.ledger.reports))
+	}
+}
+
+// What became of a statistic holds for its repetitions, too: none is dropped in silence.
+func TestRepetitionsOfWhatIsNotTaken(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, production())
+	f.ledger.full = true
+	item := androidApp.with(fields{"action": "set", "version_name": "2.4.0"})
+	got := f.call(http.MethodPost, capgo.StatsPath, "["+item.json()+","+item.json()+"]").Body.String()
+	if strings.Count(got, `"error":"not_recorded"`) != 2 || len(f.ledger.reports) != 1 {
+		t.Errorf("got %s after %d reports", got, len(f.ledger.reports))
+	}
+}
+
+// A network pays for the statistics that it sends, not for the requests that it packs them into.
+func TestStatisticsCost(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t)
+	for events, requests := range map[int]int{0: 20, 1: 20, 50: 20, 51: 10, 200: 5, 500: 2} {
+		f := fixtureOn(t, l, production())
+		f.withEdge(edge.Config{Limits: limit.Config{Reports: limit.Budget{PerSecond: 1. / (24 * 60 * 60), Burst: 20}}})
+		body := "[" + strings.TrimSuffix(strings.Repeat(`{"a":1},`, events), ",") + "]"
+		passed := 0
+		for range 30 {
+			if f.call(http.MethodPost, capgo.StatsPath, body).Code == http.StatusOK {
+				passed++
+			}
+		}
+		if passed != requests {
+			t.Errorf("%d requests with %d statistics passed, want %d", passed, events, requests)
+		}
 	}
 }
 
@@ -302,7 +397,7 @@ func TestWhenItHappened(t *testing.T) {
 		{"with odd metadata", fields{"timestamp": hour.UnixMilli(), "metadata": []int{1}}, hour},
 	} {
 		f := fixtureOn(t, l, production())
-		f.stat(androidApp.with(tc.extra), "app_crash", "2.4.0")
+		f.stat(androidApp.with(tc.extra), "app_crash_native", "2.4.0")
 		if got := f.ledger.reports[0].At; !got.Equal(tc.want) {
 			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
 		}
@@ -341,7 +436,7 @@ func TestOptOut(t *testing.T) {
 		if got := f.ask(androidApp, header...); !strings.Contains(got, `"version":"2.4.0"`) {
 			t.Errorf("%s: not served: %s", header, got)
 		}
-		for _, action := range []string{"set", "app_launch_ready", "download_fail", "update_fail"} {
+		for _, action := range []string{"set", "app_launch_ready", "download_fail", "app_crash_native", "update_fail"} {
 			f.call(http.MethodPost, capgo.StatsPath, androidApp.with(fields{"action": action, "version_name": "2.4.0"}).json(), header...)
 		}
 		if got := f.row("2.4.0"); len(f.ledger.checks) != 0 || len(f.ledger.reports) != 1 || f.ledger.reports[0].Votes || got.Failed != 0 || got.Installed != 0 {
