@@ -56,7 +56,8 @@ type Visibility string
 const (
 	// VisibilityPublic lets every device follow that names the channel, and those that name none.
 	VisibilityPublic Visibility = "Public"
-	// VisibilityPrivate lets devices follow that were put there, and those that chose it where selfAssignment allows that.
+	// VisibilityPrivate lets devices follow that chose it. It needs selfAssignment Allowed: without, the Channel stalls, since no
+	// device can be put on a channel yet.
 	VisibilityPrivate Visibility = "Private"
 )
 
@@ -104,7 +105,8 @@ type ChannelSpec struct {
 	// +required
 	App AppID `json:"app,omitempty"`
 
-	// visibility says which devices may follow. When unset, Public.
+	// visibility says which devices may follow. When unset, Public. Private without selfAssignment Allowed is not supported yet: the
+	// Channel stalls.
 	// +optional
 	Visibility Visibility `json:"visibility,omitempty"`
 

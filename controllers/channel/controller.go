@@ -64,7 +64,7 @@ type scope struct {
 	outcome    serve.Outcome
 	committed  *release.Committed // nil: nothing is committed yet
 	inSync     bool               // what is wanted is committed
-	frozen     string             // field that cannot be carried out; empty: none
+	frozen     string             // what of the spec cannot be carried out, and what to do; empty: nothing
 }
 
 // Reconcile publishes what the Channel should serve and writes the status once.
@@ -128,7 +128,7 @@ func (r *Reconciler) renewal(s *scope) time.Duration {
 
 // stalled says that the spec cannot be carried out.
 func (s *scope) stalled() error {
-	return kit.Stall(otav1alpha1.NotSupportedYetReason, "%s is not supported by this version: remove it", s.frozen)
+	return kit.Stall(otav1alpha1.NotSupportedYetReason, "%s", s.frozen)
 }
 
 // lost is an error when what was published cannot be read any more: starting over would forget what is stable and refused.
@@ -143,13 +143,16 @@ func (s *scope) lost() error {
 	return nil
 }
 
-// unsupported names the first field whose behaviour this version does not have.
+// unsupported says of the first field whose behaviour this version does not have what to do with it.
 func unsupported(s *otav1alpha1.ChannelSpec) string {
 	switch {
 	case s.MaxWeightPerHour != "":
-		return "spec.maxWeightPerHour"
+		return "spec.maxWeightPerHour is not supported by this version: remove it"
 	case s.Admission != nil && s.Admission.Content != nil && s.Admission.Content.NativeCode == otav1alpha1.NativeCodeDenied:
-		return "spec.admission.content.nativeCode: Denied"
+		return "spec.admission.content.nativeCode: Denied is not supported by this version: remove it"
+	case serve.Unfollowable(s):
+		return "spec.visibility: Private is not supported by this version without spec.selfAssignment: Allowed, since devices cannot be " +
+			"put on a channel yet and none could follow it: set selfAssignment: Allowed, or make the channel Public"
 	}
 	return ""
 }

@@ -81,9 +81,7 @@ func applyPolicy(d *release.Document, f Facts) {
 		d.Serving = release.Halted
 	}
 	d.PublicURL = f.PublicURL
-	d.Follow = release.Follow{
-		Visibility: string(spec.Visibility), SelfAssignment: string(spec.SelfAssignment), Origins: origins(spec.AllowedOrigins),
-	}
+	d.Follow = follow(f)
 	d.Audience, d.Guards = release.Audience{}, release.Guards{Floor: d.Guards.Floor}
 	if spec.Guards != nil {
 		d.Guards.FloorVersion = string(spec.Guards.Floor)
@@ -102,6 +100,23 @@ func applyPolicy(d *release.Document, f Facts) {
 	case d.Guards.Floor != nil && d.Guards.Floor.Version != d.Guards.FloorVersion:
 		d.Guards.Floor = nil // the version still holds: nothing below it is offered
 	}
+}
+
+// follow is who may follow. A policy that lets nobody takes no devices away: what is committed stays.
+func follow(f Facts) release.Follow {
+	spec := &f.Channel.Spec
+	out := release.Follow{Visibility: string(spec.Visibility), SelfAssignment: string(spec.SelfAssignment)}
+	if f.Committed != nil && Unfollowable(spec) {
+		out = f.Committed.Follow
+	}
+	out.Origins = origins(spec.AllowedOrigins)
+	return out
+}
+
+// Unfollowable tells whether no device could follow a Channel: it is private, devices may not choose it, and nobody can put
+// them there yet.
+func Unfollowable(spec *otav1alpha1.ChannelSpec) bool {
+	return spec.Visibility == otav1alpha1.VisibilityPrivate && spec.SelfAssignment != otav1alpha1.SelfAssignmentAllowed
 }
 
 // origins in a fixed order: they are a set, and another order is no other content.

@@ -160,7 +160,9 @@ func TestNext_follow(t *testing.T) {
 		revision int64
 	}{
 		{func(*otav1alpha1.ChannelSpec) {}, release.Follow{}, 7},
-		{func(s *otav1alpha1.ChannelSpec) { s.Visibility = otav1alpha1.VisibilityPrivate }, release.Follow{Visibility: "Private"}, 8},
+		{func(s *otav1alpha1.ChannelSpec) {
+			s.Visibility, s.SelfAssignment = otav1alpha1.VisibilityPrivate, otav1alpha1.SelfAssignmentAllowed
+		}, release.Follow{Visibility: "Private", SelfAssignment: "Allowed"}, 8},
 		{func(s *otav1alpha1.ChannelSpec) { s.SelfAssignment = otav1alpha1.SelfAssignmentAllowed }, release.Follow{SelfAssignment: "Allowed"}, 9},
 		{func(s *otav1alpha1.ChannelSpec) { s.AllowedOrigins = []otav1alpha1.Origin{"https://b", "https://a"} },
 			release.Follow{Origins: []string{"https://a", "https://b"}}, 10},
@@ -174,6 +176,32 @@ func TestNext_follow(t *testing.T) {
 		if diff := cmp.Diff(step.want, doc.Follow); diff != "" || doc.Revision != step.revision {
 			t.Errorf("revision %d, want %d; %s", doc.Revision, step.revision, diff)
 		}
+	}
+}
+
+// A policy that no device could follow changes nothing of who follows; what else the Channel says is carried out.
+func TestNext_unfollowable(t *testing.T) {
+	for name, was := range map[string]release.Follow{
+		"public": {SelfAssignment: "Denied"}, "chosen": {Visibility: "Private", SelfAssignment: "Allowed"}, "nobody's": {Visibility: "Private"},
+	} {
+		for _, choice := range []otav1alpha1.SelfAssignment{"", otav1alpha1.SelfAssignmentDenied} {
+			doc := published()
+			doc.Follow = was
+			f := facts(doc)
+			f.Channel.Spec.Visibility, f.Channel.Spec.SelfAssignment = otav1alpha1.VisibilityPrivate, choice
+			f.Channel.Spec.Serving, f.Channel.Spec.AllowedOrigins = otav1alpha1.ServingHalted, []otav1alpha1.Origin{"https://a"}
+			want := was
+			want.Origins = []string{"https://a"}
+			got := Next(f).Document
+			if diff := cmp.Diff(want, got.Follow); diff != "" || got.Serving != release.Halted {
+				t.Errorf("%s: serving %s; %s", name, got.Serving, diff)
+			}
+		}
+	}
+	f := facts(nil)
+	f.Channel.Spec.Visibility = otav1alpha1.VisibilityPrivate
+	if got := Next(f).Document.Follow; got.Visibility != "Private" {
+		t.Errorf("published for the first time as %+v", got)
 	}
 }
 

@@ -194,7 +194,7 @@ var channelRules = map[string]ruleCase{
 	"name with a dot":            {patch: `metadata: {name: beta.2}`, want: wrongChannel},
 	"app with a space":           {patch: `spec: {app: "com example"}`, want: wrongAppID},
 	"no app":                     {patch: `spec: {app: null}`, want: "spec.app: Required value"},
-	"private":                    {patch: `spec: {visibility: Private}`},
+	"private":                    {patch: `spec: {visibility: Private, selfAssignment: Allowed}`},
 	"secret":                     {patch: `spec: {visibility: Secret}`, want: `Unsupported value: "Secret": supported values: "Public", "Private"`},
 	"self-assignment":            {patch: `spec: {selfAssignment: Allowed}`},
 	"origin":                     {patch: origin(`https://app-1.example.com`)},

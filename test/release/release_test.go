@@ -281,12 +281,13 @@ func TestRelease_unsupportedFieldsStall(t *testing.T) {
 	for spec, field := range map[string]string{
 		`{"maxWeightPerHour":"50"}`:                         "spec.maxWeightPerHour",
 		`{"admission":{"content":{"nativeCode":"Denied"}}}`: "nativeCode",
+		`{"visibility":"Private"}`:                          "set selfAssignment: Allowed, or make the channel Public",
 	} {
 		b.change(ch, spec)
 		testkit.Eventually(t, b.Client, ch, testkit.BeObserved(),
 			testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, otav1alpha1.NotSupportedYetReason),
 			testkit.HaveMessage(otav1alpha1.StalledCondition, field))
-		b.change(ch, `{"maxWeightPerHour":null,"admission":null}`)
+		b.change(ch, `{"maxWeightPerHour":null,"admission":null,"visibility":null}`)
 		testkit.Eventually(t, b.Client, ch, testkit.BeObserved(), testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionTrue, ""))
 	}
 	r := b.rollout("shop-1", testkit.SetWeight(100))
@@ -318,6 +319,39 @@ func TestRelease_whoMayFollow(t *testing.T) {
 		t.Error(diff)
 	}
 	testkit.CheckStatus(t, ch)
+}
+
+// To make a channel private that nobody could choose takes no devices away from it: it stalls, and says what to do.
+func TestRelease_nobodyMayFollow(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	ch := b.production()
+	testkit.Eventually(t, b.Client, ch, testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionTrue, ""))
+	b.change(ch, `{"visibility":"Private","selfAssignment":"Denied"}`)
+	testkit.Eventually(t, b.Client, ch, testkit.BeObserved(),
+		testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, otav1alpha1.NotSupportedYetReason),
+		testkit.HaveMessage(otav1alpha1.StalledCondition, "set selfAssignment: Allowed"))
+	testkit.CheckStatus(t, ch)
+	b.change(ch, `{"serving":"Halted"}`)
+	eventually(t, func(g gomega.Gomega) {
+		docs := b.publisher.documents()
+		g.Expect(docs[len(docs)-1].Serving).To(gomega.Equal("Halted"))
+	})
+	for _, doc := range b.publisher.documents() {
+		if doc.Follow.Visibility != "" {
+			t.Errorf("revision %d is %s", doc.Revision, doc.Follow.Visibility)
+		}
+	}
+
+	fresh := &otav1alpha1.Channel{ObjectMeta: metav1.ObjectMeta{Name: "staff", Namespace: ch.Namespace}, Spec: ch.Spec}
+	fresh.Spec.Serving, fresh.Spec.Visibility, fresh.Spec.SelfAssignment = "", otav1alpha1.VisibilityPrivate, ""
+	must(t, b.Client.Create(t.Context(), fresh))
+	testkit.Eventually(t, b.Client, fresh, testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, otav1alpha1.NotSupportedYetReason))
+	if fresh.Status.Published != nil {
+		t.Errorf("published: %+v", fresh.Status.Published)
+	}
+	b.change(fresh, `{"selfAssignment":"Allowed"}`)
+	testkit.Eventually(t, b.Client, fresh, testkit.BeObserved(), testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionTrue, ""))
 }
 
 func TestRelease_commitFails(t *testing.T) {

@@ -18,7 +18,8 @@ type ChannelSpecApplyConfiguration struct {
 	RepositoryRef *LocalReferenceApplyConfiguration `json:"repositoryRef,omitempty"`
 	// app that the channel serves.
 	App *apiv1alpha1.AppID `json:"app,omitempty"`
-	// visibility says which devices may follow. When unset, Public.
+	// visibility says which devices may follow. When unset, Public. Private without selfAssignment Allowed is not supported yet: the
+	// Channel stalls.
 	Visibility *apiv1alpha1.Visibility `json:"visibility,omitempty"`
 	// selfAssignment says whether a device may choose this channel itself. When unset, Denied.
 	SelfAssignment *apiv1alpha1.SelfAssignment `json:"selfAssignment,omitempty"`
