@@ -68,10 +68,13 @@ func (l *Ledger) setUp(ctx context.Context) (*attachment, error) {
 	if err := l.readFailures(ctx, a); err != nil {
 		return nil, err
 	}
-	return a, l.readOverrides(ctx, a)
+	if err := l.readOverrides(ctx, a); err != nil {
+		return nil, err
+	}
+	return a, l.db.change(ctx, func(tx *sql.Tx) error { return l.beginSession(ctx, tx, a) })
 }
 
-// identify reads or writes who the database is, and begins the session of this process.
+// identify reads or writes who the database is.
 func (l *Ledger) identify(ctx context.Context, tx *sql.Tx, a *attachment) error {
 	now := l.cfg.Now().UnixMilli()
 	id := make([]byte, 8)
@@ -91,11 +94,16 @@ func (l *Ledger) identify(ctx context.Context, tx *sql.Tx, a *attachment) error 
 		return refusal{fmt.Errorf("expected the key of the pseudonyms with the fingerprint %s, which the database was written with, got one with %s: "+
 			"give the old key, or begin a new database", fingerprint, l.pseudonyms.fingerprint)}
 	}
+	return nil
+}
+
+// beginSession begins the session of this process. It comes last: who has a session has to show that it lives.
+func (l *Ledger) beginSession(ctx context.Context, tx *sql.Tx, a *attachment) (err error) {
 	if a.session, err = numbers(ctx, tx, 1); err != nil {
 		return err
 	}
 	_, err = tx.ExecContext(ctx, "INSERT INTO sessions (id, replica, started_at, beat, ended_at, unclean) VALUES ($1, $2, $3, 1, 0, 0)",
-		a.session, clean(l.cfg.Replica), now)
+		a.session, clean(l.cfg.Replica), l.cfg.Now().UnixMilli())
 	return err
 }
 

@@ -29,8 +29,8 @@ type Config struct {
 	Path string
 	// Key of the pseudonyms, of 32 bytes or more. With a DSN, either it or KeyFile is required, the same for all replicas.
 	Key []byte
-	// KeyFile holds the key: all its bytes but white space around them. Without it and Key, a ledger in a file makes one once,
-	// beside the file.
+	// KeyFile holds the key: all its bytes but the end of its line. Without it and Key, a ledger in a file makes one once, beside
+	// the file.
 	KeyFile string
 	// Replica names this process in the database. Default: the name of the host.
 	Replica string
@@ -99,6 +99,17 @@ func (c Config) withDefaults() (Config, error) {
 		c.Now = time.Now
 	}
 	return c, c.validate()
+}
+
+// database names the database without its password.
+func (c *Config) database() string {
+	switch {
+	case c.DSN != "":
+		return "PostgreSQL"
+	case c.Path != "":
+		return "database " + c.Path
+	}
+	return "database in memory"
 }
 
 func (c *Config) validate() error {

@@ -74,7 +74,7 @@ func (l *Ledger) Counts(ctx context.Context, app, channel string) (Snapshot, err
 		s.Rows = append(s.Rows, r)
 		return err
 	}, "SELECT digest, version, arm, trial, candidate, release, exposed, offered, downloaded, installed, confirmed, failed, delivery_failed "+
-		"FROM series WHERE app = $1 AND channel = $2 ORDER BY id", clean(app), clean(channel))
+		"FROM series WHERE app = $1 AND channel = $2 ORDER BY id", legible(app), legible(channel))
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

@@ -86,7 +86,10 @@ func openPostgres(dsn string) (*database, error) {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "windlass-gateway"
 	}
-	db := stdlib.OpenDB(*config)
+	db := stdlib.OpenDB(*config, stdlib.OptionAfterConnect(func(ctx context.Context, c *pgx.Conn) error {
+		_, err := c.Exec(ctx, keepAlive) // not in the DSN: a pooler such as PgBouncer refuses it there
+		return err
+	}))
 	db.SetMaxOpenConns(postgresConnections)
 	db.SetMaxIdleConns(postgresConnections)
 	return &database{write: db, read: db, postgres: true, statements: postgresStatements}, nil
@@ -143,17 +146,14 @@ func (d *database) close() error {
 // migrate brings the tables up to this version's form. Of several replicas one does it, and the others wait.
 func (d *database) migrate(ctx context.Context) error {
 	if d.postgres {
-		lock, err := d.write.Conn(ctx)
+		turn, err := d.write.BeginTx(ctx, nil)
 		if err != nil {
 			return err
 		}
-		defer lock.Close() //nolint:errcheck // the connection goes back to the pool
-		if _, err := lock.ExecContext(ctx, "SELECT pg_advisory_lock($1)", int64(migrationLock)); err != nil {
+		defer turn.Rollback() //nolint:errcheck // it only holds the lock
+		if _, err := turn.ExecContext(ctx, migrationTurn, int64(migrationLock)); err != nil {
 			return err
 		}
-		defer func() { // also when the context is over: the connection goes back to the pool
-			_, _ = lock.ExecContext(context.WithoutCancel(ctx), "SELECT pg_advisory_unlock($1)", int64(migrationLock))
-		}()
 	}
 	dialect := goose.DialectSQLite3
 	if d.postgres {
@@ -180,9 +180,18 @@ func (d *database) migrate(ctx context.Context) error {
 	return err
 }
 
-// writerTurn waits for the writer's lock. PostgreSQL plans by statistics, which a young table has none of, and keeps the plan: it
-// would read the whole table for each batch. All that a writer looks up has an index.
-const writerTurn = "SELECT set_config('enable_seqscan', 'off', true), pg_advisory_xact_lock($1)"
+// keepAlive lets the server find within minutes that a gateway is gone without a word, where it has some hours by default.
+const keepAlive = "SELECT set_config('tcp_keepalives_idle', '30', false), set_config('tcp_keepalives_interval', '10', false), " +
+	"set_config('tcp_keepalives_count', '3', false)"
+
+// writerTurn waits for the writer's lock. A replica that vanishes while it has the lock would keep it for as long as the server takes
+// it for alive, so its session ends when nothing comes of it. PostgreSQL plans by statistics, which a young table has none of, and keeps
+// the plan: it would read the whole table for each batch. All that a writer looks up has an index.
+const writerTurn = "SELECT set_config('idle_in_transaction_session_timeout', '10s', true), set_config('statement_timeout', '60s', true), " +
+	"set_config('lock_timeout', '15s', true), set_config('enable_seqscan', 'off', true), pg_advisory_xact_lock($1)"
+
+// migrationTurn waits for the lock of who changes the tables. What it does meanwhile goes through another connection.
+const migrationTurn = "SELECT set_config('idle_in_transaction_session_timeout', '6min', true), pg_advisory_xact_lock($1)"
 
 // change runs a transaction while no other writer, of this replica or another, runs one.
 func (d *database) change(ctx context.Context, do func(*sql.Tx) error) error {

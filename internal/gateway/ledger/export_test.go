@@ -12,7 +12,9 @@ import (
 func (l *Ledger) Sweep(ctx context.Context) error { return l.sweep(ctx) }
 
 // Change runs a transaction while no other writer runs one.
-func (l *Ledger) Change(ctx context.Context, do func(*sql.Tx) error) error { return l.db.change(ctx, do) }
+func (l *Ledger) Change(ctx context.Context, do func(*sql.Tx) error) error {
+	return l.db.change(ctx, do)
+}
 
 // DB gives the database, to look at what was written.
 func (l *Ledger) DB() *sql.DB { return l.db.read }

@@ -18,20 +18,9 @@ type peerBeat struct {
 	still int // own heartbeats since it grew
 }
 
-// follow reads what other replicas change, shows that this one lives, and attaches the database when it comes to answer.
-func (l *Ledger) follow(ctx context.Context) {
-	refresh, heartbeat := time.NewTicker(l.cfg.Refresh), time.NewTicker(l.cfg.Heartbeat)
-	defer refresh.Stop()
-	defer heartbeat.Stop()
-	for {
-		step := l.refresh
-		select {
-		case <-ctx.Done():
-			return
-		case <-refresh.C:
-		case <-heartbeat.C:
-			step = l.heartbeat
-		}
+// follow takes a step now and then, until the context ends. A step attaches the database when it comes to answer.
+func (l *Ledger) follow(ctx context.Context, every time.Duration, step func(context.Context) error) {
+	for wait(ctx, every) == nil {
 		l.tell(ctx, step(ctx))
 	}
 }

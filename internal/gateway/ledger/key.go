@@ -65,7 +65,7 @@ func (c *Config) loadKey() ([]byte, error) {
 	case c.KeyFile != "":
 		return readKey(c.KeyFile)
 	case c.DSN != "":
-		return nil, errors.New("ledger: a key of the pseudonyms is required with a DSN, the same for all replicas: give a file with 32 random bytes or more")
+		return nil, errors.New("ledger: a key of the pseudonyms is required with a DSN, the same for all replicas: give a file with 32 random bytes or more, such as of openssl rand -hex 32")
 	case c.Path == "":
 		return randomKey(), nil
 	}
@@ -81,12 +81,15 @@ func readKey(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ledger: read the key of the pseudonyms: %w", err)
 	}
-	return checkKey(path, bytes.TrimSpace(raw))
+	if line := bytes.TrimSuffix(raw, []byte("\n")); len(line) >= minKey { // of random bytes the last may look like the end of a line
+		raw = line
+	}
+	return checkKey(path, raw)
 }
 
 func checkKey(name string, key []byte) ([]byte, error) {
 	if len(key) < minKey {
-		return nil, fmt.Errorf("ledger: key of the pseudonyms in %s: expected %d bytes or more, got %d", name, minKey, len(key))
+		return nil, fmt.Errorf("ledger: key of the pseudonyms in %s: expected %d bytes or more, got %d; openssl rand -hex 32 makes one", name, minKey, len(key))
 	}
 	return bytes.Clone(key), nil
 }

@@ -4,7 +4,6 @@
 package ledger
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +69,7 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	}
 	if err := l.attach(ctx); err != nil {
 		if !db.postgres || errors.As(err, new(refusal)) {
-			return nil, fmt.Errorf("ledger: database %s: %w", cmp.Or(cfg.Path, "in memory"), errors.Join(err, db.close()))
+			return nil, fmt.Errorf("ledger: %s: %w", cfg.database(), errors.Join(err, db.close()))
 		}
 		l.tell(ctx, err)
 	}
@@ -186,9 +185,11 @@ func (l *Ledger) tidy(e *event) {
 
 // clean gives a text that is short, UTF-8 and without a zero byte, which PostgreSQL does not take.
 func clean(text string) string {
-	if len(text) > maxText {
-		text = text[:maxText]
-	}
+	return legible(text[:min(len(text), maxText)])
+}
+
+// legible gives a text of any length that is UTF-8 and without a zero byte.
+func legible(text string) string {
 	if utf8.ValidString(text) && strings.IndexByte(text, 0) < 0 {
 		return text
 	}
@@ -199,7 +200,8 @@ func clean(text string) string {
 // left, for some seconds at most.
 func (l *Ledger) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { l.follow(ctx) })
+	wg.Go(func() { l.follow(ctx, l.cfg.Refresh, l.refresh) })
+	wg.Go(func() { l.follow(ctx, l.cfg.Heartbeat, l.heartbeat) }) // a slow refresh must not make it look dead
 	wg.Go(func() { l.sweepAlways(ctx) })
 	l.writeAlways(ctx)
 	wg.Wait()

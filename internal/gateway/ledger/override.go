@@ -27,7 +27,7 @@ func (l *Ledger) SetOverride(ctx context.Context, app string, p Pseudonym, chann
 		}
 		_, err = tx.ExecContext(ctx, "INSERT INTO overrides (device, app, channel, at, seq) VALUES ($1, $2, $3, $4, $5) "+
 			"ON CONFLICT (device) DO UPDATE SET channel = excluded.channel, at = excluded.at, seq = excluded.seq",
-			p[:], clean(app), clean(channel), l.cfg.Now().UnixMilli(), seq)
+			p[:], legible(app), legible(channel), l.cfg.Now().UnixMilli(), seq)
 		return err
 	})
 	if err != nil {

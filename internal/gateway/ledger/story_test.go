@@ -447,7 +447,11 @@ func TestRefusals(t *testing.T) {
 		}
 		other := cfg
 		other.Key = []byte(strings.Repeat("k", 32))
-		refused(other, "fingerprint", "give the old key")
+		name := "ledger: PostgreSQL: "
+		if cfg.Path != "" {
+			name = "ledger: database " + cfg.Path + ": "
+		}
+		refused(other, name, "fingerprint", "give the old key")
 		other.Key = []byte("short")
 		refused(other, "expected 32 bytes or more, got 5")
 		cfg.Key = key
@@ -515,6 +519,35 @@ func TestKeyBesideTheFile(t *testing.T) {
 	}
 	if _, err := ledger.Open(t.Context(), ledger.Config{Path: path}); err == nil || !strings.Contains(err.Error(), "put the key back") {
 		t.Errorf("without its key: %v", err)
+	}
+}
+
+// A key file may hold random bytes, the last of which may be white space, or a line.
+func TestKeyFile(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	with := func(name, content string) (ledger.Pseudonym, error) {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		l, err := ledger.Open(t.Context(), ledger.Config{KeyFile: path})
+		if err != nil {
+			return ledger.Pseudonym{}, err
+		}
+		defer l.Close() //nolint:errcheck // nothing was written
+		return l.Pseudonym(app, "d"), nil
+	}
+	random := strings.Repeat("k", 31)
+	for _, last := range []string{"\n", " ", "\t", "k"} {
+		a, err := with("random", random+last)
+		b, err2 := with("line", random+last+"\n")
+		if err != nil || err2 != nil || a != b {
+			t.Errorf("key with the last byte %q: %v, and with the end of a line: %v, want the same pseudonyms", last, err, err2)
+		}
+	}
+	if _, err := with("short", random); err == nil || !strings.Contains(err.Error(), "openssl rand -hex 32") {
+		t.Errorf("31 bytes: %v, want an error that says how to make a key", err)
 	}
 }
 

@@ -4,6 +4,8 @@
 package ledger_test
 
 import (
+	"context"
+	"database/sql"
 	"errors"
 	"strings"
 	"testing"
@@ -52,4 +54,94 @@ func TestDatabaseThatTakesNothing(t *testing.T) {
 			t.Error("not up after it came right")
 		}
 	})
+}
+
+// A replica that vanishes while it has the writer's lock, so that its session stays, stops the others for some seconds only.
+func TestVanishedWriter(t *testing.T) {
+	t.Parallel()
+	dsn := newDatabase(t)
+	vanished, _ := open(t, ledger.Config{DSN: dsn, Replica: "vanished"})
+	var idle string
+	if err := vanished.DB().QueryRowContext(t.Context(), "SHOW tcp_keepalives_idle").Scan(&idle); err != nil || idle != "30" {
+		t.Errorf("the server asks for a sign of life after %q s (%v), want 30", idle, err)
+	}
+	held, release, ended := make(chan struct{}), make(chan struct{}), make(chan error)
+	go func() {
+		ended <- vanished.Change(context.Background(), func(*sql.Tx) error {
+			close(held)
+			<-release
+			return nil
+		})
+	}()
+	<-held
+	l, _ := open(t, ledger.Config{DSN: dsn, Replica: "other"})
+	l.Checked(check(l, "d", offer(bad, resolve.Candidate), start))
+	want(t, l, candidateRow(func(r *ledger.Row) { r.Devices, r.Offered = 1, 1 }))
+	close(release)
+	if err := <-ended; err == nil {
+		t.Error("the vanished replica's transaction went through after its lock was taken")
+	}
+}
+
+// A replica that reads much shows that it lives meanwhile; one that has not read everything yet has nothing to show.
+func TestHeartbeatWaitsForNothing(t *testing.T) {
+	t.Parallel()
+	cfg := ledger.Config{DSN: newDatabase(t), Refresh: time.Millisecond, Heartbeat: 10 * time.Millisecond, Replica: "first"}
+	first, _ := open(t, cfg)
+	slow, err := first.DB().BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := slow.ExecContext(t.Context(), "LOCK TABLE failures IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	number := func(query string) (n int) {
+		if err := slow.QueryRowContext(t.Context(), query).Scan(&n); err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	waiting := func(n int) func() bool {
+		return func() bool {
+			return number("SELECT COUNT(*) FROM pg_locks WHERE NOT granted AND relation = 'failures'::regclass") == n
+		}
+	}
+	eventually(t, "the first replica waits for the failures", waiting(1))
+	opened := make(chan error)
+	cfg.Replica, cfg.Key = "second", key
+	go func() {
+		second, err := ledger.Open(context.Background(), cfg)
+		if err == nil {
+			err = second.Close()
+		}
+		opened <- err
+	}()
+	eventually(t, "the second replica waits for the failures", waiting(2))
+	before := number("SELECT beat FROM sessions")
+	eventually(t, "heartbeats of the first, the only session", func() bool { return number("SELECT beat FROM sessions") >= before+10 })
+	if n := number("SELECT COUNT(*) FROM sessions"); n != 1 {
+		t.Errorf("%d sessions, want that of the first replica: the second one is not ready to show that it lives", n)
+	}
+	if err := slow.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-opened; err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Names of apps are longer than what is kept of a device.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	l, _ := open(t, ledger.Config{})
+	c := check(l, "d", offer(bad, resolve.Candidate), start)
+	c.App, c.Channel = strings.Repeat("a", 128), strings.Repeat("c", 63)
+	l.Checked(c)
+	flush(t, l)
+	if s, err := l.Counts(t.Context(), c.App, c.Channel); err != nil || len(s.Rows) != 1 {
+		t.Errorf("counts of an app of 128 bytes: %+v, %v, want one row", s.Rows, err)
+	}
+	if s, err := l.Counts(t.Context(), "a\x00b", "\xff"); err != nil || len(s.Rows) != 0 {
+		t.Errorf("counts of an app that cannot be: %+v, %v, want none", s.Rows, err)
+	}
 }
