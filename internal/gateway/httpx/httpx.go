@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -78,7 +79,8 @@ func (a *Adapter) HSTS(maxAge time.Duration) {
 	}
 }
 
-// Mux makes a handler of routes. Other paths are a 404 and other methods a 405, both as Problems.
+// Mux makes a handler of routes. Other paths are a 404 and other methods a 405, both as Problems. So are paths that http.ServeMux
+// would redirect to their clean form: no client of ours asks for them, and updaters do not follow a redirect of a POST.
 func (a *Adapter) Mux(routes ...Route) http.Handler {
 	mux := http.NewServeMux()
 	paths := map[string][]Route{}
@@ -92,8 +94,28 @@ func (a *Adapter) Mux(routes ...Route) http.Handler {
 		}
 		mux.Handle(path, a.Handler(Route{Name: "other", Method: "other", Handle: methodNotAllowed(methodList(routes))}))
 	}
-	mux.Handle("/", a.Handler(Route{Name: "other", Method: "other", Handle: notFound}))
-	return mux
+	other := a.Handler(Route{Name: "other", Method: "other", Handle: notFound})
+	mux.Handle("/", other)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !isClean(r.URL.EscapedPath()) {
+			other.ServeHTTP(w, r)
+			return
+		}
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// isClean tells whether a path begins with a slash, and has no element that is ".", ".." or, but for the last, empty.
+func isClean(path string) bool {
+	rest, more := strings.CutPrefix(path, "/")
+	for more {
+		var element string
+		element, rest, more = strings.Cut(rest, "/")
+		if element == "." || element == ".." || element == "" && more {
+			return false
+		}
+	}
+	return strings.HasPrefix(path, "/")
 }
 
 func methodNotAllowed(list string) HandlerFunc {

@@ -13,12 +13,14 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"pgregory.net/rapid"
 
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
 )
@@ -85,6 +87,12 @@ func TestAnswers(t *testing.T) {
 		{"fine", "POST", "/x", "12345678", readAll, 200, "12345678"},
 		{"too large", "POST", "/x", "123456789", readAll, 413, "expected a body of at most 8 bytes"},
 		{"no such path", "GET", "/y", "", readAll, 404, "there is no such path"},
+		{"twice a slash", "POST", "//x", "", readAll, 404, "there is no such path"},
+		{"a dot", "POST", "/./x", "", readAll, 404, "there is no such path"},
+		{"the way back", "POST", "/y/../x", "", readAll, 404, "there is no such path"},
+		{"a slash at the end", "POST", "/x/", "", readAll, 404, "there is no such path"},
+		{"an escaped dot", "POST", "/%2e/x", "", readAll, 404, "there is no such path"},
+		{"a connection", "CONNECT", "/x/.", "", readAll, 404, "there is no such path"},
 		{"other method", "GET", "/x", "", readAll, 405, "expected method POST"},
 		{"problem", "POST", "/x", "", func(http.ResponseWriter, *http.Request) error {
 			return fmt.Errorf("wrapped: %w", &httpx.Problem{Status: 400, Fields: []httpx.FieldError{{Field: "app", Expected: "a", Actual: "b"}}})
@@ -113,6 +121,25 @@ func TestAnswers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// No path makes a redirect, which an updater would not follow with its POST.
+func TestNoRedirects(t *testing.T) {
+	t.Parallel()
+	mux := newFixture(t).adapter.Mux(
+		httpx.Route{Method: http.MethodPost, Path: "/x", Name: "x", Handle: readAll}, httpx.Route{Method: http.MethodGet, Path: "/y/{name}", Name: "y", Handle: readAll},
+	)
+	rapid.Check(t, func(t *rapid.T) {
+		path := "/" + rapid.StringMatching(`((x|y|\.|\.\.|%2e|%2F|a b|)/?){0,5}`).Draw(t, "path")
+		r := httptest.NewRequest(rapid.SampledFrom([]string{"POST", "GET", "HEAD", "CONNECT", "OPTIONS"}).Draw(t, "method"), "/", nil)
+		r.URL.RawPath = path
+		r.URL.Path, _ = url.PathUnescape(path)
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		if w.Code/100 == 3 || w.Header().Get("Location") != "" || w.Header().Get("X-Content-Type-Options") == "" {
+			t.Fatalf("%s %s: %d, %v", r.Method, path, w.Code, w.Header())
+		}
+	})
 }
 
 // checkProblem wants an answer as RFC 9457 has it, with an id that is in the log when the fault is ours.
