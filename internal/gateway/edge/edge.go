@@ -36,6 +36,7 @@ type Edge struct {
 
 // New makes an Edge and registers its metrics.
 func New(cfg Config, log *slog.Logger, r prometheus.Registerer) (*Edge, error) {
+	cfg.Proxies.Log, cfg.Proxies.Metrics = log, r
 	networks, err := netaddr.New(cfg.Proxies)
 	if err != nil {
 		return nil, err

@@ -10,9 +10,13 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
 )
@@ -39,7 +43,9 @@ type Config struct {
 	Trusted []netip.Prefix
 	// Header is the one that these proxies write, XForwardedFor or Forwarded; empty: XForwardedFor. The other one is not read:
 	// a proxy lets through what it does not know, so that clients would write it.
-	Header string
+	Header  string
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
 }
 
 // Resolver tells the networks of requests. Two Resolvers give different values for the same network.
@@ -48,11 +54,18 @@ type Resolver struct {
 	header  string
 	hop     func(line string) (rest, node string, more bool) // cuts off the right-most
 	key     [sha256.Size]byte
+
+	strangers prometheus.Counter
+	warning   sync.Once
+	log       *slog.Logger
 }
 
-// New makes a Resolver with a key of its own.
+// New makes a Resolver with a key of its own, and registers its metric.
 func New(cfg Config) (*Resolver, error) {
-	r := &Resolver{trusted: cfg.Trusted, header: cfg.Header}
+	r := &Resolver{trusted: cfg.Trusted, header: cfg.Header, log: cfg.Log, strangers: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "windlass_gateway_untrusted_forwarded_total",
+		Help: "Requests whose peer says for whom it speaks (X-Forwarded-For, Forwarded) and is no trusted proxy. Most requests: name the proxies.",
+	})}
 	switch cfg.Header {
 	case "", XForwardedFor:
 		r.header, r.hop = XForwardedFor, lastElement
@@ -67,6 +80,7 @@ func New(cfg Config) (*Resolver, error) {
 		}
 	}
 	_, _ = rand.Read(r.key[:]) // never fails
+	cfg.Metrics.MustRegister(r.strangers)
 	return r, nil
 }
 
@@ -84,7 +98,8 @@ func (r *Resolver) client(req *http.Request) netip.Addr {
 		return netip.Addr{}
 	}
 	addr := plain(peer.Addr())
-	if len(r.trusted) == 0 || !r.trusts(addr) {
+	if !r.trusts(addr) {
+		r.notice(req)
 		return addr
 	}
 	lines := req.Header[r.header]
@@ -102,6 +117,20 @@ func (r *Resolver) client(req *http.Request) netip.Addr {
 		}
 	}
 	return addr // a proxy's own request, or that of a client among the proxies
+}
+
+// notice counts and tells once what is most often a proxy that nobody named: it makes one network of all its clients, whose
+// few votes are all that a rollout sees. It can as well be a client that makes things up; its address is of no interest.
+func (r *Resolver) notice(req *http.Request) {
+	if len(req.Header[XForwardedFor]) == 0 && len(req.Header[Forwarded]) == 0 {
+		return
+	}
+	r.strangers.Inc()
+	r.warning.Do(func() {
+		r.log.Warn("A request was forwarded by a peer that is no trusted proxy, and counts as one of that peer's network: if a load balancer or "+
+			"ingress is in front of the gateway, name its networks in --trusted-proxies, else all its devices share 20 votes and one rate limit",
+			"metric", "windlass_gateway_untrusted_forwarded_total")
+	})
 }
 
 func (r *Resolver) trusts(a netip.Addr) bool {

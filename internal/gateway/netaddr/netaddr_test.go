@@ -4,11 +4,15 @@
 package netaddr
 
 import (
+	"bytes"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"pgregory.net/rapid"
 )
 
@@ -20,7 +24,7 @@ func resolver(t testing.TB, trusted, header string) *Resolver {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := New(Config{Trusted: prefixes, Header: header})
+	r, err := New(Config{Trusted: prefixes, Header: header, Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,6 +106,49 @@ func TestNetwork(t *testing.T) {
 			want := r.Network(request(tc.same, ""))
 			if got != want || got == 0 {
 				t.Errorf("got %x, want %x: %v", got, want, r.client(request(tc.peer, in, tc.lines...)))
+			}
+		})
+	}
+}
+
+// A proxy that nobody named is counted and told of, once and without its address.
+func TestUntrustedProxyIsNoticed(t *testing.T) {
+	t.Parallel()
+	prefixes, err := ParseTrusted(proxies)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		trusted bool // that there are any trusted proxies
+		peer    string
+		headers []string
+		want    float64
+	}{
+		"no proxy is named":        {false, "192.168.7.7:1", []string{XForwardedFor, XForwardedFor}, 2},
+		"another one is named":     {true, "192.168.7.7:1", []string{XForwardedFor, Forwarded}, 2},
+		"the named one":            {true, "10.0.0.1:1", []string{XForwardedFor, Forwarded}, 0},
+		"a device that comes here": {false, "192.168.7.7:1", []string{"", ""}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			cfg := Config{Log: slog.New(slog.NewTextHandler(&log, nil)), Metrics: prometheus.NewRegistry()}
+			if tc.trusted {
+				cfg.Trusted = prefixes
+			}
+			r, err := New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, header := range tc.headers {
+				r.Network(request(tc.peer, header, "198.51.100.1"))
+			}
+			if got := testutil.ToFloat64(r.strangers); got != tc.want {
+				t.Errorf("%v counted, want %v", got, tc.want)
+			}
+			warnings := strings.Count(log.String(), "--trusted-proxies")
+			if (warnings == 1) != (tc.want > 0) || strings.Contains(log.String(), "192.168") || strings.Contains(log.String(), "198.51") {
+				t.Errorf("%d warnings: %s", warnings, log.String())
 			}
 		})
 	}
