@@ -81,7 +81,7 @@ type rejection struct{ code, message string }
 var (
 	noChannelNamed  = rejection{"missing_channel", "Expected channel, the name of a channel"}
 	channelNotFound = rejection{"channel_not_found", "There is no such channel"}
-	notAssignable   = rejection{"channel_self_set_not_allowed", "The channel does not let devices choose it"}
+	notServed       = rejection{"invalid_platform", "The channel does not serve this platform, or this kind of build"}
 	publicOnly      = rejection{
 		"public_channel_self_set_not_allowed", "The channel is public and does not let devices choose it: unset the channel to follow it by default",
 	}
@@ -99,9 +99,10 @@ func appendRejection(b []byte, why rejection) []byte {
 
 const accepted = `{"status":"ok"}`
 
-// find gives a channel of the device's app by name, or says why there is none.
+// find gives a channel of the device's app by name, or says why there is none. One that devices neither follow nor choose by
+// themselves is as none, so that nobody can find out what there is.
 func (c *choice) find(name string) (*resolve.Channel, *rejection) {
-	found, why := c.resolved().Channel(c.info.app, name, c.Now())
+	found, why := c.resolved().Follow(c.info.app, resolve.Wish{Channel: name, Exact: true}, &c.device, c.Now())
 	switch {
 	case found != nil:
 		return found, nil
@@ -169,12 +170,20 @@ func (h *Handler) setChannel(c *choice, b []byte) []byte {
 		return appendRejection(b, *why)
 	case !c.channel.SelfAssignable() && c.channel.Public():
 		return appendRejection(b, publicOnly)
-	case !c.channel.SelfAssignable():
-		return appendRejection(b, notAssignable)
+	case !c.channel.SelfAssignable(): // it cannot be read
+		return appendRejection(b, notStored)
+	case !c.served():
+		return appendRejection(b, notServed)
 	case c.plugin.keepsChannel():
 		return append(b, `{"status":"ok","allowSet":true}`...)
 	}
 	return c.store(b, c.override())
+}
+
+// served tells whether the device would follow the channel that it chose.
+func (c *choice) served() bool {
+	followed, _ := c.resolved().Follow(c.info.app, resolve.Wish{Channel: c.channel.Name}, &c.device, c.Now())
+	return followed == c.channel
 }
 
 // override is what the ledger has to store for the choice: nothing if the device follows that channel by default.
@@ -206,7 +215,7 @@ func (c *choice) fixed() bool {
 	if override == "" {
 		return false
 	}
-	in, _ := c.find(override)
+	in, _ := c.resolved().Channel(c.info.app, override, c.Now())
 	return in != nil && !in.SelfAssignable()
 }
 

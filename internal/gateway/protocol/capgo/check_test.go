@@ -10,11 +10,14 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/windlass-dev/windlass/internal/gateway/auth"
 	"github.com/windlass-dev/windlass/internal/gateway/edge"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/capgo"
+	"github.com/windlass-dev/windlass/internal/gateway/view"
 	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/resolve"
 )
 
 // code gives what an answer says, in one word: the version of an update, or the code of a refusal.
@@ -306,6 +309,33 @@ func TestAskingPinsNothing(t *testing.T) {
 }
 
 // A ledger that is away keeps no choice, and says so.
+// A channel that devices cannot get into by themselves looks like one that does not exist, whoever asks in whatever way.
+func TestClosedChannels(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, channels()...)
+	for name, who := range map[string]fields{"new": androidApp, "old": oldApp, "electron": electronApp} {
+		for method, ask := range map[string]func(channel string) string{
+			http.MethodPost: func(channel string) string {
+				return f.call(http.MethodPost, capgo.ChannelPath, who.with(fields{"channel": channel}).json()).Body.String()
+			},
+			http.MethodPut: func(channel string) string {
+				return f.call(http.MethodPut, capgo.ChannelPath, who.with(fields{"channel": channel}).json()).Body.String()
+			},
+			"PUT by default": func(channel string) string {
+				return f.call(http.MethodPut, capgo.ChannelPath, who.with(fields{"defaultChannel": channel}).json()).Body.String()
+			},
+			http.MethodGet: func(channel string) string {
+				return f.call(http.MethodGet, capgo.ChannelPath+who.with(fields{"defaultChannel": channel}).query(), "").Body.String()
+			},
+			"check": func(channel string) string { return f.ask(who.with(fields{"defaultChannel": channel})) },
+		} {
+			if closed, unknown := ask("board"), ask("bored"); strings.ReplaceAll(closed, "board", "bored") != unknown {
+				t.Errorf("%s, %s: closed gives %s, unknown %s", name, method, closed, unknown)
+			}
+		}
+	}
+}
+
 func TestChoiceCannotBeStored(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t, channels()...)
@@ -314,6 +344,18 @@ func TestChoiceCannotBeStored(t *testing.T) {
 	}
 	got := f.call(http.MethodPost, capgo.ChannelPath, oldApp.with(fields{"channel": "qa"}).json())
 	if code(got.Body.String()) != "channel_self_server_storage_unavailable" || got.Code != 200 {
+		t.Errorf("got %d %s", got.Code, got.Body)
+	}
+}
+
+// Whether a channel may be chosen that cannot be read is not known at the moment.
+func TestUnreadableChannelIsNotChosen(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	torn := &view.View{View: *resolve.NewView(now.Add(time.Hour), resolve.Unreadable(app, "beta", nil, nil))}
+	f.handler.View = func() *view.View { return torn }
+	got := f.call(http.MethodPost, capgo.ChannelPath, androidApp.with(fields{"channel": "beta"}).json())
+	if code(got.Body.String()) != "channel_self_server_storage_unavailable" {
 		t.Errorf("got %d %s", got.Code, got.Body)
 	}
 }
