@@ -131,17 +131,20 @@ func TestKeys(t *testing.T) {
 	t.Parallel()
 	l := newLedger(t)
 	for _, tc := range []struct {
-		name, plugin, key string
-		doc               *release.Document
-		want              string
+		name, plugin, os, key string
+		doc                   *release.Document
+		want                  string
 	}{
-		{"its key", "8.51.23", keyID, production(encrypted), "2.4.0"},
-		{"another key", "8.51.23", "MIIBCgKCAQEAxxxxxxxx", production(encrypted), "key_id_mismatch"},
-		{"a key of another form", "8.30.0", "MIIB", production(encrypted), "2.4.0"},
-		{"a key, and a plain bundle", "8.51.23", keyID, production(), "key_id_mismatch"},
-		{"no key, and a plain bundle", "8.51.23", "", production(), "2.4.0"},
+		{"its key", "8.51.23", "15", keyID, production(encrypted), "2.4.0"},
+		{"another key", "8.51.23", "15", "MIIBCgKCAQEAxxxxxxxx", production(encrypted), "key_id_mismatch"},
+		{"a key of another form", "8.30.0", "15", "MIIB", production(encrypted), "2.4.0"},
+		{"a key, and a plain bundle", "8.51.23", "15", keyID, production(), "key_id_mismatch"},
+		{"no key", "8.51.23", "15", "", production(encrypted), "key_id_mismatch"},
+		{"no device, but a probe", "8.51.23", "", "", production(encrypted), "2.4.0"},
+		{"another's probe with another key", "8.51.23", "", "MIIBCgKCAQEAxxxxxxxx", production(encrypted), "key_id_mismatch"},
+		{"no key, and a plain bundle", "8.51.23", "15", "", production(), "2.4.0"},
 	} {
-		got := fixtureOn(t, l, tc.doc).ask(androidApp.with(fields{"plugin_version": tc.plugin, "key_id": tc.key}))
+		got := fixtureOn(t, l, tc.doc).ask(androidApp.with(fields{"plugin_version": tc.plugin, "version_os": tc.os, "key_id": tc.key}))
 		if code(got) != tc.want {
 			t.Errorf("%s: got %s, want %s", tc.name, got, tc.want)
 		}

@@ -30,6 +30,7 @@ type info struct {
 	build                   string // version of the native build
 	name                    string // version of the running bundle, or of the one that a statistic is about
 	plugin                  string
+	os                      string // version of the operating system: all devices tell it
 	defaultChannel, channel string
 	key                     string // id of the public key that the app carries
 	emulator, production    string // "true", "1" or another text
@@ -49,6 +50,8 @@ func (in *info) target(name string) (field *string, limit int) {
 		return &in.platform, maxText
 	case "version_build":
 		return &in.build, maxText
+	case "version_os":
+		return &in.os, maxText
 	case "version_name":
 		return &in.name, maxVersion
 	case "plugin_version":
@@ -197,7 +200,8 @@ func (in *info) embedded(name string) bool {
 // keyIDLength is how long key ids are, in characters. Before 8.40.8 they had four, which compare with nothing.
 const keyIDLength = 20
 
-// openedBy is what the device can open. A plugin that cannot open encrypted bundles is a device without a key.
+// openedBy is what the device can open. A plugin that cannot open encrypted bundles is a device without a key. What tells no
+// system is no device but "capgo probe" of the command line, which says the version of a plugin, but nothing of its key.
 func (in *info) openedBy(p plugin) resolve.Key {
 	switch {
 	case !p.decrypts():
@@ -205,7 +209,7 @@ func (in *info) openedBy(p plugin) resolve.Key {
 	case len(in.key) == keyIDLength:
 		return resolve.Key{Told: true, ID: in.key}
 	}
-	return resolve.Key{Told: in.key == "" && p.tellsKeys()}
+	return resolve.Key{Told: in.key == "" && in.os != "" && p.tellsKeys()}
 }
 
 // client is what the ledger keeps of the device. Its texts are copies, so that what waits for the database holds no bodies.

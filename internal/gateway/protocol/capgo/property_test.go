@@ -92,6 +92,7 @@ func drawDevice(t *rapid.T) fields {
 		"is_emulator":    mostly[any](t, "emulator", false, true, nil),
 		"is_prod":        mostly[any](t, "prod", true, false, "false"),
 		"defaultChannel": oneOf[any](t, "wish", "", "production", "beta", "gone", nil),
+		"version_os":     mostly[any](t, "os", "15", nil),
 		"key_id":         mostly[any](t, "key", nil, keyID, "MIIBCgKCAQEAxxxxxxxx"),
 	})
 }

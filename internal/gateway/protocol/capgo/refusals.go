@@ -26,7 +26,7 @@ type refusal struct {
 	code    string
 	message string
 	rest    func(c *check) string // of the code; nil: the code is whole
-	names   bool                  // the bundle that is held back: the client tells the app that there is one
+	names   bool                  // the bundle that is held back, of which the client tells the app, and the native version that holds it back
 }
 
 // refusals has the answer for each reason that comes with None. What is nobody's fault is never "failed": for an old client
@@ -131,6 +131,7 @@ func appendRefusal(b []byte, f *refusal, c *check) []byte {
 	b = append(b, '"')
 	if f.names && c.noted.Told.Bundle != nil {
 		b = jsonlex.AppendText(append(b, `,"version":`...), c.noted.Told.Bundle.Version)
+		b = jsonlex.AppendText(append(b, `,"old":`...), c.info.build)
 	}
 	return append(b, '}')
 }
