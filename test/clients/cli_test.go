@@ -225,6 +225,8 @@ func TestCLI_probes(t *testing.T) {
 	r := newRig(t)
 	p := newProject(t, r.public)
 	update, same, major := r.put("1.1.0", []byte("update")), r.put("1.0.0", []byte("same")), r.put("2.0.0", []byte("major"))
+	sealed := r.put("1.1.0", []byte("sealed"))
+	sealed.Encryption = &release.Encryption{SessionKey: "aXY=:a2V5", Checksum: strings.Repeat("e", 512), KeyID: "MIIBCgKCAQEAq1vE5yc7"}
 	const refused = "actively refused the request"
 	tests := map[string]struct {
 		change   func(*release.Document)
@@ -238,7 +240,7 @@ func TestCLI_probes(t *testing.T) {
 		"halted":  {func(d *release.Document) { d.Stable, d.Serving = update, release.Halted }, "ios", "Reason: The channel is halted", false},
 		"major": {
 			func(d *release.Document) { d.Stable, d.Guards.AutoUpdate = major, "Minor" }, "android",
-			"Channel policy blocks major upgrades (target 2.0.0", true,
+			"Channel policy blocks major upgrades (target 2.0.0, device baseline 1.0.0)", true,
 		},
 		"older": {
 			func(d *release.Document) { d.Stable = r.put("0.9.0", []byte("older")) }, "android", "Channel prevents downgrades below the native app version", true,
@@ -249,7 +251,8 @@ func TestCLI_probes(t *testing.T) {
 		"build": {
 			func(d *release.Document) { d.Stable, d.Audience.Builds = update, []string{"Production"} }, "android", "Channel blocks development builds", true,
 		},
-		"builtin": {func(*release.Document) {}, "android", "Device is already running the builtin bundle", true},
+		"encrypted": {func(d *release.Document) { d.Stable = sealed }, "android", "Update available: 1.1.0", false},
+		"builtin":   {func(*release.Document) {}, "android", "Device is already running the builtin bundle", true},
 		"private": {
 			func(d *release.Document) { d.Stable, d.Follow.Visibility = update, "Private" }, "android",
 			"The selected channel does not allow device self-assignment", true,
