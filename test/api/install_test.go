@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"testing"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -53,6 +54,36 @@ func install(t *testing.T, env *testkit.Env, folder string) {
 	if workloads != 2 {
 		t.Errorf("config/%s has %d workloads, want the manager and the gateway", folder, workloads)
 	}
+}
+
+// TestInstall_updates applies config/default over what people have installed, as kubectl apply -k does. A field that may not
+// change would stop the gateway's update half-way: resource definitions and the manager would be new, and the gateway old.
+func TestInstall_updates(t *testing.T) {
+	env := testkit.Start(t)
+	before := load(t, filepath.Join("testdata", "installed", "before-ledger.yaml"))
+	installed := map[string]bool{}
+	for _, obj := range append([]*unstructured.Unstructured{namespaceOf(before)}, before...) {
+		apply(t, env, obj)
+		installed[obj.GetKind()+"/"+obj.GetName()] = true
+	}
+	for _, folder := range installations {
+		updated := 0
+		for _, obj := range build(t, folder) {
+			if installed[obj.GetKind()+"/"+obj.GetName()] {
+				apply(t, env, obj, client.DryRunAll)
+				updated++
+			}
+		}
+		if updated != len(installed) {
+			t.Errorf("config/%s updates %d of %d objects that are installed", folder, updated, len(installed))
+		}
+	}
+}
+
+func namespaceOf(objects []*unstructured.Unstructured) *unstructured.Unstructured {
+	out := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Namespace"}}
+	out.SetName(objects[0].GetNamespace())
+	return out
 }
 
 // TestInstall_namesItsOwnRoles holds that each binding refers to a role and an account which the same build makes.
@@ -105,11 +136,18 @@ func TestInstall_usesFlagsThatExist(t *testing.T) {
 		}
 		container := pod.Spec.Containers[0]
 		program := filepath.Join(dir, container.Command[0])
-		if out, err := exec.CommandContext(t.Context(), program, append(container.Args, "-h")...).CombinedOutput(); err != nil {
+		var args []string
+		for _, arg := range container.Args {
+			args = append(args, variable.ReplaceAllString(arg, ""))
+		}
+		if out, err := exec.CommandContext(t.Context(), program, append(args, "-h")...).CombinedOutput(); err != nil {
 			t.Errorf("%s does not take %q: %v\n%s", container.Name, container.Args, err, out)
 		}
 	}
 }
+
+// variable is what the kubelet replaces in an argument.
+var variable = regexp.MustCompile(`\$\(\w+\)`)
 
 // build runs kustomize on a folder of config.
 func build(t *testing.T, folder string) []*unstructured.Unstructured {
