@@ -5,6 +5,7 @@ package capgo
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/windlass-dev/windlass/internal/gateway/delivery"
@@ -54,11 +55,33 @@ func (c *check) reply(w http.ResponseWriter, r *http.Request) error {
 	}
 	c.decide()
 	allowOrigin(w, r, c.channel)
-	if !silent(r) {
-		c.Ledger.Checked(&c.noted)
-	}
 	c.buf = c.appendAnswer(c.buf[:0], r)
+	if !silent(r) {
+		c.note()
+	}
 	return answer(w, http.StatusOK, c.buf)
+}
+
+// note hands the check to the ledger. Electron's client goes on with a bundle that did not get ready in time: to run one that
+// failed on the device proves nothing there.
+func (c *check) note() {
+	if c.device.Platform == electron && c.runsFailed() {
+		if c.noted.Told.Action == resolve.None {
+			return
+		}
+		c.noted.RunsVersion = ""
+	}
+	c.Ledger.Checked(&c.noted)
+}
+
+// runsFailed tells whether the device runs a bundle that failed on it, or one of which that cannot be told.
+func (c *check) runsFailed() bool {
+	if len(c.device.Failed) == 0 || c.noted.RunsVersion == "" {
+		return false
+	}
+	return c.channel == nil || !slices.ContainsFunc(c.channel.Bundles(), func(b *resolve.Bundle) bool {
+		return b.Version == c.noted.RunsVersion && !slices.Contains(c.device.Failed, b.Digest)
+	})
 }
 
 // complete reads the device's versions, or says why it cannot be served.

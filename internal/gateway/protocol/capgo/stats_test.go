@@ -258,6 +258,39 @@ func TestFailureIsAttributedToTheLastOffer(t *testing.T) {
 	}
 }
 
+// Electron's client goes on with a bundle that did not get ready in time, so that its checks prove nothing. Others have gone
+// back to it because it works.
+func TestElectronKeepsWhatFailed(t *testing.T) {
+	t.Parallel()
+	for name, who := range map[string]fields{"electron": electronApp, "android": androidApp} {
+		f := newFixture(t, production())
+		f.ask(who)
+		f.stat(who, "set_fail", "2.4.0")
+		on := who.with(fields{"version_name": "2.4.0"})
+		for i := range 4 {
+			f.now = now.Add(time.Duration(i) * time.Minute)
+			if got := code(f.ask(on)); got != "no_new_version_available" {
+				t.Errorf("%s: got %s", name, got)
+			}
+			f.stat(who, "set", "2.4.0")
+		}
+		want := ledger.Row{Devices: 1, Offered: 1, Installed: 1, Confirmed: 1}
+		if name == "electron" {
+			want.Confirmed, want.Failed = 0, 1
+		}
+		if diff := cmp.Diff(want, f.row("2.4.0")); diff != "" {
+			t.Errorf("%s: counts (-want +got):\n%s", name, diff)
+		}
+		f.handler.View = f.compile(production(version("2.5.0")))
+		if got := code(f.ask(on)); got != "2.5.0" || f.row("2.5.0").Offered != 1 {
+			t.Errorf("%s: got %s, counts %+v", name, got, f.row("2.5.0"))
+		}
+		if diff := cmp.Diff(want, f.row("2.4.0")); diff != "" {
+			t.Errorf("%s: after another offer: counts (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // Clients send download_fail when a check failed, too, and old ones after each check that brought no update.
 func TestFalseAlarms(t *testing.T) {
 	t.Parallel()
