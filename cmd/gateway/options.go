@@ -109,6 +109,7 @@ func (o *options) limitFlags(f *flag.FlagSet) {
 	budgetFlags(f, "reports", &c.Edge.Limits.Reports, limit.Budget{PerSecond: 500, Burst: 5000})
 	f.IntVar(&c.Edge.Limits.Networks, "rate-limit-networks", limit.DefaultNetworks, "networks that the rate limits tell apart; one takes about 200 bytes for checks and for reports each")
 	f.IntVar(&c.Edge.Limits.MaxInFlight, "max-in-flight", 1024, "checks, and reports, that are worked on at a time; further ones are told that nothing is new, or to come again; 0: no limit")
+	f.IntVar(&c.Edge.Limits.MaxDownloads, "max-downloads", 512, "artifacts that are streamed at a time, in about 150 KiB of memory each; further ones are told to come again; 0: no limit")
 }
 
 func budgetFlags(f *flag.FlagSet, what string, b *limit.Budget, byDefault limit.Budget) {
@@ -185,8 +186,9 @@ func (o *options) validateLimits() error {
 			return fmt.Errorf("--%s-burst: expected at least 1, got %d", name, b.Burst)
 		}
 	}
-	if c.Networks < 1 || c.MaxInFlight < 0 {
-		return fmt.Errorf("--rate-limit-networks and --max-in-flight: expected at least 1 and 0, got %d and %d", c.Networks, c.MaxInFlight)
+	if c.Networks < 1 || c.MaxInFlight < 0 || c.MaxDownloads < 0 {
+		return fmt.Errorf("--rate-limit-networks, --max-in-flight and --max-downloads: expected at least 1, 0 and 0, got %d, %d and %d",
+			c.Networks, c.MaxInFlight, c.MaxDownloads)
 	}
 	return nil
 }

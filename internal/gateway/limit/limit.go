@@ -21,13 +21,14 @@ type Class uint8
 
 // The classes.
 const (
-	Checks  Class = iota // update checks, and what a client asks of its channel
-	Reports              // what devices tell
+	Checks    Class = iota // update checks, and what a client asks of its channel
+	Reports                // what devices tell
+	Downloads              // artifacts that are streamed; they have no budget by network
 	classes
 )
 
 // String is the name of the class in metrics.
-func (c Class) String() string { return [...]string{"check", "report"}[c] }
+func (c Class) String() string { return [...]string{"check", "report", "download"}[c] }
 
 // Budget is what one network may send. The zero Budget is without limit.
 type Budget struct {
@@ -42,8 +43,11 @@ type Config struct {
 	Checks, Reports Budget
 	// Networks is how many networks each class tells apart, 0: DefaultNetworks. One takes about 200 bytes.
 	Networks int
-	// MaxInFlight is how many requests of each class are worked on at a time, 0: without limit.
+	// MaxInFlight is how many checks, and how many reports, are worked on at a time, 0: without limit.
 	MaxInFlight int
+	// MaxDownloads is how many artifacts are streamed at a time, 0: without limit. One takes about 150 KiB, and a client that reads
+	// slowly holds its place for as long.
+	MaxDownloads int
 	Metrics     prometheus.Registerer
 }
 
@@ -69,11 +73,11 @@ type Decision struct {
 // Limiter decides. A nil one allows everything.
 type Limiter struct {
 	classes [classes]class
-	max     int64
 }
 
 type class struct {
 	buckets  *buckets // nil: without limit
+	max      int64    // 0: without limit
 	inFlight atomic.Int64
 	limited  prometheus.Counter
 	busy     prometheus.Counter
@@ -81,17 +85,19 @@ type class struct {
 
 // New makes a Limiter and registers its metrics.
 func New(cfg Config) (*Limiter, error) {
-	if cfg.Networks < 0 || cfg.MaxInFlight < 0 {
-		return nil, errors.New("limits: expected at least 0 networks and requests in flight")
+	if cfg.Networks < 0 || cfg.MaxInFlight < 0 || cfg.MaxDownloads < 0 {
+		return nil, errors.New("limits: expected at least 0 networks, requests in flight and downloads")
 	}
 	if cfg.Networks == 0 {
 		cfg.Networks = DefaultNetworks
 	}
 	m := newMetrics()
-	l := &Limiter{max: int64(cfg.MaxInFlight)}
-	for c, budget := range []Budget{Checks: cfg.Checks, Reports: cfg.Reports} {
+	l := &Limiter{}
+	places := [classes]int{Checks: cfg.MaxInFlight, Reports: cfg.MaxInFlight, Downloads: cfg.MaxDownloads}
+	for c, budget := range [classes]Budget{Checks: cfg.Checks, Reports: cfg.Reports} {
 		name := Class(c).String()
 		one := &l.classes[c]
+		one.max = int64(places[c])
 		one.limited, one.busy = m.refused.WithLabelValues(name, "rate"), m.refused.WithLabelValues(name, "busy")
 		taken := m.takeovers.WithLabelValues(name)
 		if budget.unlimited() {
@@ -132,11 +138,11 @@ func (l *Limiter) Charge(c Class, n ledger.Network, requests int) {
 // Begin takes a place among the requests that are worked on. After Allowed, End must give it back; Busy took none. Ask after
 // the body was read: else clients that send slowly would hold all places without any work being done.
 func (l *Limiter) Begin(c Class) Decision {
-	if l == nil || l.max == 0 {
+	if l == nil || l.classes[c].max == 0 {
 		return Decision{}
 	}
 	one := &l.classes[c]
-	if one.inFlight.Add(1) > l.max {
+	if one.inFlight.Add(1) > one.max {
 		one.inFlight.Add(-1)
 		one.busy.Inc()
 		return Decision{Verdict: Busy}
@@ -146,7 +152,7 @@ func (l *Limiter) Begin(c Class) Decision {
 
 // End gives back a place that Begin allowed.
 func (l *Limiter) End(c Class) {
-	if l != nil && l.max != 0 {
+	if l != nil && l.classes[c].max != 0 {
 		l.classes[c].inFlight.Add(-1)
 	}
 }

@@ -65,10 +65,12 @@ func TestBudgetOfANetwork(t *testing.T) {
 			}
 		}
 		want := `
-# HELP windlass_gateway_limit_refused_total Requests that were not worked on, by class (check, report) and reason: rate, when their network spent its budget, or busy.
+# HELP windlass_gateway_limit_refused_total Requests that were not worked on, by class (check, report, download) and reason: rate, when their network spent its budget, or busy.
 # TYPE windlass_gateway_limit_refused_total counter
 windlass_gateway_limit_refused_total{class="check",reason="busy"} 0
 windlass_gateway_limit_refused_total{class="check",reason="rate"} 102
+windlass_gateway_limit_refused_total{class="download",reason="busy"} 0
+windlass_gateway_limit_refused_total{class="download",reason="rate"} 0
 windlass_gateway_limit_refused_total{class="report",reason="busy"} 0
 windlass_gateway_limit_refused_total{class="report",reason="rate"} 36
 # HELP windlass_gateway_limit_networks Networks that the limit tells apart at present, in the class that has most of them.
@@ -184,6 +186,7 @@ func TestQuietNetworksMakeRoom(t *testing.T) {
 # HELP windlass_gateway_limit_takeovers_total Networks that took over the budget of another one because the table was full. Many together with refused requests: allow more networks.
 # TYPE windlass_gateway_limit_takeovers_total counter
 windlass_gateway_limit_takeovers_total{class="check"} 2
+windlass_gateway_limit_takeovers_total{class="download"} 0
 windlass_gateway_limit_takeovers_total{class="report"} 0
 `), "windlass_gateway_limit_takeovers_total"); err != nil {
 			t.Error(err)
@@ -193,7 +196,7 @@ windlass_gateway_limit_takeovers_total{class="report"} 0
 
 func TestInFlight(t *testing.T) {
 	t.Parallel()
-	l, registry := limiter(t, Config{MaxInFlight: 3})
+	l, registry := limiter(t, Config{MaxInFlight: 3, MaxDownloads: 2})
 	for range 3 {
 		if d := l.Begin(Checks); d.Verdict != Allowed {
 			t.Fatalf("got %+v", d)
@@ -206,6 +209,14 @@ func TestInFlight(t *testing.T) {
 	}
 	if d := l.Begin(Reports); d.Verdict != Allowed {
 		t.Errorf("reports wait for checks: %+v", d)
+	}
+	for range 2 {
+		if d := l.Begin(Downloads); d.Verdict != Allowed {
+			t.Fatalf("download: got %+v", d)
+		}
+	}
+	if d := l.Begin(Downloads); d.Verdict != Busy {
+		t.Errorf("third download: got %+v", d)
 	}
 	l.End(Checks)
 	if d := l.Begin(Checks); d.Verdict != Allowed {
@@ -272,7 +283,7 @@ func TestWithoutLimits(t *testing.T) {
 func TestRefusedConfigs(t *testing.T) {
 	t.Parallel()
 	for _, cfg := range []Config{
-		{Checks: Budget{PerSecond: 1}}, {Reports: Budget{Burst: 1}}, {Checks: Budget{PerSecond: -1, Burst: 1}}, {Networks: -1}, {MaxInFlight: -1},
+		{Checks: Budget{PerSecond: 1}}, {Reports: Budget{Burst: 1}}, {Checks: Budget{PerSecond: -1, Burst: 1}}, {Networks: -1}, {MaxInFlight: -1}, {MaxDownloads: -1},
 	} {
 		cfg.Metrics = prometheus.NewRegistry()
 		if _, err := New(cfg); err == nil {

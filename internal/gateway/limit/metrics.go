@@ -14,7 +14,7 @@ func newMetrics() *metrics {
 	return &metrics{
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "windlass_gateway_limit_refused_total",
-			Help: "Requests that were not worked on, by class (check, report) and reason: rate, when their network spent its budget, or busy.",
+			Help: "Requests that were not worked on, by class (check, report, download) and reason: rate, when their network spent its budget, or busy.",
 		}, []string{"class", "reason"}),
 		takeovers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "windlass_gateway_limit_takeovers_total",
