@@ -10,14 +10,18 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 
+	"github.com/windlass-dev/windlass/internal/gateway/edge"
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
+	"github.com/windlass-dev/windlass/internal/gateway/limit"
 	"github.com/windlass-dev/windlass/internal/gateway/view"
 	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/resolve"
 )
 
 // Prefix of the artifacts' paths; <app>/<hexadecimal digest> follows.
@@ -51,20 +55,42 @@ type Origin interface {
 type Handler struct {
 	View   func() *view.View
 	Origin Origin
+	Edge   *edge.Edge
 	Now    func() time.Time
 }
 
 // Routes of artifacts. GET stands for HEAD too.
 func (h *Handler) Routes() []httpx.Route {
-	return []httpx.Route{{Method: http.MethodGet, Path: Prefix + "{app}/{digest}", Name: "artifact", Handle: h.serve}}
+	return []httpx.Route{{Method: http.MethodGet, Path: Prefix + "{app}/{digest}", Name: "artifact", Origins: h.allowsOrigin, Handle: h.serve}}
+}
+
+func (h *Handler) allowsOrigin(origin string) bool {
+	v := h.View()
+	return v != nil && v.AllowsOrigin(origin)
+}
+
+// allowOrigin lets pages of a web origin read an artifact, if a channel that hands it out does.
+func allowOrigin(w http.ResponseWriter, r *http.Request, v *view.View, digest string) {
+	if r.Header["Origin"] == nil { // devices send none
+		return
+	}
+	httpx.AllowOrigin(w, r, func(origin string) bool {
+		for _, c := range v.Apps[r.PathValue("app")] {
+			if c.AllowsOrigin(origin) && slices.ContainsFunc(c.Bundles(), func(b *resolve.Bundle) bool { return release.Hex(b.Digest) == digest }) {
+				return true
+			}
+		}
+		return false
+	})
 }
 
 func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
-	digest := r.PathValue("digest")
-	a, ok := h.View().Artifact(r.PathValue("app"), digest, h.Now())
+	digest, v := r.PathValue("digest"), h.View()
+	a, ok := v.Artifact(r.PathValue("app"), digest, h.Now())
 	if !ok {
 		return &httpx.Problem{Status: http.StatusNotFound, Detail: "no channel of this app serves this digest: check for an update to get a URL that is served"}
 	}
+	allowOrigin(w, r, v, digest)
 	object := release.TargetObject(a.Bundle.Path, a.Bundle.Digest)
 	if a.PublicURL != "" {
 		redirect(w, strings.TrimSuffix(a.PublicURL, "/")+"/"+object)
@@ -112,15 +138,27 @@ func matches(list, etag string) bool {
 	return false
 }
 
+// retryAfter is when a client that found no place may come again, in seconds.
+const retryAfter = "10"
+
 // send streams a part. Errors before the first byte become answers; later ones cut the connection, so that no client takes a
 // part for the whole.
 func (h *Handler) send(w http.ResponseWriter, r *http.Request, object string, p part) error {
+	streams := r.Method != http.MethodHead && p.length > 0
+	if streams {
+		if !h.Edge.Begin(limit.Downloads) {
+			return &httpx.Problem{
+				Status: http.StatusServiceUnavailable, Detail: "too many downloads at a time: try again later", Header: http.Header{"Retry-After": {retryAfter}},
+			}
+		}
+		defer h.Edge.End(limit.Downloads)
+	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	stalled := time.AfterFunc(stall, cancel)
 	defer stalled.Stop()
 	body := io.NopCloser(io.Reader(strings.NewReader("")))
-	if r.Method != http.MethodHead && p.length > 0 {
+	if streams {
 		var err error
 		if body, err = h.Origin.Open(ctx, object, p.offset, p.length); err != nil {
 			return &httpx.Problem{Status: http.StatusBadGateway, Detail: "the artifact cannot be read at the moment: try again later", Err: err}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,7 +19,9 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/windlass-dev/windlass/internal/gateway/delivery"
+	"github.com/windlass-dev/windlass/internal/gateway/edge"
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
+	"github.com/windlass-dev/windlass/internal/gateway/limit"
 	"github.com/windlass-dev/windlass/internal/gateway/origin"
 	"github.com/windlass-dev/windlass/internal/gateway/view"
 	"github.com/windlass-dev/windlass/internal/gateway/view/viewtest"
@@ -37,7 +40,7 @@ type fixture struct {
 	url  string
 }
 
-func newFixture(t *testing.T, edit func(*release.Document)) *fixture {
+func newFixture(t *testing.T, edit func(*release.Document), others ...*release.Document) *fixture {
 	t.Helper()
 	f := &fixture{T: t, repo: viewtest.New(t)}
 	bucket := httptest.NewServer(f.repo)
@@ -56,15 +59,25 @@ func newFixture(t *testing.T, edit func(*release.Document)) *fixture {
 	if edit != nil {
 		edit(doc)
 	}
-	v, err := view.Compile(time.Now().Add(time.Hour), doc)
+	v, err := view.Compile(time.Now().Add(time.Hour), append(others, doc)...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &delivery.Handler{View: func() *view.View { return v }, Origin: source, Now: time.Now}
+	h := &delivery.Handler{View: func() *view.View { return v }, Origin: source, Edge: front(t, 0), Now: time.Now}
 	server := httptest.NewServer(httpx.New(slog.New(slog.DiscardHandler), prometheus.NewRegistry()).Mux(h.Routes()...))
 	t.Cleanup(server.Close)
 	f.url = server.URL + delivery.Prefix
 	return f
+}
+
+// front lets so many downloads through at a time; 0: any number.
+func front(t *testing.T, downloads int) *edge.Edge {
+	t.Helper()
+	e, err := edge.New(edge.Config{Limits: limit.Config{MaxDownloads: downloads}}, slog.New(slog.DiscardHandler), prometheus.NewRegistry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
 
 // get asks for an artifact; header has names and values.
@@ -93,6 +106,49 @@ type answer struct {
 	body   []byte
 	length int64 // as announced
 	err    error // of reading
+}
+
+// Pages may download what a channel hands out that lets their origin ask, also by redirect, and they learn nothing of others.
+func TestOrigins(t *testing.T) {
+	t.Parallel()
+	const page = "https://app.example.com"
+	allow := func(d *release.Document) { d.Follow.Origins = []string{page} }
+	beta := func(stable string) *release.Document {
+		return &release.Document{
+			Schema: release.Schema, App: "shop", Channel: "beta", Serving: release.Active, Follow: release.Follow{Origins: []string{page}},
+			Stable: &release.Bundle{Name: "b", Version: "2.0.0", Digest: release.DigestPrefix + stable, Size: int64(len(content)), Path: "bundles/shop/1.0.0.zip"},
+		}
+	}
+	for _, tc := range []struct {
+		name, origin string
+		edit         func(*release.Document)
+		others       []*release.Document
+		asks, reads  string
+	}{
+		{"allowed", page, allow, nil, page, page},
+		{"redirected", page, func(d *release.Document) { allow(d); d.PublicURL = "https://cdn.example.com" }, nil, page, page},
+		{"another origin", "https://evil.example.com", allow, nil, "", ""},
+		{"a device", "", allow, nil, "", ""},
+		{"no channel allows it", page, nil, nil, "", ""},
+		{"another channel with the bundle", page, nil, []*release.Document{beta(digest)}, page, page},
+		{"another channel without the bundle", page, nil, []*release.Document{beta(strings.Repeat("b", 64))}, page, ""},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t, tc.edit, tc.others...)
+			header := []string{"Range", "bytes=0-9"}
+			if tc.origin != "" {
+				header = append(header, "Origin", tc.origin, "Access-Control-Request-Method", "GET")
+			}
+			got := f.get("GET", "shop/"+digest, header...)
+			if read := got.header.Get("Access-Control-Allow-Origin"); read != tc.reads || got.header.Get("Vary") != "Origin" || got.code != 206 && got.code != 307 {
+				t.Errorf("got %d, allowed %q, want %q, Vary %q", got.code, read, tc.reads, got.header.Get("Vary"))
+			}
+			if asked := f.get("OPTIONS", "shop/"+digest, header...); asked.header.Get("Access-Control-Allow-Origin") != tc.asks {
+				t.Errorf("before: got %d, allowed %q, want %q", asked.code, asked.header.Get("Access-Control-Allow-Origin"), tc.asks)
+			}
+		})
+	}
 }
 
 func TestStreams(t *testing.T) {
@@ -283,7 +339,7 @@ func TestSlowDownload(t *testing.T) {
 			}
 			rec := httptest.NewRecorder()
 			s := &slow{ResponseWriter: rec, gap: gap}
-			h := &delivery.Handler{View: func() *view.View { return v }, Origin: s, Now: time.Now}
+			h := &delivery.Handler{View: func() *view.View { return v }, Origin: s, Edge: front(t, 0), Now: time.Now}
 			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/", http.NoBody)
 			r.SetPathValue("app", "shop")
 			r.SetPathValue("digest", digest)
@@ -296,6 +352,61 @@ func TestSlowDownload(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// held is an origin whose streams wait.
+type held struct{ begun, goOn chan struct{} }
+
+func (h held) Open(context.Context, string, int64, int64) (io.ReadCloser, error) {
+	h.begun <- struct{}{}
+	<-h.goOn
+	return io.NopCloser(bytes.NewReader(content)), nil
+}
+
+// Above the limit a download is told to come again, until one of the others has ended. What streams nothing needs no place.
+func TestDownloadsAtATime(t *testing.T) {
+	t.Parallel()
+	v, err := view.Compile(time.Now().Add(time.Hour), shop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	const most = 2
+	o := held{begun: make(chan struct{}), goOn: make(chan struct{})}
+	h := &delivery.Handler{View: func() *view.View { return v }, Origin: o, Edge: front(t, most), Now: time.Now}
+	mux := httpx.New(slog.New(slog.DiscardHandler), prometheus.NewRegistry()).Mux(h.Routes()...)
+	ask := func(method string, header ...string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, delivery.Prefix+"shop/"+digest, http.NoBody)
+		for i := 0; i+1 < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		w := httptest.NewRecorder()
+		mux.ServeHTTP(w, r)
+		return w
+	}
+	var running sync.WaitGroup
+	for range most {
+		running.Go(func() {
+			if w := ask(http.MethodGet); w.Code != http.StatusOK || w.Body.Len() != len(content) {
+				t.Errorf("download: %d, %d bytes", w.Code, w.Body.Len())
+			}
+		})
+		<-o.begun
+	}
+	if w := ask(http.MethodGet); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || w.Header().Get("Etag") != "" {
+		t.Errorf("one too many: %d, %v", w.Code, w.Header())
+	}
+	if w := ask(http.MethodHead); w.Code != http.StatusOK {
+		t.Errorf("HEAD: %d", w.Code)
+	}
+	if w := ask(http.MethodGet, "If-None-Match", `"`+digest+`"`); w.Code != http.StatusNotModified {
+		t.Errorf("a copy that is known: %d", w.Code)
+	}
+	close(o.goOn)
+	running.Wait()
+	go func() { <-o.begun }()
+	if w := ask(http.MethodGet); w.Code != http.StatusOK {
+		t.Errorf("after the others: %d", w.Code)
 	}
 }
 
@@ -331,7 +442,7 @@ func TestBrokenStreamIsNotTakenForTheWhole(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, o := range map[string]delivery.Origin{"error": broken{}, "short": short{}} {
-		h := &delivery.Handler{View: func() *view.View { return v }, Origin: o, Now: time.Now}
+		h := &delivery.Handler{View: func() *view.View { return v }, Origin: o, Edge: front(t, 0), Now: time.Now}
 		s := httptest.NewServer(httpx.New(slog.New(slog.DiscardHandler), prometheus.NewRegistry()).Mux(h.Routes()...))
 		res, err := http.Get(s.URL + delivery.Prefix + "shop/" + digest)
 		if err == nil {

@@ -42,6 +42,9 @@ const (
 	maxBatchBody = 1 << 20
 )
 
+// batchTimeout is the time for the body of a batch, over a slow network. Clients wait about as long for their answer.
+const batchTimeout = 25 * time.Second
+
 // Ledger is what the protocol needs of the ledger.
 type Ledger interface {
 	Overrides
@@ -98,7 +101,7 @@ func (h *Handler) Routes() []httpx.Route {
 	routes := []httpx.Route{
 		{Method: http.MethodPost, Path: CheckPath, Name: "capgo_check", MaxBody: maxBody, Handle: h.check},
 		{Method: http.MethodPost, Path: SizePath, Name: "capgo_size", MaxBody: maxBatchBody, Handle: h.size},
-		{Method: http.MethodPost, Path: StatsPath, Name: "capgo_stats", MaxBody: maxBatchBody, Handle: h.stats},
+		{Method: http.MethodPost, Path: StatsPath, Name: "capgo_stats", MaxBody: maxBatchBody, BodyTimeout: batchTimeout, Handle: h.stats},
 		{Method: http.MethodPut, Path: ChannelPath, Name: "capgo_channel", MaxBody: maxBody, Handle: h.channel(h.getChannel)},
 		{Method: http.MethodPost, Path: ChannelPath, Name: "capgo_channel", MaxBody: maxBody, Handle: h.channel(h.setChannel)},
 		{Method: http.MethodGet, Path: ChannelPath, Name: "capgo_channel", MaxBody: maxBody, Handle: h.channel(h.listChannels)},
