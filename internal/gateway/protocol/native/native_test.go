@@ -436,7 +436,7 @@ func TestFailedBefore(t *testing.T) {
 	if got := decode[native.CheckResponse](t, f.post(native.CheckPath, device), 200); got.Reason != "Candidate" {
 		t.Fatalf("before: %+v", got)
 	}
-	f.post(native.ReportPath, reportOf("failed", `,"kind":"crash"`))
+	f.post(native.ReportPath, reportOf("failed", `,"kind":"rollback"`))
 	if got := decode[native.CheckResponse](t, f.post(native.CheckPath, device), 200); got.Bundle != nil && got.Bundle.Digest == "sha256:"+trialHex {
 		t.Errorf("after: %+v", got)
 	}
