@@ -90,7 +90,15 @@ type spy struct {
 	mu      sync.Mutex
 	checks  []ledger.Check
 	reports []ledger.Report
-	full    bool // it takes no reports
+	full    bool     // it takes no reports
+	failed  []string // digests that failed on every device, beside those that it knows
+}
+
+func (s *spy) Failed(p ledger.Pseudonym) []string {
+	if s.failed != nil {
+		return s.failed
+	}
+	return s.Ledger.Failed(p)
 }
 
 func (s *spy) Checked(c *ledger.Check) {

@@ -6,12 +6,15 @@ package capgo
 import (
 	"encoding/json"
 	"errors"
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/Masterminds/semver/v3"
 
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
 )
@@ -75,9 +78,12 @@ func FuzzCheck(f *testing.F) {
 		if err == nil && !json.Valid(appendSizes(nil, files)) {
 			t.Fatalf("no JSON: %s", appendSizes(nil, files))
 		}
-		d := in.place()
-		if p := parsePlugin(in.plugin, d.Platform == electron); !p.known && p.since(hasBuiltin) {
-			t.Fatalf("plugin %+v", p)
+		v, err := semver.StrictNewVersion(in.plugin)
+		if err != nil || v.Metadata() != "" || max(v.Major(), v.Minor(), v.Patch()) > math.MaxInt32 {
+			return
+		}
+		if p := parsePlugin(in.plugin, false); !p.known || p.version != (version{int(v.Major()), int(v.Minor()), int(v.Patch())}) {
+			t.Fatalf("plugin %s: %+v", in.plugin, p)
 		}
 	})
 }

@@ -43,7 +43,10 @@ func mostly[T any](t *rapid.T, name string, usual T, others ...T) T {
 }
 
 func drawBundle(t *rapid.T) *release.Bundle {
-	v := oneOf(t, "bundle", someVersions...)
+	return bundleOf(t, oneOf(t, "bundle", someVersions...))
+}
+
+func bundleOf(t *rapid.T, v string) *release.Bundle {
 	b := &release.Bundle{
 		Name: "b", Version: v, Digest: someDigests[v], Size: 1, Path: "bundles/" + app + "/" + v + ".zip",
 		Platforms:      mostly(t, "platforms", nil, []string{"ios"}, []string{"android", "electron"}),
@@ -63,7 +66,12 @@ func drawDocument(t *rapid.T, channel string) *release.Document {
 	d.Audience.Builds = mostly(t, "builds", nil, []string{"Production"}, []string{"Device"}, []string{"Development", "Emulator"})
 	d.Guards.AutoUpdate = mostly(t, "autoUpdate", "", "None", "Patch", "Minor")
 	d.Guards.BelowNative = oneOf(t, "belowNative", "Denied", "Allowed")
-	d.Guards.FloorVersion = mostly(t, "floor", "", "2.0.1")
+	if d.Guards.FloorVersion = mostly(t, "floor", "", "2.0.1", "2.4.0"); d.Guards.FloorVersion != "" && rapid.Bool().Draw(t, "floor's bundle") {
+		d.Guards.Floor = bundleOf(t, d.Guards.FloorVersion)
+	}
+	if mostly(t, "previous", false, true) {
+		d.Previous = drawBundle(t)
+	}
 	d.Stable = nil
 	if mostly(t, "stable", true, false) {
 		d.Stable = drawBundle(t)
@@ -101,14 +109,27 @@ func drawDevice(t *rapid.T) fields {
 func TestClientsAgree(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
-	kinds := map[reaction]int{}
+	kinds, codes := map[reaction]int{}, map[string]int{}
 	rapid.Check(t, func(rt *rapid.T) {
 		f.handler.View = f.compile(drawDocument(rt, "production"), drawDocument(rt, "beta"))
 		f.now = now.Add(mostly(rt, "now", 0, 2*time.Hour))
 		for range 8 {
-			kinds[clientsAgree(rt, f, drawDevice(rt))]++
+			f.ledger.failed = []string{}
+			for _, v := range someVersions {
+				if mostly(rt, "failed", false, true) {
+					f.ledger.failed = append(f.ledger.failed, someDigests[v])
+				}
+			}
+			kind, code := clientsAgree(rt, f, drawDevice(rt))
+			kinds[kind]++
+			codes[code]++
 		}
 	})
+	for _, c := range []string{"failed_before", "below_floor", "key_id_mismatch", "2.0.1"} {
+		if codes[c] == 0 {
+			t.Errorf("no case was answered with %s", c)
+		}
+	}
 	for _, k := range []reaction{updates, resets, current, blocks, fails} {
 		if kinds[k] == 0 {
 			t.Errorf("no case was taken as %s", k)
@@ -116,7 +137,7 @@ func TestClientsAgree(t *testing.T) {
 	}
 }
 
-func clientsAgree(t *rapid.T, f *fixture, who fields) reaction {
+func clientsAgree(t *rapid.T, f *fixture, who fields) (taken reaction, said string) {
 	f.ledger.checks = nil
 	w := f.call(http.MethodPost, capgo.CheckPath, who.json())
 	takes := reactions(w.Code, w.Body.Bytes())
@@ -128,10 +149,13 @@ func clientsAgree(t *rapid.T, f *fixture, who fields) reaction {
 	}
 	if len(f.ledger.checks) > 0 {
 		agrees(t, w.Body.Bytes(), got, &f.ledger.checks[0])
-	} else if got != fails { // only a device that cannot be served is not noted
-		t.Fatalf("not noted: %s", w.Body)
+		if told := f.ledger.checks[0].Told; told.Action == resolve.Update && slices.Contains(f.ledger.failed, told.Bundle.Digest) {
+			t.Fatalf("offers what failed: %s", w.Body)
+		}
+	} else if got != fails && !(who["platform"] == "electron" && len(f.ledger.failed) > 0) {
+		t.Fatalf("not noted, although the device can be served and its check may prove something: %s", w.Body)
 	}
-	return got
+	return got, code(w.Body.String())
 }
 
 // agrees holds an answer against what was decided.
@@ -151,7 +175,7 @@ func agrees(t *rapid.T, body []byte, got reaction, c *ledger.Check) {
 			t.Fatalf("decided %+v, answered %s", told, body)
 		}
 	case told.Action == resolve.Reset:
-		if got != resets && a["error"] != "revert_to_builtin_plugin_version_too_old" || c.RunsVersion == "" {
+		if got != resets && a["error"] != "revert_to_builtin_plugin_version_too_old" || c.RunsVersion == "" && c.Client.Platform != "electron" {
 			t.Fatalf("decided %+v, answered %s", told, body)
 		}
 	case got == updates || got == resets || !slices.Contains(knownCodes, a["error"]) || a["message"] == "":
