@@ -20,6 +20,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/windlass-dev/windlass/internal/gateway/auth"
 	"github.com/windlass-dev/windlass/internal/gateway/decisions"
 	"github.com/windlass-dev/windlass/internal/gateway/delivery"
 	"github.com/windlass-dev/windlass/internal/gateway/edge"
@@ -96,7 +97,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if err := s.openTLS(); err != nil {
 		return nil, err
 	}
-	if s.edge, err = edge.New(cfg.Edge, cfg.Log, s.registry); err != nil {
+	if s.edge, err = edge.New(s.cfg.Edge, cfg.Log, s.registry); err != nil {
 		return nil, err
 	}
 	cfg.Ledger.Log = cfg.Log
@@ -114,8 +115,13 @@ func (s *Server) openTLS() (err error) {
 		return nil
 	}
 	files.Log, files.Metrics, files.Now = s.cfg.Log, s.registry, time.Now
-	s.tls, err = tlsfiles.Open(files)
-	return err
+	if s.tls, err = tlsfiles.Open(files); err != nil {
+		return err
+	}
+	if c := s.cfg.Edge.Auth.Certificates; c != nil {
+		s.cfg.Edge.Auth.Certificates = &auth.Certificates{URIPrefix: c.URIPrefix, Verified: s.tls.Verified}
+	}
+	return nil
 }
 
 // route makes the handlers of both listeners.
@@ -127,7 +133,7 @@ func (s *Server) route() {
 		View: s.poller.View, Ledger: votes, Edge: s.edge, BaseURL: s.cfg.BaseURL, NextCheck: s.cfg.NextCheck, Now: time.Now,
 	}
 	updater := capgo.New(capgo.Config{View: s.poller.View, Ledger: votes, Edge: s.edge, BaseURL: s.cfg.BaseURL, Now: time.Now}, s.registry)
-	artifacts := &delivery.Handler{View: s.poller.View, Origin: s.cfg.Origin, Now: time.Now}
+	artifacts := &delivery.Handler{View: s.poller.View, Origin: s.cfg.Origin, Edge: s.edge, Now: time.Now}
 	routes := slices.Concat(own.Routes(), updater.Routes(), artifacts.Routes())
 	s.public = adapter.Mux(append(routes, s.probes()...)...)
 	s.internal = adapter.Mux(append(s.internalRoutes(), s.probes()...)...)

@@ -37,13 +37,18 @@ type identity struct {
 // newIdentity makes a certificate that the parent signed; nil makes an authority.
 func newIdentity(t *testing.T, name string, parent *identity) *identity {
 	t.Helper()
+	return newIdentityUntil(t, name, parent, time.Now().Add(time.Hour))
+}
+
+func newIdentityUntil(t *testing.T, name string, parent *identity, end time.Time) *identity {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true,
+		NotAfter: end, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, BasicConstraintsValid: true,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}, IsCA: parent == nil,
 	}
 	signer := parent
@@ -77,9 +82,20 @@ func (i *identity) write(t *testing.T, dir, name string) (cert, key string) {
 	return cert, key
 }
 
-// The public listener serves TLS with certificates of devices; the internal one stays plain, and no address is in the log.
+// The public listener serves TLS with certificates of devices, and whoever shows a bad one is treated as who shows none; the
+// internal listener stays plain, and no address is in the log.
 func TestServesTLS(t *testing.T) {
 	t.Parallel()
+	for mode, codes := range map[auth.Mode]struct{ other, nobody int }{auth.Required: {403, 401}, auth.Optional: {200, 200}} {
+		t.Run(string(mode), func(t *testing.T) {
+			t.Parallel()
+			servesTLS(t, mode, codes.other, codes.nobody)
+		})
+	}
+}
+
+func servesTLS(t *testing.T, mode auth.Mode, other, nobody int) {
+	t.Helper()
 	dir := t.TempDir()
 	authority := newIdentity(t, "authority", nil)
 	repo, cfg := world(t)
@@ -87,7 +103,7 @@ func TestServesTLS(t *testing.T) {
 	cfg.TLS.Cert, cfg.TLS.Key = newIdentity(t, "gateway", authority).write(t, dir, "gateway")
 	cfg.TLS.ClientCA, _ = authority.write(t, dir, "authority")
 	cfg.TLS.Interval, cfg.HSTS = tlsfiles.DefaultInterval, time.Hour
-	cfg.Edge = edge.Config{Auth: auth.Config{Mode: auth.Required, Certificates: &auth.Certificates{}}}
+	cfg.Edge = edge.Config{Auth: auth.Config{Mode: mode, Certificates: &auth.Certificates{}}}
 	r := start(t, cfg)
 	r.eventually("ready", func() bool { code, _ := r.get(r.internal + "/readyz"); return code == 200 })
 
@@ -120,15 +136,17 @@ func TestServesTLS(t *testing.T) {
 		code   int
 	}{
 		{"the device", newIdentity(t, "Jane", authority), 200},
-		{"another device", newIdentity(t, "john", authority), 403},
-		{"no certificate", nil, 401},
+		{"another device", newIdentity(t, "john", authority), other},
+		{"no certificate", nil, nobody},
+		{"expired", newIdentityUntil(t, "jane", authority, time.Now().Add(-time.Minute)), nobody},
+		{"of another authority", newIdentity(t, "jane", newIdentity(t, "nobody", nil)), nobody},
 	} {
 		if code, hsts, err := check(tc.device); err != nil || code != tc.code || hsts != "max-age=3600" {
 			t.Errorf("%s: %d, HSTS %q, %v; want %d", tc.name, code, hsts, err, tc.code)
 		}
 	}
-	if code, _, err := check(newIdentity(t, "jane", newIdentity(t, "nobody", nil))); err == nil {
-		t.Errorf("a certificate of another authority: %d", code)
+	if code, body := r.get(r.public + "/livez"); code != 400 {
+		t.Errorf("without TLS: %d %s", code, body)
 	}
 	r.stop()
 	if log := r.log.String(); addressIn(log) || !strings.Contains(log, "TLS handshake error") {

@@ -53,8 +53,10 @@ type Config struct {
 	Metrics      prometheus.Registerer
 }
 
-// Certificates says where a client certificate has the device id. The TLS configuration verifies the certificates.
+// Certificates says where a client certificate has the device id, and which are to be believed.
 type Certificates struct {
+	// Verified tells whether a connection's certificate is valid now, of a known authority, and for clients.
+	Verified func(*tls.ConnectionState) bool
 	// URIPrefix comes before the device id in the one URI of the subject's alternative names that begins so, such as
 	// spiffe://example.org/device/; empty: the device id is the subject's common name.
 	URIPrefix string
@@ -151,6 +153,9 @@ func New(cfg Config) (*Authenticator, error) {
 	if cfg.JWT == nil && cfg.Certificates == nil {
 		return nil, fmt.Errorf("device authentication is %s: expected tokens, client certificates or both to be set up", cfg.Mode)
 	}
+	if cfg.Certificates != nil && cfg.Certificates.Verified == nil {
+		return nil, errors.New("device authentication: client certificates need TLS, which verifies them")
+	}
 	if cfg.JWT != nil {
 		if err := cfg.JWT.validate(); err != nil {
 			return nil, fmt.Errorf("device authentication: %w", err)
@@ -199,9 +204,10 @@ func (a *Authenticator) Check(i Identity, deviceID string) Standing {
 	return s
 }
 
-// device gives the device id of a certificate that was verified; empty: none.
+// device gives the device id of a certificate that is verified; empty: none. One that is not proves nothing, as no certificate
+// does: a device whose certificate expired is served as far as others are.
 func (c *Certificates) device(state *tls.ConnectionState) string {
-	if len(state.VerifiedChains) == 0 || len(state.PeerCertificates) == 0 {
+	if len(state.PeerCertificates) == 0 || !c.Verified(state) {
 		return ""
 	}
 	leaf := state.PeerCertificates[0]

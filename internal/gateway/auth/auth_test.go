@@ -73,7 +73,8 @@ func TestStandings(t *testing.T) {
 		{Required, other, Forbidden, 7, 403},
 	} {
 		registry := prometheus.NewRegistry()
-		a, err := New(Config{Mode: tc.mode, Certificates: &Certificates{}, Metrics: registry})
+		none := func(*tls.ConnectionState) bool { return false }
+		a, err := New(Config{Mode: tc.mode, Certificates: &Certificates{Verified: none}, Metrics: registry})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -116,6 +117,9 @@ func TestConfigs(t *testing.T) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
+	if _, err := New(Config{Mode: Optional, Certificates: &Certificates{}, Metrics: prometheus.NewRegistry()}); err == nil {
+		t.Error("certificates that nobody verifies: got no error")
+	}
 	for text, fine := range map[string]bool{"off": true, "optional": true, "required": true, "": false, "on": false} {
 		var m Mode
 		if err := m.UnmarshalText([]byte(text)); (err == nil) != fine || fine && string(m) != text {
@@ -124,35 +128,36 @@ func TestConfigs(t *testing.T) {
 	}
 }
 
-// Certificates over real handshakes, with an authority that the TLS configuration knows.
+// Certificates over real handshakes.
 func TestCertificates(t *testing.T) {
 	t.Parallel()
 	const prefix = "spiffe://example.org/device/"
 	ca, caKey := newAuthority(t)
-	roots := x509.NewCertPool()
-	roots.AddCert(ca)
 	for _, tc := range []struct {
 		name, prefix, cn string
 		uris             []string
-		auth             tls.ClientAuthType
+		verified         bool
 		want             string
 	}{
-		{"common name", "", device, nil, tls.VerifyClientCertIfGiven, device},
-		{"no common name", "", "", []string{prefix + device}, tls.VerifyClientCertIfGiven, ""},
-		{"URI", prefix, "other", []string{"https://example.org/" + device, prefix + device}, tls.VerifyClientCertIfGiven, device},
-		{"another prefix", prefix, device, []string{"spiffe://example.org/service/" + device}, tls.VerifyClientCertIfGiven, ""},
-		{"two URIs", prefix, device, []string{prefix + device, prefix + "other"}, tls.VerifyClientCertIfGiven, ""},
-		{"not verified", "", device, nil, tls.RequestClientCert, ""},
+		{"common name", "", device, nil, true, device},
+		{"no common name", "", "", []string{prefix + device}, true, ""},
+		{"URI", prefix, "other", []string{"https://example.org/" + device, prefix + device}, true, device},
+		{"another prefix", prefix, device, []string{"spiffe://example.org/service/" + device}, true, ""},
+		{"two URIs", prefix, device, []string{prefix + device, prefix + "other"}, true, ""},
+		{"not verified", "", device, nil, false, ""},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			a, err := New(Config{Mode: Optional, Certificates: &Certificates{URIPrefix: tc.prefix}, Metrics: prometheus.NewRegistry()})
+			certificates := &Certificates{URIPrefix: tc.prefix, Verified: func(c *tls.ConnectionState) bool {
+				return tc.verified && c.PeerCertificates[0].CheckSignatureFrom(ca) == nil
+			}}
+			a, err := New(Config{Mode: Optional, Certificates: certificates, Metrics: prometheus.NewRegistry()})
 			if err != nil {
 				t.Fatal(err)
 			}
 			got := make(chan Identity, 1)
 			s := httptest.NewUnstartedServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- a.Identify(r) }))
-			s.TLS = &tls.Config{ClientAuth: tc.auth, ClientCAs: roots, MinVersion: tls.VersionTLS12}
+			s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert, MinVersion: tls.VersionTLS12}
 			s.StartTLS()
 			defer s.Close()
 			c := s.Client()

@@ -69,11 +69,24 @@ func (a *authority) sign(c *x509.Certificate, key *ecdsa.PrivateKey) (certPEM, k
 
 // issue makes a certificate for both uses, valid from and for so long.
 func (a *authority) issue(serial int64, from, life time.Duration) (certPEM, keyPEM []byte) {
+	return a.issueFor(serial, from, life, x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)
+}
+
+// only makes a certificate for one use.
+func (a *authority) only(serial int64, from, life time.Duration, use x509.ExtKeyUsage) tls.Certificate {
+	pair, err := tls.X509KeyPair(a.issueFor(serial, from, life, use))
+	if err != nil {
+		a.Fatal(err)
+	}
+	return pair
+}
+
+func (a *authority) issueFor(serial int64, from, life time.Duration, uses ...x509.ExtKeyUsage) (certPEM, keyPEM []byte) {
 	key, _ := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	begin := time.Now().Add(from)
 	return a.sign(&x509.Certificate{
 		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: "gateway"}, DNSNames: []string{"gateway"}, NotBefore: begin, NotAfter: begin.Add(life),
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: uses,
 	}, key)
 }
 
@@ -154,7 +167,7 @@ func newFixture(t *testing.T, edit func(*Config, *fixture)) *fixture {
 	}
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := "nobody"
-		if len(r.TLS.VerifiedChains) > 0 {
+		if f.files.Verified(r.TLS) {
 			name = r.TLS.PeerCertificates[0].SerialNumber.String()
 		}
 		_, _ = io.WriteString(w, name)
@@ -381,39 +394,35 @@ func TestPairForTheFuture(t *testing.T) {
 func TestClientCertificates(t *testing.T) {
 	t.Parallel()
 	devices, others := newAuthority(t, "devices"), newAuthority(t, "others")
-	expired, err := tls.X509KeyPair(devices.issue(6, -2*time.Hour, time.Hour))
-	if err != nil {
-		t.Fatal(err)
-	}
+	expired := devices.only(6, -2*time.Hour, time.Hour, x509.ExtKeyUsageClientAuth)
+	server := devices.only(7, -time.Minute, time.Hour, x509.ExtKeyUsageServerAuth)
+	later := devices.only(8, time.Hour, time.Hour, x509.ExtKeyUsageClientAuth)
 	known, unknown := devices.pair(5), others.pair(5)
 	for _, tc := range []struct {
-		name            string
-		asked, required bool
-		shows           *tls.Certificate
-		me              string // empty: the handshake fails
+		name  string
+		asked bool
+		shows *tls.Certificate
+		me    string
 	}{
-		{"off, none", false, false, nil, "nobody"},
-		{"off, known", false, false, &known, "nobody"},
-		{"optional, none", true, false, nil, "nobody"},
-		{"optional, known", true, false, &known, "5"},
-		{"optional, unknown authority", true, false, &unknown, ""},
-		{"optional, expired", true, false, &expired, ""},
-		{"required, none", true, true, nil, ""},
-		{"required, known", true, true, &known, "5"},
-		{"required, unknown authority", true, true, &unknown, ""},
-		{"required, expired", true, true, &expired, ""},
+		{"off, none", false, nil, "nobody"},
+		{"off, known", false, &known, "nobody"},
+		{"none", true, nil, "nobody"},
+		{"known", true, &known, "5"},
+		{"unknown authority", true, &unknown, "nobody"},
+		{"expired", true, &expired, "nobody"},
+		{"not valid yet", true, &later, "nobody"},
+		{"of a server", true, &server, "nobody"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t, func(c *Config, f *fixture) {
 				f.swap(map[string][]byte{"ca.crt": devices.pem})
 				if tc.asked {
-					c.ClientCA, c.RequireClient = f.path("ca.crt"), tc.required
+					c.ClientCA = f.path("ca.crt")
 				}
 			})
-			a, err := f.get(f.client(show(tc.shows)))
-			if a.me != tc.me || (err != nil) != (tc.me == "") {
-				t.Errorf("got %+v %v, want %q", a, err, tc.me)
+			if a := f.mustGet(f.client(show(tc.shows))); a.me != tc.me {
+				t.Errorf("got %+v, want %q", a, tc.me)
 			}
 		})
 	}
@@ -425,6 +434,21 @@ func show(c *tls.Certificate) func(*tls.Config) {
 		if c != nil {
 			cfg.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c, nil }
 		}
+	}
+}
+
+// Who has no key of a certificate cannot show it.
+func TestKeyIsProved(t *testing.T) {
+	t.Parallel()
+	devices := newAuthority(t, "devices")
+	f := newFixture(t, func(c *Config, f *fixture) {
+		f.swap(map[string][]byte{"ca.crt": devices.pem})
+		c.ClientCA = f.path("ca.crt")
+	})
+	stolen, own := devices.pair(5), devices.pair(6)
+	stolen.PrivateKey = own.PrivateKey
+	if a, err := f.get(f.client(show(&stolen))); err == nil {
+		t.Errorf("a certificate without its key: got %+v", a)
 	}
 }
 
@@ -459,7 +483,7 @@ func TestRemovedAuthorityEndsSessions(t *testing.T) {
 			if err := f.files.Reload(); err != nil {
 				t.Fatal(err)
 			}
-			if a, err := f.get(client()); err == nil && a.me != "nobody" {
+			if a := f.mustGet(client()); a.me != "nobody" {
 				t.Errorf("third: %+v", a)
 			}
 		})
