@@ -76,11 +76,11 @@ func (l *Ledger) setUp(ctx context.Context) (*attachment, error) {
 
 // identify reads or writes who the database is.
 func (l *Ledger) identify(ctx context.Context, tx *sql.Tx, a *attachment) error {
-	now := l.cfg.Now().UnixMilli()
+	now, told := l.cfg.Now().UnixMilli(), l.cfg.rules()
 	id := make([]byte, 8)
 	_, _ = rand.Read(id) // never fails: crypto/rand
-	_, err := tx.ExecContext(ctx, "INSERT INTO meta (one, id, created_at, key_fingerprint, seq) VALUES (1, $1, $2, $3, 0) ON CONFLICT (one) DO NOTHING",
-		hex.EncodeToString(id), now, l.pseudonyms.fingerprint)
+	_, err := tx.ExecContext(ctx, "INSERT INTO meta (one, id, created_at, key_fingerprint, ready_time, heal_window, seq) "+
+		"VALUES (1, $1, $2, $3, $4, $5, 0) ON CONFLICT (one) DO NOTHING", hex.EncodeToString(id), now, l.pseudonyms.fingerprint, told.ready, told.window)
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (l *Ledger) identify(ctx context.Context, tx *sql.Tx, a *attachment) error 
 		return refusal{fmt.Errorf("expected the key of the pseudonyms with the fingerprint %s, which the database was written with, got one with %s: "+
 			"give the old key, or begin a new database", fingerprint, l.pseudonyms.fingerprint)}
 	}
-	return nil
+	return l.rule(ctx, tx, told)
 }
 
 // beginSession begins the session of this process. It comes last: who has a session has to show that it lives.
@@ -124,17 +124,22 @@ func (l *Ledger) readFailures(ctx context.Context, a *attachment) error {
 				raw    []byte
 				digest string
 				at     millis
+				lifted bool
 			)
-			if err := rows.Scan(&a.failureSeq, &raw, &digest, &at); err != nil {
+			if err := rows.Scan(&a.failureSeq, &raw, &digest, &at, &lifted); err != nil {
 				return err
 			}
 			n++
 			p, err := pseudonymOf(raw)
-			if err == nil && at >= oldest {
+			switch {
+			case err != nil:
+			case lifted:
+				l.failures.forget(p, digest)
+			case at >= oldest:
 				l.remember(p, digest)
 			}
 			return err
-		}, "SELECT seq, device, digest, at FROM failures WHERE seq > $1 ORDER BY seq LIMIT $2", a.failureSeq, pageSize)
+		}, "SELECT seq, device, digest, at, lifted FROM failures WHERE seq > $1 ORDER BY seq LIMIT $2", a.failureSeq, pageSize)
 		if err != nil || n < pageSize {
 			return err
 		}

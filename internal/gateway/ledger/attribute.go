@@ -4,13 +4,18 @@
 package ledger
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
 
-// offerHolds is how long after an offer a report that names no bundle may still mean it.
-const offerHolds = millis(24 * time.Hour / time.Millisecond)
+const (
+	// offerHolds is how long after an offer a report that names no bundle may still mean it.
+	offerHolds = millis(24 * time.Hour / time.Millisecond)
+	// clockSlack is how far a device's clock may be behind until what it says seems to be of before an offer.
+	clockSlack = millis(5 * time.Minute / time.Millisecond)
+)
 
 // seriesKey tells series apart.
 type seriesKey struct {
@@ -55,7 +60,7 @@ type event struct {
 // fromCheck makes e the event of a check.
 func (e *event) fromCheck(c *Check) {
 	e.device, e.network, e.digest, e.version = c.Device, c.Network, c.RunsDigest, c.RunsVersion
-	e.said = said{what: markOf(Exposed), votes: c.Votes, client: c.Client, at: millisOf(c.At)}
+	e.said = said{what: markOf(Exposed), votes: c.Votes, client: c.Client, at: millisOf(c.At), heard: millisOf(c.At)}
 	e.series, e.placed = SeriesOf(c.App, c.Channel, &c.Told)
 	switch {
 	case c.Told.Action == resolve.Update:
@@ -69,8 +74,11 @@ func (e *event) fromCheck(c *Check) {
 func (e *event) fromReport(r *Report) {
 	e.report, e.device, e.network, e.digest, e.version = true, r.Device, r.Network, r.Digest, r.Version
 	e.series, e.placed, e.afterOffer = r.Assigned, r.Known, r.AfterOffer
-	e.said = said{what: markOf(r.Outcome), kind: r.Kind, votes: r.Votes, client: r.Client, at: millisOf(r.At)}
+	e.said = said{what: markOf(r.Outcome), kind: r.Kind, votes: r.Votes, client: r.Client, at: millisOf(r.At), heard: millisOf(r.At)}
 }
+
+// by is the latest time at which the device may have been told of what the event means.
+func (e *event) by() millis { return e.said.at + clockSlack }
 
 // only gives what the event says with other marks.
 func (e *event) only(what marks) *said {
@@ -83,10 +91,10 @@ func (e *event) only(what marks) *said {
 // another one. It gives false for a report that means no bundle that the ledger knows.
 func (d *device) apply(e *event, r rules, room func(*event) bool) bool {
 	if !e.report {
-		d.applyCheck(e, room)
+		d.applyCheck(e, r, room)
 		return true
 	}
-	if e.afterOffer && !d.waits() {
+	if e.afterOffer && !d.waits(e) {
 		return true // the plugin says so after each answer: it means nothing
 	}
 	meant := d.meant(e, r)
@@ -96,19 +104,19 @@ func (d *device) apply(e *event, r rules, room func(*event) bool) bool {
 	if meant == nil {
 		return false
 	}
-	meant.vote.fold(&e.said)
+	meant.vote.fold(&e.said, r)
 	return true
 }
 
-func (d *device) applyCheck(e *event, room func(*event) bool) {
+func (d *device) applyCheck(e *event, r rules, room func(*event) bool) {
 	if e.placed {
-		d.in(e, room).vote.fold(&e.said)
+		d.in(e, room).vote.fold(&e.said, r)
 	}
 	if ran := d.named(e); ran != nil && e.said.what&seen == 0 {
-		ran.vote.fold(e.only(seen))
+		ran.vote.fold(e.only(seen), r)
 	}
-	if offer := d.offered(); offer != nil && e.said.what&markOf(Offered) == 0 {
-		offer.vote.fold(e.only(answered))
+	if offer := d.offered(e.by()); offer != nil && e.said.what&markOf(Offered) == 0 {
+		offer.vote.fold(e.only(answered), r)
 	}
 }
 
@@ -127,46 +135,54 @@ func (d *device) in(e *event, room func(*event) bool) *entry {
 
 func (e *event) names() bool { return e.digest != "" || e.version != "" }
 
-// meant finds the vote that a report means: the newest of the bundle that it names, else the last offer, if that is not too
-// old and the device did not confirm it since.
+// meant finds the vote that a report means: of the bundle that it names, else of the last offer before it, if that is not too old and
+// the device did not confirm it since.
 func (d *device) meant(e *event, r rules) *entry {
 	if e.names() {
 		return d.named(e)
 	}
-	offer := d.offered()
+	offer := d.offered(e.by())
 	if offer == nil || e.said.at-offer.vote.offeredAt > offerHolds || r.confirmedAt(&offer.vote) >= offer.vote.offeredAt {
 		return nil
 	}
 	return offer
 }
 
-// named finds the newest vote of the bundle that an event names, by digest before version.
+// named finds the vote of the bundle that an event names, by digest before version.
 func (d *device) named(e *event) *entry {
 	var found *entry
 	if e.digest != "" {
-		found = d.newest(func(s *Series) bool { return s.Digest == e.digest })
+		found = d.newest(e.by(), func(s *Series) bool { return s.Digest == e.digest })
 	}
 	if found == nil && e.version != "" {
-		found = d.newest(func(s *Series) bool { return s.Version == e.version })
+		found = d.newest(e.by(), func(s *Series) bool { return s.Version == e.version })
 	}
 	return found
 }
 
-func (d *device) newest(match func(*Series) bool) *entry {
-	var found *entry
+// newest finds the vote of a bundle that the device heard of last, of those that it knew by a time: a late report is of an earlier
+// trial. If it knew none by then, its clock is wrong, and the oldest is the best guess.
+func (d *device) newest(by millis, match func(*Series) bool) *entry {
+	var found, oldest *entry
 	for _, have := range *d {
-		if match(have.series) && (found == nil || have.told() >= found.told()) {
+		if !match(have.series) {
+			continue
+		}
+		if have.vote.exposedAt <= by && (found == nil || have.told() >= found.told()) {
 			found = have
 		}
+		if oldest == nil || have.vote.exposedAt < oldest.vote.exposedAt {
+			oldest = have
+		}
 	}
-	return found
+	return cmp.Or(found, oldest)
 }
 
-// offered finds the last offer; nil: there was none.
-func (d *device) offered() *entry {
+// offered finds the last offer, of those that began by a time; nil: there was none.
+func (d *device) offered(by millis) *entry {
 	var found *entry
 	for _, have := range *d {
-		if have.vote.offeredAt != 0 && (found == nil || have.vote.offeredAt > found.vote.offeredAt) {
+		if v := &have.vote; v.offeredAt != 0 && v.exposedAt <= by && (found == nil || v.offeredAt > found.vote.offeredAt) {
 			found = have
 		}
 	}
@@ -174,7 +190,20 @@ func (d *device) offered() *entry {
 }
 
 // waits tells whether the device's last check was answered with an offer.
-func (d *device) waits() bool {
-	offer := d.offered()
+func (d *device) waits(e *event) bool {
+	offer := d.offered(e.by())
 	return offer != nil && offer.vote.offeredAt > offer.vote.answeredAt
+}
+
+// barred tells whether a bundle is not to be offered to the device again. The device need not have a vote on a bundle that it named.
+func (d *device) barred(digest string) bool {
+	known := false
+	for _, have := range *d {
+		if have.series.Digest == digest {
+			if known = true; have.vote.barred {
+				return true
+			}
+		}
+	}
+	return !known
 }

@@ -24,7 +24,8 @@ type batch struct {
 	joined       map[seriesKey]int64  // votes that came with this batch
 	fresh        []*placedSeries      // made by this batch
 	changes      []change
-	failed       map[failure]millis
+	failed       map[failure]millis // that were told of or made good; when
+	rules        *rules
 	capped       int
 	unattributed int
 }
@@ -58,10 +59,14 @@ func (l *Ledger) write(ctx context.Context, events []*event) error {
 		return err
 	}
 	b.publish()
+	l.adopt(b.rules)
 	return nil
 }
 
-func (b *batch) run(ctx context.Context, tx *sql.Tx, events []*event) error {
+func (b *batch) run(ctx context.Context, tx *sql.Tx, events []*event) (err error) {
+	if b.rules, err = readRules(ctx, tx); err != nil {
+		return err
+	}
 	if err := b.l.readSeries(ctx, tx); err != nil {
 		return err
 	}
@@ -175,7 +180,7 @@ func (l *Ledger) votesOf(ctx context.Context, q querier, devices []Pseudonym, us
 func comparePseudonyms(a, b Pseudonym) int { return bytes.Compare(a[:], b[:]) }
 
 func (b *batch) apply(e *event) {
-	if !b.devices[e.device].apply(e, b.l.rules, b.room) {
+	if !b.devices[e.device].apply(e, *b.rules, b.room) {
 		b.unattributed++
 	}
 	if e.blames != "" {
@@ -252,9 +257,10 @@ func (b *batch) collect() {
 				s = b.l.catalog.find(e.series.key())
 			}
 			b.changes = append(b.changes, change{p, e, s})
-			if at := e.vote.failedAt; at != e.before.failedAt && e.series.Digest != "" {
-				last := failure{p, e.series.Digest}
-				b.failed[last] = max(b.failed[last], at)
+			v, before := &e.vote, &e.before
+			if e.series.Digest != "" && (v.barred != before.barred || v.barred && v.failedAt != before.failedAt) {
+				f := failure{p, e.series.Digest}
+				b.failed[f] = max(b.failed[f], v.failedAt)
 			}
 		}
 	}
@@ -291,8 +297,12 @@ func (b *batch) putFailures(ctx context.Context, tx *sql.Tx) error {
 	list := slices.SortedFunc(maps.Keys(b.failed), func(x, y failure) int { return comparePseudonyms(x.device, y.device) })
 	for part := range chunked(list) {
 		var args []any
-		for i := range part {
-			args = append(args, part[i].device[:], part[i].digest, b.failed[part[i]], seq)
+		for i, f := range part {
+			at, lifted := b.failed[f], b.lifted(f)
+			if lifted {
+				at = b.now
+			}
+			args = append(args, part[i].device[:], f.digest, at, bit(lifted), seq)
 			seq++
 		}
 		if _, err := tx.ExecContext(ctx, b.l.db.statements.putFailures[len(part)], args...); err != nil {
@@ -302,12 +312,15 @@ func (b *batch) putFailures(ctx context.Context, tx *sql.Tx) error {
 	return nil
 }
 
+// lifted tells whether a failure bars the bundle from the device no more.
+func (b *batch) lifted(f failure) bool { return !b.devices[f.device].barred(f.digest) }
+
 // addCounts adds what changed to the counts of the series.
 func (b *batch) addCounts(ctx context.Context, tx *sql.Tx) error {
 	added := map[int64]difference{}
 	for _, c := range b.changes {
 		e, d := c.entry, added[c.series.id]
-		d.tally = d.tally.plus(b.l.rules.counted(&e.vote)).minus(b.l.rules.counted(&e.before))
+		d.tally = d.tally.plus(b.rules.counted(&e.vote)).minus(b.rules.counted(&e.before))
 		if !e.stored {
 			d.rows++
 		}
@@ -351,11 +364,15 @@ func (b *batch) publish() {
 		b.l.networks.Add(key, have+n)
 	}
 	for f := range b.failed {
-		b.l.remember(f.device, f.digest)
+		if b.lifted(f) {
+			b.l.failures.forget(f.device, f.digest)
+		} else {
+			b.l.remember(f.device, f.digest)
+		}
 	}
 	for _, c := range b.changes {
 		if e := c.entry; e.vote.voting {
-			b.l.metrics.reached(e.series, b.l.rules.reached(&e.vote).minus(b.l.rules.reached(&e.before)), b.now)
+			b.l.metrics.reached(e.series, b.rules.reached(&e.vote).minus(b.rules.reached(&e.before)), b.now)
 		}
 	}
 	b.l.metrics.capped.Add(float64(b.capped))

@@ -35,7 +35,8 @@ type Config struct {
 	// Replica names this process in the database. Default: the name of the host.
 	Replica string
 
-	ReadyTime time.Duration // how long a device has to run a bundle until a check proves that it is well; default 30 s
+	// Of replicas that share a database and are told different times, all count by those of the last that started.
+	ReadyTime time.Duration // between two checks of a device that runs a bundle, until they prove that it is well; default 30 s
 	Window    time.Duration // how long after a failure a confirmation still wins; default 10 min
 	Retention time.Duration // how long a row that nothing happens to is kept; default 90 days
 
@@ -99,6 +100,11 @@ func (c Config) withDefaults() (Config, error) {
 		c.Now = time.Now
 	}
 	return c, c.validate()
+}
+
+// rules gives the rules that this process was told.
+func (c *Config) rules() *rules {
+	return &rules{ready: c.ReadyTime.Milliseconds(), window: c.Window.Milliseconds()}
 }
 
 // database names the database without its password.

@@ -42,8 +42,8 @@ type Entry struct {
 	Client
 
 	Votes            bool
-	Vote             string // confirmed, failed, or empty: neither yet
-	ExposedAt        time.Time
+	Vote             string    // confirmed, failed, or empty: neither yet
+	ExposedAt        time.Time // first check; never: only reports are known
 	OfferedAt        time.Time // last
 	DownloadedAt     time.Time
 	InstalledAt      time.Time
@@ -115,10 +115,10 @@ func (l *Ledger) entryOf(s Series, v *vote) Entry {
 	e := Entry{
 		Series: s, Client: v.client, Votes: v.voting, FailedKind: v.failedKind, DeliveryKind: v.deliveryKind,
 		ExposedAt: timeOf(v.exposedAt), OfferedAt: timeOf(v.offeredAt), DownloadedAt: timeOf(v.downloadedAt),
-		InstalledAt: timeOf(v.installedAt), SeenAt: timeOf(v.seenAt), ReadyAt: timeOf(v.lastReadyAt), FailedAt: timeOf(v.failedAt),
+		InstalledAt: timeOf(v.installedAt), SeenAt: timeOf(v.seenAt), ReadyAt: timeOf(v.readyAt), FailedAt: timeOf(v.failedAt),
 		DeliveryFailedAt: timeOf(v.deliveryFailedAt), UpdatedAt: timeOf(v.updatedAt),
 	}
-	if o, ok := l.rules.voteOf(v); ok {
+	if o, ok := l.rules.Load().voteOf(v); ok {
 		e.Vote = names[o]
 	}
 	return e

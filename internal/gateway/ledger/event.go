@@ -39,6 +39,10 @@ const (
 	KindRollback     Kind = "rollback"     // the app did not become ready, and the client went back
 )
 
+// bars tells whether a device on which a bundle failed so must not get it again: its client gave it up, or never took it. An app that
+// crashed may crash for another reason, and the client goes on with the bundle.
+func (k Kind) bars() bool { return k == KindRollback || k == KindVerification }
+
 // Series says what is counted together: one bundle in one arm of one trial.
 type Series struct {
 	App, Channel string

@@ -22,7 +22,7 @@ const networksKept = 1 << 17
 // Ledger counts outcomes. It is safe for concurrent use.
 type Ledger struct {
 	cfg        Config
-	rules      rules
+	rules      atomic.Pointer[rules] // as the database had them last
 	db         *database
 	pseudonyms *pseudonyms
 	metrics    *metrics
@@ -58,11 +58,11 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	}
 	l := &Ledger{
 		cfg: cfg, db: db, pseudonyms: newPseudonyms(key),
-		rules:    rules{ready: cfg.ReadyTime.Milliseconds(), window: cfg.Window.Milliseconds()},
 		queue:    make(chan *event, cfg.QueueSize),
 		filter:   newFilter(cfg.FilterSize, cfg.ReadyTime.Milliseconds()),
 		failures: newFailures(cfg.MaxFailures), overrides: newOverrides(cfg.MaxOverrides), catalog: newCatalog(),
 	}
+	l.rules.Store(cfg.rules())
 	l.metrics = newMetrics(l)
 	if l.networks, err = lru.New[networkKey, int64](networksKept); err != nil {
 		return nil, fmt.Errorf("ledger: %w", errors.Join(err, db.close()))
@@ -87,7 +87,8 @@ func (l *Ledger) Close() error {
 // Pseudonym gives the name that a device has in the ledger.
 func (l *Ledger) Pseudonym(app, deviceID string) Pseudonym { return l.pseudonyms.of(app, deviceID) }
 
-// Failed gives the digests of the bundles that failed on a device, sorted; mostly nil. Do not change it.
+// Failed gives the digests of the bundles that must not be offered to a device again, since they failed on it; mostly nil. Do not
+// change it.
 func (l *Ledger) Failed(p Pseudonym) []string { return l.failures.of(p) }
 
 // Override gives the channel that is stored for a device; mostly empty.
@@ -110,13 +111,13 @@ func (l *Ledger) Checked(c *Check) {
 	place.Store(before) // the next check says it again
 }
 
-// Reported notes what a device tells. A failure that names a bundle is in Failed when it returns. It gives false when the
-// queue was full, and the report was dropped.
+// Reported notes what a device tells. A failure that names a bundle, and that the client gave it up for, is in Failed when it
+// returns. It gives false when the queue was full, and the report was dropped.
 func (l *Ledger) Reported(r *Report) bool {
 	var e event
 	e.fromReport(r)
 	l.tidy(&e)
-	if r.Outcome == Failed {
+	if r.Outcome == Failed && r.Kind.bars() {
 		if e.blames = l.catalog.digestOf(r); e.blames != "" {
 			l.remember(r.Device, e.blames)
 		}
@@ -132,6 +133,9 @@ func (l *Ledger) Reported(r *Report) bool {
 func (l *Ledger) enqueue(e *event) bool {
 	kept := *e
 	kept.taken = l.cfg.Now().UnixMilli()
+	if e.report {
+		kept.said.heard = max(e.said.at, kept.taken)
+	}
 	select {
 	case l.queue <- &kept:
 		return true
@@ -176,6 +180,7 @@ const maxText = 64
 func (l *Ledger) tidy(e *event) {
 	if e.said.at <= 0 {
 		e.said.at = l.cfg.Now().UnixMilli()
+		e.said.heard = e.said.at
 	}
 	c := &e.said.client
 	for _, text := range [...]*string{&c.Platform, &c.NativeVersion, &c.Plugin, (*string)(&e.said.kind)} {

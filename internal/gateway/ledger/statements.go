@@ -13,13 +13,9 @@ import (
 )
 
 const (
-	voteColumns = "device, series_id, voting, exposed_at, offered_at, answered_at, downloaded_at, installed_at, seen_at, ready_at, last_ready_at, " +
-		"failed_at, failed_kind, delivery_failed_at, delivery_kind, platform, native_version, plugin, client_at, updated_at"
-	voteUpdates = "voting = excluded.voting, exposed_at = excluded.exposed_at, offered_at = excluded.offered_at, answered_at = excluded.answered_at, " +
-		"downloaded_at = excluded.downloaded_at, installed_at = excluded.installed_at, seen_at = excluded.seen_at, ready_at = excluded.ready_at, " +
-		"last_ready_at = excluded.last_ready_at, failed_at = excluded.failed_at, failed_kind = excluded.failed_kind, " +
-		"delivery_failed_at = excluded.delivery_failed_at, delivery_kind = excluded.delivery_kind, platform = excluded.platform, " +
-		"native_version = excluded.native_version, plugin = excluded.plugin, client_at = excluded.client_at, updated_at = excluded.updated_at"
+	voteColumns = "device, series_id, voting, exposed_at, offered_at, answered_at, downloaded_at, installed_at, first_seen_at, seen_at, " +
+		"ready_at, failed_at, failed_kind, failure_heard_at, recovered_at, proven_at, barred, delivery_failed_at, delivery_kind, " +
+		"platform, native_version, plugin, client_at, updated_at"
 	seriesColumns = "id, app, channel, digest, version, arm, trial, candidate, release"
 )
 
@@ -60,11 +56,21 @@ func makeStatements(place func(int) string) *statements {
 		s.votesOf[n] = "SELECT " + voteColumns + " FROM votes WHERE device IN " + places(place, 1, n)
 		s.votersOf[n] = "SELECT id, exposed FROM series WHERE id IN " + places(place, 1, n)
 		s.putVotes[n] = "INSERT INTO votes (" + voteColumns + ") VALUES " + places(place, n, strings.Count(voteColumns, ",")+1) +
-			" ON CONFLICT (device, series_id) DO UPDATE SET " + voteUpdates
-		s.putFailures[n] = "INSERT INTO failures (device, digest, at, seq) VALUES " + places(place, n, 4) +
-			" ON CONFLICT (device, digest) DO UPDATE SET at = excluded.at, seq = excluded.seq WHERE excluded.at > failures.at"
+			" ON CONFLICT (device, series_id) DO UPDATE SET " + voteUpdates()
+		s.putFailures[n] = "INSERT INTO failures (device, digest, at, lifted, seq) VALUES " + places(place, n, 5) +
+			" ON CONFLICT (device, digest) DO UPDATE SET at = excluded.at, lifted = excluded.lifted, seq = excluded.seq " +
+			"WHERE excluded.lifted <> failures.lifted OR excluded.lifted = 0 AND excluded.at > failures.at"
 	}
 	return s
+}
+
+// voteUpdates sets all columns of a vote but those of its key.
+func voteUpdates() string {
+	var set []string
+	for _, column := range strings.Split(voteColumns, ", ")[2:] {
+		set = append(set, column+" = excluded."+column)
+	}
+	return strings.Join(set, ", ")
 }
 
 // places gives ($1, $2), ($3, $4) for two rows of two values.
@@ -96,21 +102,25 @@ type scanned struct {
 func (s *scanned) read(rows *sql.Rows) error {
 	v := &s.vote
 	return rows.Scan(append([]any{
-		&s.device, &s.series, &v.voting, &v.exposedAt, &v.offeredAt, &v.answeredAt, &v.downloadedAt, &v.installedAt, &v.seenAt,
-		&v.readyAt, &v.lastReadyAt, &v.failedAt, &v.failedKind, &v.deliveryFailedAt, &v.deliveryKind,
+		&s.device, &s.series, &v.voting, &v.exposedAt, &v.offeredAt, &v.answeredAt, &v.downloadedAt, &v.installedAt, &v.firstSeenAt, &v.seenAt,
+		&v.readyAt, &v.failedAt, &v.failedKind, &v.failureHeardAt, &v.recoveredAt, &v.provenAt, &v.barred, &v.deliveryFailedAt, &v.deliveryKind,
 		&v.client.Platform, &v.client.NativeVersion, &v.client.Plugin, &v.clientAt, &v.updatedAt,
 	}, s.extra...)...)
 }
 
 // voteValues adds the values of voteColumns.
 func voteValues(to []any, device *Pseudonym, series int64, v *vote) []any {
-	voting := 0
-	if v.voting {
-		voting = 1
-	}
-	return append(to, device[:], series, voting, v.exposedAt, v.offeredAt, v.answeredAt, v.downloadedAt, v.installedAt, v.seenAt,
-		v.readyAt, v.lastReadyAt, v.failedAt, string(v.failedKind), v.deliveryFailedAt, string(v.deliveryKind),
+	return append(to, device[:], series, bit(v.voting), v.exposedAt, v.offeredAt, v.answeredAt, v.downloadedAt, v.installedAt, v.firstSeenAt, v.seenAt,
+		v.readyAt, v.failedAt, string(v.failedKind), v.failureHeardAt, v.recoveredAt, v.provenAt, bit(v.barred), v.deliveryFailedAt, string(v.deliveryKind),
 		v.client.Platform, v.client.NativeVersion, v.client.Plugin, v.clientAt, v.updatedAt)
+}
+
+// bit is a truth as both databases have it.
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // querier is a pool or a transaction.

@@ -39,6 +39,7 @@ func (l *Ledger) sweep(ctx context.Context) error {
 		l.sweepVotes(ctx, oldest),
 		l.sweepFailures(ctx, oldest),
 		l.sweepOverrides(ctx, oldest),
+		l.remove(ctx, "DELETE FROM failures WHERE lifted = 1 AND at < $1", buried),
 		l.remove(ctx, "DELETE FROM overrides WHERE channel = '' AND at < $1", buried),
 		l.remove(ctx, "DELETE FROM series WHERE tracked = 0 AND served_at < $1", oldest),
 		l.remove(ctx, "DELETE FROM sessions WHERE ended_at <> 0 AND ended_at < $1", oldest),
@@ -96,13 +97,17 @@ func (l *Ledger) forgetVotes(ctx context.Context, devices []Pseudonym, oldest mi
 			device Pseudonym
 			series int64
 		}
+		r, err := readRules(ctx, tx)
+		if err != nil {
+			return err
+		}
 		var gone []key
 		lost := map[int64]difference{}
-		err := l.votesOf(ctx, tx, devices, func(p Pseudonym, s *placedSeries, v *vote) {
+		err = l.votesOf(ctx, tx, devices, func(p Pseudonym, s *placedSeries, v *vote) {
 			if v.updatedAt < oldest {
 				gone = append(gone, key{p, s.id})
 				d := lost[s.id]
-				lost[s.id] = difference{d.rows - 1, d.tally.minus(l.rules.counted(v))}
+				lost[s.id] = difference{d.rows - 1, d.tally.minus(r.counted(v))}
 			}
 		})
 		if err != nil {

@@ -22,25 +22,30 @@ func timeOf(ms millis) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// vote is what is kept of a device and a bundle. Each field is the smallest or the largest of what events said, or says which
-// event that was: so the order of events, and how often one comes, make no difference.
+// vote is what is kept of a device and a bundle. There are two clocks: checks tell the server's time, and reports the device's,
+// which may be wrong. So what a check proves is held against when a failure came in, and what the app says against when it says that
+// it failed.
 type vote struct {
 	voting           bool   // false once an event said so
-	exposedAt        millis // first event
+	exposedAt        millis // first check; 0: only reports are known
 	offeredAt        millis // last offer
 	answeredAt       millis // last check after an offer that was answered otherwise
 	downloadedAt     millis // first
 	installedAt      millis // first activation, or first check while it ran
+	firstSeenAt      millis // first check while it ran
 	seenAt           millis // last check while it ran
-	readyAt          millis // first word of the app that it is well
-	lastReadyAt      millis
-	failedAt         millis // last
+	readyAt          millis // last word of the app that it is well; device time
+	failedAt         millis // last; device time
 	failedKind       Kind
+	failureHeardAt   millis // when that failure came in first
+	recoveredAt      millis // first word of the app after failedAt that it is well; device time
+	provenAt         millis // first check after failureHeardAt that proves the same
+	barred           bool   // the client gave the bundle up, and nothing has proved since that it does well
 	deliveryFailedAt millis // last
 	deliveryKind     Kind
 	client           Client // as it was told last: native reports tell nothing of it
 	clientAt         millis
-	updatedAt        millis // last event
+	updatedAt        millis // last event that came in
 }
 
 // marks says which fields an event concerns: a bit for each Outcome, and these.
@@ -59,7 +64,8 @@ type said struct {
 	kind   Kind // with Failed and DeliveryFailed
 	votes  bool
 	client Client
-	at     millis
+	at     millis // of a report by the device's clock
+	heard  millis // when it came in
 }
 
 // outcomes is how many there are.
@@ -68,13 +74,17 @@ const outcomes = int(DeliveryFailed) + 1
 // names of the outcomes, as metrics show them.
 var names = [outcomes]string{"exposed", "offered", "downloaded", "installed", "confirmed", "failed", "delivery_failed"}
 
-// fold adds an event to a vote. It is commutative, associative and idempotent.
-func (v *vote) fold(s *said) {
+// fold adds an event to a vote. Any order of events, and any repetition, gives the same, but for three fields: recoveredAt, provenAt
+// and barred are what they should be when events come in the order of their times, whatever comes again later. In another order a proof
+// may be overlooked, so that a vote that should be Confirmed is Failed; never the reverse.
+func (v *vote) fold(s *said, r rules) {
 	v.voting = v.voting && s.votes
-	first(&v.exposedAt, s.at)
-	last(&v.updatedAt, s.at)
-	if s.client != (Client{}) && (s.at > v.clientAt || s.at == v.clientAt && less(&v.client, &s.client)) {
-		v.clientAt, v.client = s.at, s.client
+	last(&v.updatedAt, s.heard)
+	if s.client != (Client{}) && (s.heard > v.clientAt || s.heard == v.clientAt && less(&v.client, &s.client)) {
+		v.clientAt, v.client = s.heard, s.client
+	}
+	if s.what&markOf(Exposed) != 0 {
+		first(&v.exposedAt, s.at)
 	}
 	if s.what&markOf(Offered) != 0 {
 		last(&v.offeredAt, s.at)
@@ -88,24 +98,58 @@ func (v *vote) fold(s *said) {
 	if s.what&(markOf(Installed)|seen) != 0 {
 		first(&v.installedAt, s.at)
 	}
-	if s.what&seen != 0 {
-		last(&v.seenAt, s.at)
-	}
-	v.foldProof(s)
-}
-
-// foldProof adds what speaks for or against the bundle.
-func (v *vote) foldProof(s *said) {
-	if s.what&markOf(Confirmed) != 0 {
-		first(&v.readyAt, s.at)
-		last(&v.lastReadyAt, s.at)
-	}
-	if s.what&markOf(Failed) != 0 {
-		lastKind(&v.failedAt, &v.failedKind, s)
-	}
 	if s.what&markOf(DeliveryFailed) != 0 {
 		lastKind(&v.deliveryFailedAt, &v.deliveryKind, s)
 	}
+	v.foldFailure(s, r)
+	v.foldProof(s, r)
+	if r.healed(v) {
+		v.barred = false
+	}
+}
+
+// foldFailure adds what speaks against the bundle. A new failure leaves only the proofs that came after it.
+func (v *vote) foldFailure(s *said, r rules) {
+	if s.what&markOf(Failed) == 0 {
+		return
+	}
+	v.barred = v.barred || s.kind.bars()
+	switch {
+	case s.at > v.failedAt:
+		v.failedAt, v.failedKind, v.failureHeardAt = s.at, s.kind, s.heard
+		v.recoveredAt = firstAfter(v.failedAt, v.recoveredAt, v.readyAt)
+	case s.at == v.failedAt:
+		v.failedKind = max(v.failedKind, s.kind)
+		first(&v.failureHeardAt, s.heard)
+	}
+	v.provenAt = firstAfter(v.failureHeardAt, v.provenAt, r.provenAt(v))
+}
+
+// foldProof adds what speaks for the bundle.
+func (v *vote) foldProof(s *said, r rules) {
+	if s.what&markOf(Confirmed) != 0 {
+		last(&v.readyAt, s.at)
+		if v.failedAt != 0 && s.at > v.failedAt {
+			first(&v.recoveredAt, s.at)
+		}
+	}
+	if s.what&seen != 0 {
+		first(&v.firstSeenAt, s.at)
+		last(&v.seenAt, s.at)
+		if v.failedAt != 0 && s.at > v.failureHeardAt && s.at-v.firstSeenAt >= r.ready {
+			first(&v.provenAt, s.at)
+		}
+	}
+}
+
+// firstAfter gives the first of two times that is after another one; 0: none is.
+func firstAfter(after, a, b millis) (found millis) {
+	for _, at := range [...]millis{a, b} {
+		if at > after {
+			first(&found, at)
+		}
+	}
+	return found
 }
 
 func first(register *millis, at millis) {
@@ -133,39 +177,39 @@ func less(a, b *Client) bool {
 	return a.Platform < b.Platform
 }
 
-// rules are the times that turn what was kept into a vote.
+// rules are the times that turn what was kept into a vote. The database has them, so that all who write to it count alike.
 type rules struct {
-	ready  millis // how long a device has to run a bundle until a check proves that it is well
+	ready  millis // between two checks of a device that runs a bundle, until they prove that it is well
 	window millis // how long after a failure a proof still wins
 }
 
-// provenAt is when a check proved last that the device runs the bundle well; 0: none did. A check does if the device has run
-// the bundle for the ready time: a bundle that does not come up is taken back by the client before.
+// provenAt is when a check proved last that the device runs the bundle well; 0: none did. A check does if an earlier one, at least the
+// ready time before, found the device running the bundle: one that does not come up is taken back by the client before.
 func (r rules) provenAt(v *vote) millis {
-	if v.seenAt != 0 && v.seenAt-v.installedAt >= r.ready {
+	if v.firstSeenAt != 0 && v.seenAt-v.firstSeenAt >= r.ready {
 		return v.seenAt
 	}
 	return 0
 }
 
 // confirmedAt is the last proof that the device runs the bundle well; 0: there is none.
-func (r rules) confirmedAt(v *vote) millis { return max(v.lastReadyAt, r.provenAt(v)) }
+func (r rules) confirmedAt(v *vote) millis { return max(v.readyAt, r.provenAt(v)) }
 
 // voteOf gives Confirmed or Failed, or false for neither. After a failure a proof wins only soon: later the device has gone
-// back, and its next try is another story. Of the app's own words the first one counts as well as the last one, so that
-// a failure that was made good stays so while the app goes on being well.
+// back, and its next try is another story. What was made good once stays so until the next failure.
 func (r rules) voteOf(v *vote) (Outcome, bool) {
 	switch {
 	case v.failedAt == 0:
 		return Confirmed, r.confirmedAt(v) != 0
-	case r.healed(v, v.readyAt), r.healed(v, v.lastReadyAt), r.healed(v, r.provenAt(v)):
+	case r.healed(v):
 		return Confirmed, true
 	}
 	return Failed, true
 }
 
-func (r rules) healed(v *vote, proof millis) bool {
-	return proof > v.failedAt && proof-v.failedAt <= r.window
+// healed tells whether a failure was made good.
+func (r rules) healed(v *vote) bool {
+	return v.recoveredAt != 0 && v.recoveredAt-v.failedAt <= r.window || v.provenAt != 0 && v.provenAt-v.failureHeardAt <= r.window
 }
 
 // tally holds a number for each Outcome.
@@ -187,7 +231,7 @@ func (r rules) reached(v *vote) tally {
 		return tally{}
 	}
 	return tally{
-		Exposed: one(v.exposedAt), Offered: one(v.offeredAt), Downloaded: one(v.downloadedAt), Installed: one(v.installedAt),
+		Exposed: one(v.updatedAt), Offered: one(v.offeredAt), Downloaded: one(v.downloadedAt), Installed: one(v.installedAt),
 		Confirmed: one(r.confirmedAt(v)), Failed: one(v.failedAt), DeliveryFailed: one(v.deliveryFailedAt),
 	}
 }

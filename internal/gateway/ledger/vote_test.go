@@ -26,7 +26,7 @@ var usual = rules{ready: 30 * second, window: 10 * minute}
 
 // what makes something said of a vote.
 func what(m marks, after millis) *said {
-	s := &said{what: m, votes: true, at: noon + after, client: Client{Platform: "ios"}}
+	s := &said{what: m, votes: true, at: noon + after, heard: noon + after, client: Client{Platform: "ios"}}
 	if m&markOf(Failed) != 0 {
 		s.kind = KindRollback
 	}
@@ -36,10 +36,17 @@ func what(m marks, after millis) *said {
 	return s
 }
 
+// behind is what of a device whose clock is behind: it came in when the server's clock was that far.
+func behind(m marks, after, by millis) *said {
+	s := what(m, after-by)
+	s.heard = noon + after
+	return s
+}
+
 func folded(list ...*said) *vote {
 	v := &vote{voting: true}
 	for _, s := range list {
-		v.fold(s)
+		v.fold(s, usual)
 	}
 	return v
 }
@@ -70,10 +77,20 @@ func TestVote(t *testing.T) {
 		{"seen once", []*said{what(seen, 0)}, ""},
 		{"seen again too soon", []*said{what(seen, 0), what(seen, 30*second-1)}, ""},
 		{"seen again after the ready time", []*said{what(seen, 0), what(seen, 30*second)}, "confirmed"},
-		{"seen after it was set long ago", []*said{what(set, 0), what(seen, minute)}, "confirmed"},
-		{"seen right after it was set", []*said{what(set, 0), what(seen, second)}, ""},
+		{"seen once after it was set long ago: set may be of another clock", []*said{what(set, 0), what(seen, minute)}, ""},
 		{"set, seen, failed", []*said{what(set, 0), what(seen, second), what(fail, 10*second)}, "failed"},
-		{"failed, and seen running it soon after", []*said{what(set, 0), what(fail, second), what(seen, 5*minute)}, "confirmed"},
+		{"seen, failed, and seen running it soon after", []*said{what(seen, 0), what(fail, second), what(seen, 5*minute)}, "confirmed"},
+		{"seen, failed, and seen running it for days", []*said{what(seen, 0), what(fail, second), what(seen, 5*minute), what(seen, day), what(seen, 2*day)}, "confirmed"},
+		{"seen running it soon after failed, and failed again", []*said{what(seen, 0), what(fail, second), what(seen, 5*minute), what(fail, 6*minute)}, "failed"},
+		{"failed, and seen only once since", []*said{what(fail, 0), what(seen, minute)}, "failed"},
+		{"seen twice, and then failed by a clock that is behind", []*said{what(seen, 0), what(seen, minute), behind(fail, 2*minute, 60*minute)}, "failed"},
+		{"set and seen by a clock that is behind, and failed", []*said{behind(set, 0, 60*minute), what(seen, second), behind(fail, 20*second, 60*minute)}, "failed"},
+		{"failed by a clock that is behind, and soon well", []*said{behind(fail, 0, 60*minute), behind(ready, minute, 60*minute)}, "confirmed"},
+		{"failed by a clock that is behind, and soon seen", []*said{what(seen, 0), behind(fail, minute, 60*minute), what(seen, 2*minute)}, "confirmed"},
+		{"the failure comes again after it was made good", []*said{what(fail, 0), what(ready, minute), what(ready, day), behind(fail, day, day)}, "confirmed"},
+		{"the failure comes again after a check made it good", []*said{what(seen, 0), what(fail, 1), what(seen, minute), behind(fail, day+1, day)}, "confirmed"},
+		{"an older failure comes late", []*said{what(fail, minute), what(ready, 2*minute), behind(fail, day, day)}, "confirmed"},
+		{"the failure comes after the proof", []*said{what(ready, minute), behind(fail, 2*minute, 2*minute)}, "confirmed"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
@@ -93,9 +110,11 @@ func TestVote(t *testing.T) {
 	}
 }
 
-// drawSaid draws events of one device and bundle around the limits of the rules.
+// drawSaid draws events of one device and bundle around the limits of the rules, in the order in which they happened. The device's
+// clock may be behind.
 func drawSaid(t *rapid.T) []*said {
-	return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) *said {
+	lag := rapid.SampledFrom([]millis{0, minute, 60 * minute}).Draw(t, "lag")
+	list := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) *said {
 		s := what(rapid.SampledFrom([]marks{
 			markOf(Exposed), markOf(Exposed) | markOf(Offered), markOf(Downloaded), markOf(Installed), markOf(Exposed) | seen, markOf(Confirmed),
 			markOf(Failed), markOf(DeliveryFailed), answered, seen,
@@ -105,18 +124,87 @@ func drawSaid(t *rapid.T) []*said {
 		if s.kind != "" {
 			s.kind = rapid.SampledFrom([]Kind{KindCrash, KindRollback, KindVerification}).Draw(t, "kind")
 		}
+		if s.what&(markOf(Exposed)|seen|answered) == 0 {
+			s.at -= lag
+		}
 		return s
 	}), 1, 20).Draw(t, "said")
+	slices.SortStableFunc(list, func(a, b *said) int { return int(a.heard - b.heard) })
+	return list
 }
 
-// What is kept of a device does not depend on the order of what comes in, nor on how often it does.
+// drawAgain adds repetitions of what was said, each later than that.
+func drawAgain(t *rapid.T, list []*said) []*said {
+	out := slices.Clone(list)
+	for range rapid.IntRange(0, 5).Draw(t, "repetitions") {
+		from := rapid.IntRange(0, len(out)-1).Draw(t, "from")
+		to := rapid.IntRange(from+1, len(out)).Draw(t, "to")
+		again := *out[from]
+		if again.what&(markOf(Exposed)|seen|answered) == 0 { // a report; who checks again says something new
+			again.heard = max(again.heard, out[to-1].heard)
+		}
+		out = slices.Insert(out, to, &again)
+	}
+	return out
+}
+
+// What is kept of a device does not depend on the order of what comes in, nor on how often it does; but for what is made of proofs.
 func TestFoldIsOfASet(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		list := drawSaid(t)
 		other := rapid.Permutation(append(slices.Clone(list), rapid.SliceOfN(rapid.SampledFrom(list), 0, 10).Draw(t, "repeated")...)).Draw(t, "order")
-		if a, b := folded(list...), folded(other...); *a != *b {
+		a, b := folded(list...), folded(other...)
+		for _, v := range []*vote{a, b} {
+			v.recoveredAt, v.provenAt, v.barred = 0, 0, false
+		}
+		if *a != *b {
 			t.Fatalf("one order gives %+v, another %+v", *a, *b)
+		}
+	})
+}
+
+// wellAfterAll says by all that was said, in any order, whether a device that failed made that good.
+func wellAfterAll(list []*said) bool {
+	var failedAt, heard, firstSeen millis
+	for _, s := range list {
+		if s.what&seen != 0 {
+			first(&firstSeen, s.at)
+		}
+		switch {
+		case s.what&markOf(Failed) == 0:
+		case s.at > failedAt:
+			failedAt, heard = s.at, s.heard
+		case s.at == failedAt:
+			heard = min(heard, s.heard)
+		}
+	}
+	return slices.ContainsFunc(list, func(s *said) bool {
+		word := s.what&markOf(Confirmed) != 0 && s.at > failedAt && s.at-failedAt <= usual.window
+		check := s.what&seen != 0 && s.at-firstSeen >= usual.ready && s.at > heard && s.at-heard <= usual.window
+		return word || check
+	})
+}
+
+// A failure that was made good stays so until the next one, whatever comes again. What comes in another order may hide that, and
+// never makes good what was not.
+func TestHealing(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		list := drawAgain(t, drawSaid(t))
+		v := folded(list...)
+		o, _ := usual.voteOf(v)
+		if v.failedAt != 0 && (o == Confirmed) != wellAfterAll(list) {
+			t.Fatalf("in order: %s, want well: %v; of %+v", names[o], wellAfterAll(list), *v)
+		}
+		failed := slices.DeleteFunc(slices.Clone(list), func(s *said) bool { return s.what&markOf(Failed) == 0 })
+		gaveUp := slices.ContainsFunc(failed, func(s *said) bool { return s.kind.bars() })
+		if v.barred && (!gaveUp || o == Confirmed) || !v.barred && o == Failed && v.failedAt != 0 && v.failedKind.bars() {
+			t.Fatalf("barred: %v, with the vote %s; of %+v", v.barred, names[o], *v)
+		}
+		shuffled := rapid.Permutation(list).Draw(t, "order")
+		if o, ok := usual.voteOf(folded(shuffled...)); ok && o == Confirmed && v.failedAt != 0 && !wellAfterAll(list) {
+			t.Fatal("another order made a failure good")
 		}
 	})
 }
@@ -128,7 +216,7 @@ func TestOneVote(t *testing.T) {
 		v := &vote{voting: true}
 		for _, s := range drawSaid(t) {
 			before := usual.reached(v)
-			v.fold(s)
+			v.fold(s, usual)
 			n, reached := usual.counted(v), usual.reached(v)
 			if n[Confirmed]+n[Failed] > 1 || slices.Min(n[:]) < 0 || slices.Max(n[:]) > 1 {
 				t.Fatalf("counted %v for one device", n)
@@ -149,6 +237,7 @@ func TestOneVote(t *testing.T) {
 var (
 	oldSeries = Series{App: "a", Channel: "c", Digest: "sha256:old", Version: "1.0.0"}
 	newSeries = Series{App: "a", Channel: "c", Digest: "sha256:new", Version: "2.0.0", Arm: resolve.Candidate, Trial: "t", Candidate: "sha256:new", Release: 1}
+	embedded  = Series{App: "a", Channel: "c", Version: "embedded", Arm: resolve.Control, Trial: "t", Candidate: "sha256:new", Release: 1}
 	retry     = Series{App: "a", Channel: "c", Digest: "sha256:new", Version: "2.0.0", Arm: resolve.Candidate, Trial: "u", Candidate: "sha256:new", Release: 2}
 )
 
@@ -209,6 +298,29 @@ func TestAttribution(t *testing.T) {
 		{"an old plugin after an offer", []*event{offerOld, offerNew}, reportOf(DeliveryFailed, 2*minute, oldPlugin), newSeries.Digest, true},
 		{"an old plugin after an answer without an offer", []*event{offerNew, checkOf(nil, 0, 2*minute, "1.0.0")}, reportOf(DeliveryFailed, 3*minute, oldPlugin), "", true},
 		{"an old plugin that is up to date", []*event{offerNew, checkOf(&newSeries, seen, 2*minute, "2.0.0")}, reportOf(DeliveryFailed, 3*minute, oldPlugin), "", true},
+		{
+			"a late one of a bundle that was tried again since", []*event{offerNew, checkOf(&retry, markOf(Offered), 60*minute, "")},
+			reportOf(DeliveryFailed, 2*minute, named(newSeries.Digest, "")), newSeries.Digest, true,
+		},
+		{
+			"a clock that is behind by minutes", []*event{offerNew, checkOf(&retry, markOf(Offered), 60*minute, "")},
+			reportOf(DeliveryFailed, 56*minute, named(newSeries.Digest, "")), retry.Trial, true,
+		},
+		{
+			"a clock that is behind by hours: the oldest", []*event{offerNew, checkOf(&retry, markOf(Offered), 60*minute, "")},
+			reportOf(DeliveryFailed, -60*minute, named(newSeries.Digest, "")), newSeries.Digest, true,
+		},
+		{
+			"a late one of a bundle that was checked with until now", []*event{offerNew, checkOf(&newSeries, seen, 10*minute, ""), checkOf(&retry, markOf(Offered), 60*minute, ""), checkOf(&retry, seen, day, "")},
+			reportOf(DeliveryFailed, 2*60*minute, named(newSeries.Digest, "")), retry.Trial, true,
+		},
+		{"nameless, before the offer", []*event{checkOf(&newSeries, markOf(Offered), 60*minute, "")}, reportOf(DeliveryFailed, 0, nil), "", false},
+		{"nameless, before the last offer", []*event{offerOld, checkOf(&newSeries, markOf(Offered), 60*minute, "")}, reportOf(DeliveryFailed, 2*minute, nil), oldSeries.Digest, true},
+		{
+			"nameless, after an offer that was made again since", []*event{offerNew, checkOf(&newSeries, markOf(Offered), 60*minute, "")},
+			reportOf(DeliveryFailed, 2*minute, nil), newSeries.Digest, true,
+		},
+		{"the embedded bundle", []*event{checkOf(&embedded, 0, 0, ""), offerNew}, reportOf(DeliveryFailed, 2*minute, named("", "embedded")), "embedded", true},
 		{"an old plugin that was never seen", nil, reportOf(DeliveryFailed, 0, oldPlugin), "", true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -226,8 +338,11 @@ func TestAttribution(t *testing.T) {
 					continue
 				}
 				got += e.series.Digest
-				if e.series.Trial == retry.Trial {
+				switch {
+				case e.series.Trial == retry.Trial:
 					got = retry.Trial
+				case e.series.Digest == "":
+					got = e.series.Version
 				}
 			}
 			if got != tc.counts {
@@ -243,7 +358,7 @@ func TestSeenWhileTakenBack(t *testing.T) {
 	var d device
 	for _, e := range []*event{
 		checkOf(&newSeries, markOf(Offered), 0, ""),
-		reportOf(Installed, second, func(e *event) { e.version = "2.0.0" }),
+		checkOf(&newSeries, seen, second, "2.0.0"),
 		checkOf(&oldSeries, markOf(Offered), minute, "2.0.0"),
 	} {
 		d.apply(e, usual, always)
@@ -256,6 +371,18 @@ func TestSeenWhileTakenBack(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"2.0.0"}, got); diff != "" {
 		t.Errorf("votes (-want +got):\n%s", diff)
+	}
+}
+
+// A report of a device whose clock is behind does not seem to be of before the offer.
+func TestExposedByChecksOnly(t *testing.T) {
+	t.Parallel()
+	v := folded(what(markOf(Exposed)|markOf(Offered), 0), behind(markOf(Installed), second, 60*minute))
+	if v.exposedAt != noon || v.updatedAt != noon+second {
+		t.Errorf("exposed at %d, updated at %d, want %d and %d", v.exposedAt, v.updatedAt, noon, noon+second)
+	}
+	if n := usual.counted(folded(what(markOf(Installed), 0))); n[Exposed] != 1 {
+		t.Errorf("a device that only reports counts %v, want it exposed", n)
 	}
 }
 

@@ -6,6 +6,8 @@ CREATE TABLE meta (
     id              TEXT     NOT NULL, -- of this database
     created_at      BIGINT   NOT NULL,
     key_fingerprint TEXT     NOT NULL, -- of the key that the pseudonyms were made with
+    ready_time      BIGINT   NOT NULL, -- in milliseconds: the rules by which the counts in series were made
+    heal_window     BIGINT   NOT NULL,
     seq             BIGINT   NOT NULL  -- last number given to a change, a series or a session
 );
 
@@ -36,16 +38,20 @@ CREATE TABLE votes (
     device             BYTEA    NOT NULL, -- pseudonym
     series_id          BIGINT   NOT NULL,
     voting             SMALLINT NOT NULL,
-    exposed_at         BIGINT   NOT NULL, -- first
+    exposed_at         BIGINT   NOT NULL, -- first check
     offered_at         BIGINT   NOT NULL, -- last
     answered_at        BIGINT   NOT NULL, -- last
     downloaded_at      BIGINT   NOT NULL, -- first
     installed_at       BIGINT   NOT NULL, -- first
+    first_seen_at      BIGINT   NOT NULL, -- first check while it ran
     seen_at            BIGINT   NOT NULL, -- last
-    ready_at           BIGINT   NOT NULL, -- first
-    last_ready_at      BIGINT   NOT NULL,
+    ready_at           BIGINT   NOT NULL, -- last word of the app that it is well; by the device's clock, as is failed_at
     failed_at          BIGINT   NOT NULL, -- last
     failed_kind        TEXT     NOT NULL,
+    failure_heard_at   BIGINT   NOT NULL, -- when that failure came in first
+    recovered_at       BIGINT   NOT NULL, -- first word after failed_at that it is well; by the device's clock
+    proven_at          BIGINT   NOT NULL, -- first check after failure_heard_at that proves it
+    barred             SMALLINT NOT NULL, -- not to be offered again
     delivery_failed_at BIGINT   NOT NULL, -- last
     delivery_kind      TEXT     NOT NULL,
     platform           TEXT     NOT NULL,
@@ -58,8 +64,9 @@ CREATE TABLE votes (
 
 CREATE TABLE failures (
     device BYTEA  NOT NULL,
-    digest TEXT   NOT NULL, -- never offered to the device again
+    digest TEXT   NOT NULL, -- not offered to the device again
     at     BIGINT NOT NULL,
+    lifted SMALLINT NOT NULL, -- it was made good; kept for a while so that all replicas hear of it
     seq    BIGINT NOT NULL UNIQUE,
     PRIMARY KEY (device, digest)
 );
