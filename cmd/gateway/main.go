@@ -46,18 +46,25 @@ func run(args []string) error {
 			return fmt.Errorf("--counts-token-file: %w", err)
 		}
 	}
-	server, err := gateway.New(ctx, o.server)
-	if err != nil {
-		return err
-	}
+	return serve(ctx, o)
+}
+
+// serve listens before it opens anything: a gateway that cannot listen has begun nothing that would look as if it was killed.
+func serve(ctx context.Context, o *options) error {
 	var listen net.ListenConfig
 	public, err := listen.Listen(ctx, "tcp", o.listen)
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
+	defer public.Close() //nolint:errcheck // Run has closed it, but for errors before
 	internal, err := listen.Listen(ctx, "tcp", o.internalListen)
 	if err != nil {
 		return fmt.Errorf("--internal-listen: %w", err)
+	}
+	defer internal.Close() //nolint:errcheck // as above
+	server, err := gateway.New(ctx, o.server)
+	if err != nil {
+		return err
 	}
 	return server.Run(ctx, public, internal)
 }

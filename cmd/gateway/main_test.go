@@ -6,9 +6,11 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -39,7 +41,7 @@ func TestBadFlags(t *testing.T) {
 	}
 	noRoot, token, empty := file("root.json", "{}"), file("token", "short"), file("empty", "\n")
 	const good = "--root=x --metadata-url=http://h "
-	complete := "--root=" + noRoot + " --metadata-url=http://h "
+	complete := "--root=" + noRoot + " --metadata-url=http://h --listen=127.0.0.1:0 --internal-listen=127.0.0.1:0 "
 	for _, tc := range []struct{ want, args string }{
 		{"--root is required", "--metadata-url=http://127.0.0.1:1"},
 		{"give either --metadata-url or --s3-endpoint", "--root=x"},
@@ -74,6 +76,37 @@ func TestBadFlags(t *testing.T) {
 	} {
 		if err := run(strings.Fields(tc.args)); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: got %v, want %q", tc.args, err, tc.want)
+		}
+	}
+}
+
+// A gateway whose port is taken leaves no trace in the ledger: the next one would count it as killed.
+func TestPortIsTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = taken.Close() })
+	dir := t.TempDir()
+	root := filepath.Join(dir, "root.json")
+	if err := os.WriteFile(root, viewtest.New(t).Root(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	free := map[string]string{"--listen": "127.0.0.1:0", "--internal-listen": "127.0.0.1:0"}
+	for name := range free {
+		args := []string{"--root", root, "--metadata-url", "http://127.0.0.1:1", "--ledger", filepath.Join(dir, ledgerFile)}
+		for flag, address := range free {
+			if flag == name {
+				address = taken.Addr().String()
+			}
+			args = append(args, flag, address)
+		}
+		if err := run(args); err == nil || !strings.Contains(err.Error(), name+": listen") {
+			t.Errorf("%s: got %v", name, err)
+		}
+		if _, err := os.Stat(filepath.Join(dir, ledgerFile)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: the ledger was opened: %v", name, err)
 		}
 	}
 }
