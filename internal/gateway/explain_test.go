@@ -106,7 +106,7 @@ func TestExplainsWhatTheLedgerKnows(t *testing.T) {
 		t.Errorf("steps %+v", got.Steps)
 	}
 
-	report := fmt.Sprintf(`{"app":"shop","channel":"production","deviceID":"jane","digest":%q,"outcome":"failed","kind":"crash"}`, got.Bundle.Digest)
+	report := fmt.Sprintf(`{"app":"shop","channel":"production","deviceID":"jane","digest":%q,"outcome":"failed","kind":"rollback"}`, got.Bundle.Digest)
 	res, err := http.Post(r.public+"/v1/report", "application/json", strings.NewReader(report))
 	if err != nil || res.StatusCode != http.StatusAccepted {
 		t.Fatalf("report: %v, %v", res, err)
@@ -114,7 +114,7 @@ func TestExplainsWhatTheLedgerKnows(t *testing.T) {
 	res.Body.Close()
 	r.eventually("the failure is in the history", func() bool {
 		got = r.explain("app", "shop", "device", "jane")
-		return got.Ledger.History[0].FailedKind == ledger.KindCrash
+		return got.Ledger.History[0].FailedKind == ledger.KindRollback
 	})
 	if !slices.Equal(got.Ledger.Failed, []string{got.Trial.Candidate.Digest}) || got.Reason == resolve.ReasonCandidate {
 		t.Errorf("after the failure: %+v", got)
