@@ -20,9 +20,9 @@ type batch struct {
 	now     millis
 	devices map[Pseudonym]*device
 
-	networks     map[networkKey]int64 // votes that came of a network with this batch
-	joined       map[seriesKey]int64  // votes that came with this batch
-	fresh        []*placedSeries      // made by this batch
+	networks     map[freshKey]int64  // votes that came of a network with this batch
+	joined       map[seriesKey]int64 // votes that came with this batch
+	fresh        []*placedSeries     // made by this batch
 	changes      []change
 	failed       map[failure]millis // that were told of or made good; when
 	rules        *rules
@@ -30,7 +30,14 @@ type batch struct {
 	unattributed int
 }
 
+// networkKey tells a network's votes in a series apart.
 type networkKey struct {
+	series  int64
+	network Network
+}
+
+// freshKey is the same while the series may have no number yet.
+type freshKey struct {
 	series  seriesKey
 	network Network
 }
@@ -53,7 +60,7 @@ func (l *Ledger) write(ctx context.Context, events []*event) error {
 	defer cancel()
 	b := &batch{
 		l: l, now: millisOf(l.cfg.Now()), devices: map[Pseudonym]*device{},
-		networks: map[networkKey]int64{}, joined: map[seriesKey]int64{}, failed: map[failure]millis{},
+		networks: map[freshKey]int64{}, joined: map[seriesKey]int64{}, failed: map[failure]millis{},
 	}
 	if err := l.db.change(ctx, func(tx *sql.Tx) error { return b.run(ctx, tx, events) }); err != nil {
 		return err
@@ -191,15 +198,14 @@ func (b *batch) apply(e *event) {
 
 // room tells whether another device of a network may vote in a series.
 func (b *batch) room(e *event) bool {
-	key := networkKey{e.series.key(), e.network}
+	key := freshKey{e.series.key(), e.network}
 	if e.network != 0 && b.l.cfg.NetworkShare < 1 {
-		have, _ := b.l.networks.Get(key)
-		voters := b.joined[key.series]
+		have, voters := b.networks[key], b.joined[key.series]
 		if s := b.l.catalog.find(key.series); s != nil {
-			voters += s.voters
+			before, _ := b.l.networks.Get(networkKey{s.id, e.network})
+			have, voters = have+before, voters+s.voters
 		}
-		limit := max(int64(b.l.cfg.NetworkMinimum), int64(b.l.cfg.NetworkShare*float64(voters)))
-		if have+b.networks[key] >= limit {
+		if have >= max(int64(b.l.cfg.NetworkMinimum), int64(b.l.cfg.NetworkShare*float64(voters))) {
 			b.capped++
 			return false
 		}
@@ -227,7 +233,7 @@ func (b *batch) makeSeries(ctx context.Context, tx *sql.Tx) error {
 		return err
 	}
 	for _, s := range fresh {
-		made := &placedSeries{Series: *s, id: id}
+		made := s.place(id)
 		_, err := tx.ExecContext(ctx, "INSERT INTO series ("+seriesColumns+", created_at, served_at, "+
 			"tracked, exposed, offered, downloaded, installed, confirmed, failed, delivery_failed) VALUES "+
 			"($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, 0, 0, 0, 0, 0)",
@@ -359,7 +365,8 @@ func (b *batch) publish() {
 	for _, s := range b.fresh {
 		b.l.catalog.add(s)
 	}
-	for key, n := range b.networks {
+	for fresh, n := range b.networks {
+		key := networkKey{b.l.catalog.find(fresh.series).id, fresh.network}
 		have, _ := b.l.networks.Get(key)
 		b.l.networks.Add(key, have+n)
 	}
@@ -372,7 +379,7 @@ func (b *batch) publish() {
 	}
 	for _, c := range b.changes {
 		if e := c.entry; e.vote.voting {
-			b.l.metrics.reached(e.series, b.rules.reached(&e.vote).minus(b.rules.reached(&e.before)), b.now)
+			b.l.metrics.reached(&c.series.Series, b.rules.reached(&e.vote).minus(b.rules.reached(&e.before)), b.now)
 		}
 	}
 	b.l.metrics.capped.Add(float64(b.capped))

@@ -16,7 +16,7 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 )
 
-// networksKept is of how many networks and series the votes are remembered; about 200 bytes each.
+// networksKept is of how many networks and series the votes are remembered; about 100 bytes each.
 const networksKept = 1 << 17
 
 // Ledger counts outcomes. It is safe for concurrent use.
@@ -91,6 +91,10 @@ func (l *Ledger) Pseudonym(app, deviceID string) Pseudonym { return l.pseudonyms
 // change it.
 func (l *Ledger) Failed(p Pseudonym) []string { return l.failures.of(p) }
 
+// Known tells whether the database answered since the start, so that Failed and Override say what there is. Before, a bundle may have
+// failed on any device.
+func (l *Ledger) Known() bool { return l.attached.Load() != nil }
+
 // Override gives the channel that is stored for a device; mostly empty.
 func (l *Ledger) Override(p Pseudonym) string { return l.overrides.of(p) }
 
@@ -132,6 +136,7 @@ func (l *Ledger) Reported(r *Report) bool {
 // enqueue gives a copy of an event to the writer, if there is room.
 func (l *Ledger) enqueue(e *event) bool {
 	kept := *e
+	kept.own()
 	kept.taken = l.cfg.Now().UnixMilli()
 	if e.report {
 		kept.said.heard = max(e.said.at, kept.taken)
@@ -173,8 +178,11 @@ func (l *Ledger) Flush(ctx context.Context) error {
 	}
 }
 
-// Longest texts that are kept of a device, in bytes. Versions and platforms are shorter.
-const maxText = 64
+// Longest texts that are kept of a device, in bytes. Versions and platforms are shorter, and names of bundles than the second.
+const (
+	maxText = 64
+	maxName = 128
+)
 
 // tidy makes sure that the database takes what a device told.
 func (l *Ledger) tidy(e *event) {
@@ -182,9 +190,30 @@ func (l *Ledger) tidy(e *event) {
 		e.said.at = l.cfg.Now().UnixMilli()
 		e.said.heard = e.said.at
 	}
+	e.digest, e.version = e.digest[:min(len(e.digest), maxName)], e.version[:min(len(e.version), maxName)]
 	c := &e.said.client
 	for _, text := range [...]*string{&c.Platform, &c.NativeVersion, &c.Plugin, (*string)(&e.said.kind)} {
 		*text = clean(*text)
+	}
+}
+
+// own copies the texts that may be parts of a request, into one piece: an event that waits must not keep its request's body.
+func (e *event) own() {
+	c := &e.said.client
+	texts := [...]*string{&e.series.App, &e.digest, &e.version, &c.Platform, &c.NativeVersion, &c.Plugin, (*string)(&e.said.kind)}
+	length := 0
+	for _, text := range texts {
+		length += len(*text)
+	}
+	var all strings.Builder
+	all.Grow(length)
+	for _, text := range texts {
+		all.WriteString(*text)
+	}
+	rest := all.String()
+	for _, text := range texts {
+		n := len(*text)
+		*text, rest = rest[:n], rest[n:]
 	}
 }
 

@@ -8,27 +8,37 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unique"
 )
 
 // shards bounds how many lookups wait for a change.
 const shards = 64
 
+// Bounds of what the memory of failures takes beside its devices.
+const (
+	maxFailed = 8       // bundles of a device; older ones are forgotten
+	maxLists  = 1 << 16 // combinations of more than one bundle; about 400 bytes each
+)
+
 // failures knows in memory which bundles failed on which devices. Devices with the same failures share the list of them, so
 // that a device takes 20 bytes in a map without pointers.
 type failures struct {
-	limit   int
-	devices atomic.Int64
-	shard   [shards]struct {
+	limit, most int // devices and lists
+	devices     atomic.Int64
+	shard       [shards]struct {
 		mu   sync.RWMutex
 		list map[Pseudonym]uint32 // index in lists
 	}
-	mu    sync.Mutex                 // of writers
-	lists atomic.Pointer[[][]string] // sorted digests; only grows
-	index map[string]uint32          // by the digests, one after the other
+	lists atomic.Pointer[[][]string] // digests, the newest last; the first list is the empty one
+
+	mu    sync.Mutex // of writers, for what follows
+	index map[[maxFailed]string]uint32
+	uses  []int    // devices of each list
+	free  []uint32 // places in lists that nobody uses
 }
 
 func newFailures(limit int) *failures {
-	f := &failures{limit: limit, index: map[string]uint32{"": 0}}
+	f := &failures{limit: limit, most: maxLists, index: map[[maxFailed]string]uint32{{}: 0}, uses: []int{0}}
 	for i := range f.shard {
 		f.shard[i].list = map[Pseudonym]uint32{}
 	}
@@ -40,25 +50,27 @@ func newFailures(limit int) *failures {
 func (f *failures) of(p Pseudonym) []string {
 	s := &f.shard[p[0]%shards]
 	s.mu.RLock()
-	i := s.list[p]
-	s.mu.RUnlock()
-	return (*f.lists.Load())[i]
+	defer s.mu.RUnlock() // while it is held, the list has a device and stays in its place
+	return (*f.lists.Load())[s.list[p]]
 }
 
-// add notes a failure. It gives false when there is no room for another device.
+// add notes a failure. It gives false when there is no room: for another device, or for what failed on this one before.
 func (f *failures) add(p Pseudonym, digest string) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	have := f.of(p)
-	at, known := slices.BinarySearch(have, digest)
 	switch {
-	case known:
+	case slices.Contains(have, digest):
 		return true
 	case have == nil && f.devices.Load() >= int64(f.limit):
 		return false
 	}
-	f.set(p, slices.Insert(slices.Clone(have), at, digest))
-	return true
+	digest = unique.Make(digest).Value() // one copy for all, and no part of a request
+	if f.set(p, append(slices.Clone(have[max(0, len(have)-maxFailed+1):]), digest)) {
+		return true
+	}
+	f.set(p, []string{digest})
+	return false
 }
 
 // forget takes a failure back.
@@ -66,42 +78,66 @@ func (f *failures) forget(p Pseudonym, digest string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	have := f.of(p)
-	if at, known := slices.BinarySearch(have, digest); known {
-		f.set(p, slices.Delete(slices.Clone(have), at, at+1))
+	if at := slices.Index(have, digest); at >= 0 {
+		rest := slices.Delete(slices.Clone(have), at, at+1)
+		if !f.set(p, rest) {
+			f.set(p, rest[len(rest)-1:])
+		}
 	}
 }
 
-// set stores the list of a device. Hold mu.
-func (f *failures) set(p Pseudonym, digests []string) {
-	i := f.listOf(digests)
+// set stores the list of a device. It gives false when there is no room for another combination of bundles. Hold mu.
+func (f *failures) set(p Pseudonym, digests []string) bool {
+	i, ok := f.listOf(digests)
+	if !ok {
+		return false
+	}
+	f.uses[i]++
 	s := &f.shard[p[0]%shards]
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	before := len(s.list)
+	old, before := s.list[p], len(s.list)
 	if i == 0 {
 		delete(s.list, p)
 	} else {
 		s.list[p] = i
 	}
 	f.devices.Add(int64(len(s.list) - before))
+	s.mu.Unlock()
+	if f.uses[old]--; old != 0 && f.uses[old] == 0 {
+		lists := *f.lists.Load()
+		delete(f.index, keyOf(lists[old]))
+		lists[old] = nil
+		f.free = append(f.free, old)
+	}
+	return true
 }
 
-// listOf gives the index of a list, which it makes if need be. Hold mu.
-func (f *failures) listOf(digests []string) uint32 {
-	key := strings.Join(digests, "\n")
+// listOf gives the index of a list, which it makes if need be and there is room. A bundle alone always has room. Hold mu.
+func (f *failures) listOf(digests []string) (uint32, bool) {
+	key := keyOf(digests)
 	if i, ok := f.index[key]; ok {
-		return i
+		return i, true
+	}
+	if len(f.index) > f.most && len(digests) > 1 {
+		return 0, false
 	}
 	lists := *f.lists.Load()
 	i := uint32(len(lists))
-	digests = slices.Clone(digests)
-	for j, d := range digests {
-		digests[j] = strings.Clone(d)
+	if last := len(f.free) - 1; last >= 0 {
+		i, f.free = f.free[last], f.free[:last]
+		lists[i] = digests
+	} else {
+		lists = append(lists, digests)
+		f.lists.Store(&lists)
+		f.uses = append(f.uses, 0)
 	}
-	lists = append(lists, digests)
-	f.lists.Store(&lists)
 	f.index[key] = i
-	return i
+	return i, true
+}
+
+func keyOf(digests []string) (key [maxFailed]string) {
+	copy(key[:], digests)
+	return key
 }
 
 // overrides knows in memory which devices have a channel of their own.
@@ -186,6 +222,15 @@ type placedSeries struct {
 
 	id     int64
 	voters int64 // as the database had it last
+}
+
+// place gives a series its number. It keeps copies of the texts: those of an event may be parts of a request.
+func (s *Series) place(id int64) *placedSeries {
+	p := &placedSeries{Series: *s, id: id}
+	for _, text := range [...]*string{&p.App, &p.Channel, &p.Digest, &p.Version, &p.Trial, &p.Candidate} {
+		*text = strings.Clone(*text)
+	}
+	return p
 }
 
 // nameKey names a bundle of an app by digest or version.

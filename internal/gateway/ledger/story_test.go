@@ -597,7 +597,7 @@ func TestCheckPathDoesNotAllocate(t *testing.T) {
 		do   func()
 	}{
 		"a check that repeats": {0, func() { l.Checked(c) }},
-		"a check with news":    {1, func() { c.At = c.At.Add(time.Minute); l.Checked(c) }},
+		"a check with news":    {2, func() { c.At = c.At.Add(time.Minute); l.Checked(c) }},
 		"what failed":          {0, func() { _ = l.Failed(c.Device) }},
 		"the override":         {0, func() { _ = l.Override(c.Device) }},
 	} {

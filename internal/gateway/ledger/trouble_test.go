@@ -7,9 +7,12 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
+	"weak"
 
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
 	"github.com/windlass-dev/windlass/internal/resolve"
@@ -144,4 +147,46 @@ func TestLongNames(t *testing.T) {
 	if s, err := l.Counts(t.Context(), "a\x00b", "\xff"); err != nil || len(s.Rows) != 0 {
 		t.Errorf("counts of an app that cannot be: %+v, %v, want none", s.Rows, err)
 	}
+}
+
+// What waits for the database, and what is kept of it, does not keep the bodies of the requests.
+func TestRequestsAreFreed(t *testing.T) {
+	t.Parallel()
+	l, err := ledger.Open(t.Context(), ledger.Config{Key: key, Now: newClock().now, FlushEvery: time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	told := offer(bad, resolve.Candidate)
+	say := func() weak.Pointer[byte] {
+		body := []byte(app + "ios" + "4.2.0" + "capgo/8.51.23" + "2.0.0" + "rollback" + stable + strings.Repeat(" ", 1<<16))
+		rest := unsafe.String(&body[0], len(body))
+		next := func(n int) (text string) {
+			text, rest = rest[:n], rest[n:]
+			return text
+		}
+		c := check(l, "d", told, start)
+		c.App, c.Network = next(len(app)), 7
+		c.Client = ledger.Client{Platform: next(3), NativeVersion: next(5), Plugin: next(13)}
+		r := report(l, "d", bad, ledger.Failed, start)
+		r.App, r.Client, r.Version, r.Kind, r.Digest = c.App, c.Client, next(5), ledger.Kind(next(8)), next(len(stable))
+		c.RunsVersion, c.RunsDigest = r.Version, r.Digest
+		r.Assigned, r.Known = ledger.SeriesOf(c.App, "production", &told)
+		l.Checked(c)
+		l.Reported(r)
+		return weak.Make(&body[0])
+	}
+	freed := func(when string, body weak.Pointer[byte]) {
+		t.Helper()
+		eventually(t, "the body is freed "+when, func() bool { runtime.GC(); return body.Value() == nil })
+	}
+	freed("while it waits", say())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { l.Run(ctx); close(done) }()
+	body := say()
+	flush(t, l)
+	freed("when it was written", body)
+	cancel()
+	<-done
 }
