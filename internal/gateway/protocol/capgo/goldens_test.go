@@ -147,6 +147,7 @@ func statsGoldens() []golden {
 		},
 		{name: "stats_full", path: capgo.StatsPath, body: array(set), before: func(f *fixture) { f.ledger.full = true }},
 		{name: "stats_one_full", path: capgo.StatsPath, body: set.json(), before: func(f *fixture) { f.ledger.full = true }},
+		{name: "stats_not_proved", path: capgo.StatsPath, body: array(set), before: demandProof},
 		{name: "stats_mixed_apps", path: capgo.StatsPath, body: array(set, set.with(bank))},
 		{name: "stats_missing_device", path: capgo.StatsPath, body: set.with(fields{"device_id": nil}).json(), code: 400},
 		{name: "stats_missing_action", path: capgo.StatsPath, body: set.with(fields{"action": nil}).json(), code: 400},

@@ -75,22 +75,20 @@ func (in *info) target(name string) (field *string, limit int) {
 }
 
 // set notes a field. The last of several counts, as with encoding/json; an empty one is as good as none.
-func (in *info) set(name, text string) {
-	if field, limit := in.target(name); field != nil {
-		if len(text) > limit {
-			text = ""
-		}
-		*field = text
+func set(field *string, limit int, text string) {
+	if len(text) > limit {
+		text = ""
 	}
+	*field = text
 }
 
 // read reads an object. other, when it is not nil, reads fields that are not the info's own; it tells whether it did.
 func (in *info) read(l *jsonlex.Lexer, other func(name string) bool) {
 	l.Fields(func(name string) {
-		field, _ := in.target(name)
+		field, limit := in.target(name)
 		switch {
 		case field != nil:
-			in.set(name, l.Scalar())
+			set(field, limit, l.Scalar())
 		case name == "metadata":
 			in.readMetadata(l)
 		case other == nil || !other(name):
@@ -140,7 +138,9 @@ func parseInfo(in *info, body string, other func(l *jsonlex.Lexer, name string) 
 // parseQuery reads the parameters of an address.
 func parseQuery(in *info, query url.Values) {
 	for name, values := range query {
-		in.set(name, values[len(values)-1])
+		if field, limit := in.target(name); field != nil {
+			set(field, limit, values[len(values)-1])
+		}
 	}
 	in.device = strings.ToLower(in.device)
 }
