@@ -16,6 +16,7 @@ import (
 
 	"github.com/windlass-dev/windlass/internal/gateway"
 	"github.com/windlass-dev/windlass/internal/gateway/origin"
+	"github.com/windlass-dev/windlass/internal/tokenfile"
 )
 
 func main() {
@@ -42,7 +43,7 @@ func run(args []string) error {
 		return err
 	}
 	if o.server.TokenFile != "" {
-		if _, err := gateway.ReadToken(o.server.TokenFile); err != nil {
+		if _, err := tokenfile.Read(o.server.TokenFile); err != nil {
 			return fmt.Errorf("--counts-token-file: %w", err)
 		}
 	}

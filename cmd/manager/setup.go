@@ -6,8 +6,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,6 +26,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/ingest"
 	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/source"
+	"github.com/windlass-dev/windlass/internal/tokenfile"
 )
 
 // wakeBuffer is how many commits may wait until their wake-up calls are taken.
@@ -130,11 +129,11 @@ func newMeasurer(o options) (rollout.Measurer, error) {
 	if len(o.gatewayURLs) == 0 {
 		return out, nil
 	}
-	token, err := os.ReadFile(o.gatewayTokenFile)
-	if err != nil {
+	token := func() ([]byte, error) { return tokenfile.Read(o.gatewayTokenFile) }
+	if _, err := token(); err != nil {
 		return nil, fmt.Errorf("--gateway-token-file: %w", err)
 	}
-	out.Telemetry = counter{telemetry.New(telemetry.Config{Targets: o.gatewayURLs, Token: strings.TrimSpace(string(token))})}
+	out.Telemetry = counter{telemetry.New(telemetry.Config{Targets: o.gatewayURLs, Token: token})}
 	return out, nil
 }
 
@@ -142,6 +141,6 @@ func newMeasurer(o options) (rollout.Measurer, error) {
 type counter struct{ client *telemetry.Client }
 
 func (c counter) Counts(ctx context.Context, s rollout.Subject) (candidate, control analysis.Counts, err error) {
-	a, b, err := c.client.Counts(ctx, telemetry.Trial{App: s.App, Channel: s.Channel, Digest: s.Digest, Salt: s.Salt})
+	a, b, err := c.client.Counts(ctx, telemetry.Trial{App: s.App, Channel: s.Channel, Digest: s.Digest, Salt: s.Salt, Began: s.Began})
 	return analysis.Counts{Devices: a.Voted, Failures: a.Failed}, analysis.Counts{Devices: b.Voted, Failures: b.Failed}, err
 }

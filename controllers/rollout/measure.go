@@ -25,6 +25,7 @@ type Subject struct {
 	App, Channel            string
 	Bundle, Version, Digest string
 	Salt                    string    // of the release's cohort
+	Began                   time.Time // the release: before it no device was offered anything of it
 	Since                   time.Time // the present weight was committed
 	Now                     time.Time
 	Metric                  string
@@ -74,7 +75,8 @@ func (r *Reconciler) renew(ctx context.Context, s *scope, last []analysis.Result
 		group.Go(func() error {
 			subject := Subject{
 				App: s.app(), Channel: s.rollout.Spec.ChannelRef.Name, Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest,
-				Salt: plan.Salt(s.facts.UID, rel.Revision), Since: rel.CommittedAt, Now: s.facts.Now, Metric: m.name, Prometheus: m.prometheus,
+				Salt: plan.Salt(s.facts.UID, rel.Revision), Began: rel.StartedAt, Since: rel.CommittedAt, Now: s.facts.Now, Metric: m.name,
+				Prometheus: m.prometheus,
 			}
 			measured := r.Measurer.Measure(ctx, subject)
 			if ctx.Err() == nil { // else the manager is ending: that is nobody's failure

@@ -4,7 +4,6 @@
 package gateway
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
@@ -13,7 +12,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 
 	"github.com/windlass-dev/windlass/internal/gateway/httpx"
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/tokenfile"
 )
 
 // CountsPath is where the manager reads what devices reported.
@@ -142,7 +141,7 @@ func (s *Server) authorize(r *http.Request) error {
 	if !ok || s.cfg.TokenFile == "" {
 		return denied
 	}
-	want, err := ReadToken(s.cfg.TokenFile)
+	want, err := tokenfile.Read(s.cfg.TokenFile)
 	if err != nil {
 		return err
 	}
@@ -151,17 +150,4 @@ func (s *Server) authorize(r *http.Request) error {
 		return denied
 	}
 	return nil
-}
-
-// ReadToken reads a token file. White space around the token does not count.
-func ReadToken(path string) ([]byte, error) {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read token file: %w", err)
-	}
-	token := bytes.TrimSpace(raw)
-	if len(token) < 16 {
-		return nil, fmt.Errorf("token file %s: expected a token of at least 16 characters, got %d", path, len(token))
-	}
-	return token, nil
 }

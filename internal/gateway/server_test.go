@@ -339,22 +339,6 @@ func (s *slowOrigin) Open(ctx context.Context, name string, offset, length int64
 	return body, err
 }
 
-func TestReadToken(t *testing.T) {
-	t.Parallel()
-	file := filepath.Join(t.TempDir(), "token")
-	for content, want := range map[string]string{"": "at least 16 characters, got 0", "short\n": "at least 16 characters, got 5"} {
-		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := gateway.ReadToken(file); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: %v", content, err)
-		}
-	}
-	if _, err := gateway.ReadToken(filepath.Join(t.TempDir(), "none")); err == nil {
-		t.Error("a token from nowhere")
-	}
-}
-
 // The data plane must go on without Kubernetes, so it has no way to speak to it; and it stays small.
 func TestBinaryHasNoKubernetes(t *testing.T) {
 	t.Parallel()

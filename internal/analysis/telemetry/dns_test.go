@@ -137,7 +137,7 @@ func TestEveryAddressOfAName(t *testing.T) {
 	port, addresses := onePort(t, replicas...)
 	names := startNameServer(t, addresses...)
 	target := "dns+http://" + strings.TrimSuffix(service, ".") + ".:" + port
-	c := newClient(t, telemetry.Config{Token: token, Resolver: names.resolver()}, target)
+	c := newClient(t, telemetry.Config{Token: tokenOf(token), Resolver: names.resolver()}, target)
 	both, one := tally{}, drive(replicas[0])
 	for arm, n := range drive(replicas[1]) {
 		both[arm] = telemetry.Counts{Voted: n.Voted + one[arm].Voted, Failed: n.Failed + one[arm].Failed, Exposed: n.Exposed + one[arm].Exposed}

@@ -46,13 +46,13 @@ func (c *Counts) add(r row) {
 // Config of a Client.
 type Config struct {
 	Targets  []Target
-	Token    string        // bearer token of the counts
-	Resolver *net.Resolver // nil: that of the machine
+	Token    func() ([]byte, error) // bearer token of the counts, asked for each time
+	Resolver *net.Resolver          // nil: that of the machine
 }
 
 // Client asks all gateways. It is safe for concurrent use.
 type Client struct {
-	token    string
+	token    func() ([]byte, error)
 	resolver *net.Resolver
 	targets  []target
 }
@@ -92,16 +92,24 @@ func newHTTP(serverName string) *http.Client {
 type Trial struct {
 	App, Channel string
 	Digest       string
-	Salt         string // of the cohort: another try of the same digest has another one, and is counted apart
+	Salt         string    // of the cohort: another try of the same digest has another one, and is counted apart
+	Began        time.Time // a ledger that is younger does not know all of it
 }
 
 // Counts gives what all gateways counted for the candidate of a trial, and for its control: devices that stayed on what was
 // stable. A gateway that cannot be asked is an error, never a gateway without failures. Gateways that share a ledger tell the
-// same counts, which are taken once; counts of different ledgers are added up.
+// same counts, which are taken once; counts of different ledgers are added up. A ledger that was begun after the trial is an error,
+// too: its file was lost, or it was in memory, and what failed before is not in it.
 func (c *Client) Counts(ctx context.Context, t Trial) (candidate, control Counts, err error) {
 	answers, err := c.askAll(ctx, t)
 	if err != nil {
 		return Counts{}, Counts{}, err
+	}
+	for _, a := range answers {
+		if a.Since.After(t.Began) {
+			return Counts{}, Counts{}, fmt.Errorf("gateway %s: its ledger was begun at %s, after the release at %s: what devices reported before is not in it; "+
+				"abort and retry the release to count anew", a.from, instant(a.Since), instant(t.Began))
+		}
 	}
 	candidate, control = sum(newest(answers), t)
 	return candidate, control, nil
@@ -112,6 +120,10 @@ func (c *Client) askAll(ctx context.Context, t Trial) ([]answer, error) {
 	if len(c.targets) == 0 {
 		return nil, errors.New("no gateway is known: give the manager their internal addresses")
 	}
+	token, err := c.token()
+	if err != nil {
+		return nil, fmt.Errorf("token of the gateways: %w", err)
+	}
 	var asked []func(context.Context) (answer, error)
 	for _, target := range c.targets {
 		replicas, err := target.replicas(ctx, c.resolver)
@@ -119,7 +131,7 @@ func (c *Client) askAll(ctx context.Context, t Trial) ([]answer, error) {
 			return nil, err
 		}
 		for _, r := range replicas {
-			asked = append(asked, func(ctx context.Context) (answer, error) { return c.ask(ctx, target.http, r, t) })
+			asked = append(asked, func(ctx context.Context) (answer, error) { return ask(ctx, target.http, r, request{t, token}) })
 		}
 	}
 	answers := make([]answer, len(asked))
@@ -178,9 +190,13 @@ func sum(answers map[string]answer, t Trial) (candidate, control Counts) {
 	return candidate, control
 }
 
+func instant(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
 type answer struct {
-	Ledger string `json:"ledger"` // id of the database that the counts are of
-	Counts []row  `json:"counts"`
+	from   string    // name of the gateway
+	Ledger string    `json:"ledger"` // id of the database that the counts are of
+	Since  time.Time `json:"since"`  // when it was begun
+	Counts []row     `json:"counts"`
 }
 
 type row struct {
@@ -192,17 +208,24 @@ type row struct {
 	Failed    int64  `json:"failed"`
 }
 
-func (c *Client) ask(ctx context.Context, client *http.Client, r replica, t Trial) (answer, error) {
+// request is what a gateway is asked.
+type request struct {
+	Trial
+
+	token []byte
+}
+
+func ask(ctx context.Context, client *http.Client, r replica, what request) (answer, error) {
 	fail := func(format string, args ...any) (answer, error) {
 		return answer{}, fmt.Errorf("gateway %s: %s", r.name, fmt.Sprintf(format, args...))
 	}
-	query := url.Values{"app": {t.App}, "channel": {t.Channel}}
+	query := url.Values{"app": {what.App}, "channel": {what.Channel}}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, r.base+countsPath+"?"+query.Encode(), nil)
 	if err != nil {
 		return fail("its address is no URL")
 	}
 	req.Host = r.host
-	req.Header.Set("Authorization", "Bearer "+c.token)
+	req.Header.Set("Authorization", "Bearer "+string(what.token))
 	res, err := client.Do(req)
 	if err != nil {
 		return fail("%s", reason(err))
@@ -218,7 +241,7 @@ func (c *Client) ask(ctx context.Context, client *http.Client, r replica, t Tria
 	if len(raw) > maxAnswer {
 		return fail("its answer is larger than %d bytes", maxAnswer)
 	}
-	var a answer
+	a := answer{from: r.name}
 	if err := json.Unmarshal(raw, &a); err != nil {
 		return fail("its answer is no JSON of counts")
 	}

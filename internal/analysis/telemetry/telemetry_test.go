@@ -21,6 +21,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/gateway/origin"
 	"github.com/windlass-dev/windlass/internal/gateway/view/viewtest"
 	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/tokenfile"
 )
 
 const token = "a-token-of-the-manager"
@@ -173,7 +174,11 @@ func eventually(t *testing.T, client *telemetry.Client, want tally) {
 
 func client(t *testing.T, addresses ...string) *telemetry.Client {
 	t.Helper()
-	return newClient(t, telemetry.Config{Token: token}, addresses...)
+	return newClient(t, telemetry.Config{Token: tokenOf(token)}, addresses...)
+}
+
+func tokenOf(text string) func() ([]byte, error) {
+	return func() ([]byte, error) { return []byte(text), nil }
 }
 
 func newClient(t *testing.T, cfg telemetry.Config, addresses ...string) *telemetry.Client {
@@ -200,7 +205,7 @@ func publish(t *testing.T) (repo *viewtest.Repo, url string) {
 
 // trial is a try of the candidate: each has a salt of its own.
 func trial(try int64) telemetry.Trial {
-	return telemetry.Trial{App: "shop", Channel: "production", Digest: candidate, Salt: salt(try)}
+	return telemetry.Trial{App: "shop", Channel: "production", Digest: candidate, Salt: salt(try), Began: time.Now()}
 }
 
 func salt(try int64) string { return fmt.Sprintf("s%d", try) }
@@ -287,10 +292,44 @@ func TestCannotTellIsAnError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, _, err := newClient(t, telemetry.Config{Token: tc.token}, tc.bases...).Counts(t.Context(), trial(1))
+			got, _, err := newClient(t, telemetry.Config{Token: tokenOf(tc.token)}, tc.bases...).Counts(t.Context(), trial(1))
 			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), tc.token) || got != (telemetry.Counts{}) {
 				t.Errorf("got %+v, %v; want an error with %q", got, err, tc.want)
 			}
 		})
+	}
+}
+
+// A ledger that was begun in the middle of a trial has only a part of what failed: it is an error, not a better rate. Another trial
+// is counted.
+func TestLedgerIsYoungerThanTheTrial(t *testing.T) {
+	t.Parallel()
+	repo, url := publish(t)
+	before := trial(1)
+	r := startReplica(t, repo, url, ledger.Config{}) // in memory: as after a restart
+	c := client(t, r.internal.URL)
+	want := drive(r)
+	eventually(t, c, want)
+	got, control, err := c.Counts(t.Context(), before)
+	if err == nil || !strings.Contains(err.Error(), "after the release at "+before.Began.UTC().Format(time.RFC3339)) || got != (telemetry.Counts{}) || control != got {
+		t.Errorf("got %+v, %+v, %v; want an error", got, control, err)
+	}
+}
+
+// The token is read for each question: a new one in the file counts at once, and a file that cannot be read is an error.
+func TestTokenIsReadEachTime(t *testing.T) {
+	t.Parallel()
+	repo, url := publish(t)
+	r := startReplica(t, repo, url, sqlite(t))
+	file := filepath.Join(t.TempDir(), "token")
+	c := newClient(t, telemetry.Config{Token: func() ([]byte, error) { return tokenfile.Read(file) }}, r.internal.URL)
+	for content, want := range map[string]string{"another-token-altogether": "answers 401", "short": "expected a token of at least 16", token + "\n": ""} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := c.Counts(t.Context(), trial(1))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want %q", content, err, want)
+		}
 	}
 }
