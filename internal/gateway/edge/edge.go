@@ -75,7 +75,9 @@ func (e *Edge) Admit(c limit.Class, r *http.Request) (v Visitor, wait time.Durat
 }
 
 // Charge counts an admitted request as so many more of its visitor's network: that much work was in it. It refuses nothing.
-func (e *Edge) Charge(c limit.Class, v Visitor, requests int) { e.limiter.Charge(c, v.network, requests) }
+func (e *Edge) Charge(c limit.Class, v Visitor, requests int) {
+	e.limiter.Charge(c, v.network, requests)
+}
 
 // SpeakFor gives the network that the ledger is told when the visitor speaks for a device, or a *httpx.Problem when it may not.
 func (e *Edge) SpeakFor(v Visitor, deviceID string) (ledger.Network, error) {

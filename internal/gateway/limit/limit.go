@@ -48,7 +48,7 @@ type Config struct {
 	// MaxDownloads is how many artifacts are streamed at a time, 0: without limit. One takes about 150 KiB, and a client that reads
 	// slowly holds its place for as long.
 	MaxDownloads int
-	Metrics     prometheus.Registerer
+	Metrics      prometheus.Registerer
 }
 
 // DefaultNetworks are told apart by each class.
