@@ -249,23 +249,7 @@ func TestKilledReplica(t *testing.T) {
 	quick.Replica = "bystander"
 	bystander, stop := open(t, quick)
 
-	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestKilledReplica$")
-	child.Env = append(os.Environ(), childEnv+"="+dsn)
-	out, err := child.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := child.Start(); err != nil {
-		t.Fatal(err)
-	}
-	lines := bufio.NewScanner(out)
-	for lines.Scan() && lines.Text() != "written" {
-		continue
-	}
-	if err := child.Process.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	_ = child.Wait() // it was killed
+	killChild(t, dsn, 1)
 
 	eventually(t, "the watcher or the bystander counts the unclean stop", func() bool {
 		var n int
@@ -287,6 +271,123 @@ func TestKilledReplica(t *testing.T) {
 	}
 	if err := watcher.DB().QueryRowContext(t.Context(), "SELECT COUNT(*) FROM sessions WHERE ended_at <> 0").Scan(&ended); err != nil || ended != 2 {
 		t.Errorf("%d sessions ended (%v), want two", ended, err)
+	}
+}
+
+// killChild runs this test in another process, and kills that when it has said so many times that it has written something.
+func killChild(t *testing.T, dsn string, lines int) {
+	t.Helper()
+	child := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+	child.Env = append(os.Environ(), childEnv+"="+dsn)
+	out, err := child.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for said := bufio.NewScanner(out); lines > 0 && said.Scan(); {
+		if said.Text() == "written" {
+			lines--
+		}
+	}
+	if err := child.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = child.Wait() // it was killed
+	if lines > 0 {
+		t.Fatal("the child ended by itself")
+	}
+}
+
+// A replica that is killed in the middle of writing leaves counts that are those of the votes.
+func TestKilledWhileWriting(t *testing.T) {
+	if dsn := os.Getenv(childEnv); dsn != "" {
+		writeWithoutPause(t, dsn)
+	}
+	t.Parallel()
+	dsn := newDatabase(t)
+	watcher, _ := open(t, ledger.Config{DSN: dsn})
+	devices := int64(0)
+	for round := range 3 {
+		killChild(t, dsn+"&application_name=child", 1+2*round)
+		eventually(t, "the server is done with the child's sessions", func() bool {
+			var n int
+			err := watcher.DB().QueryRowContext(t.Context(), "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = 'child' AND datname = current_database()").Scan(&n)
+			return err == nil && n == 0
+		})
+		got := rows(t, watcher)
+		if diff := cmp.Diff(recounted(t, watcher), sorted(slices.Clone(got))); diff != "" {
+			t.Errorf("counts (-recount +got):\n%s", diff)
+		}
+		if len(got) != 1 || got[0].Devices <= devices || got[0].Failed == 0 || got[0].Confirmed == 0 {
+			t.Fatalf("counts %+v, want more than %d devices with votes", got, devices)
+		}
+		devices = got[0].Devices
+	}
+}
+
+// writeWithoutPause writes votes of ever new devices in small batches, until the end.
+func writeWithoutPause(t *testing.T, dsn string) {
+	l, _ := open(t, ledger.Config{DSN: dsn, BatchSize: 20})
+	told := offer(bad, resolve.Candidate)
+	for i := 0; ; i++ {
+		id := fmt.Sprint(os.Getpid(), "-", i)
+		for j, what := range []ledger.Outcome{ledger.Installed, ledger.Failed, ledger.Confirmed}[:2+i%2] {
+			r := report(l, id, bad, what, start.Add(time.Duration(j)*time.Minute))
+			r.Assigned, r.Known = ledger.SeriesOf(app, "production", &told)
+			l.Reported(r)
+		}
+		if i%500 == 499 {
+			flush(t, l) // the queue is not endless
+			fmt.Fprintln(os.Stdout, "written")
+		}
+	}
+}
+
+// Reports that name nothing are of the last offer, whichever replica made it.
+func TestNamelessReportsOnTwoReplicas(t *testing.T) {
+	t.Parallel()
+	cfg := ledger.Config{DSN: newDatabase(t), Refresh: 10 * time.Millisecond}
+	a, _ := open(t, cfg)
+	b, _ := open(t, cfg)
+	const devices = 60
+	replicas := func(i int) (asked, told *ledger.Ledger) {
+		if i%2 == 0 {
+			return a, b
+		}
+		return b, a
+	}
+	id := func(i int) string { return fmt.Sprint("device-", i) }
+	for i := range devices {
+		asked, other := replicas(i)
+		other.Checked(check(other, id(i), offer(stable, resolve.NoArm), start))
+		asked.Checked(check(asked, id(i), offer(bad, resolve.Candidate), start.Add(time.Minute)))
+	}
+	flush(t, a)
+	flush(t, b)
+	for i := range devices {
+		_, told := replicas(i)
+		r := report(told, id(i), "", []ledger.Outcome{ledger.Failed, ledger.DeliveryFailed, ledger.Confirmed}[i%3], start.Add(2*time.Minute))
+		for range 1 + i%2 { // some say it twice
+			told.Reported(r)
+		}
+	}
+	flush(t, b)
+	first := ledger.Row{Digest: stable, Version: "2.0.0", Arm: "none", Devices: devices, Offered: devices}
+	second := candidateRow(func(r *ledger.Row) {
+		r.Devices, r.Offered, r.Failed, r.DeliveryFailed, r.Confirmed = devices, devices, devices/3, devices/3, devices/3
+	})
+	if diff := cmp.Diff([]ledger.Row{first, second}, sorted(rows(t, a))); diff != "" {
+		t.Errorf("counts (-want +got):\n%s", diff)
+	}
+	for i := range devices {
+		for _, l := range []*ledger.Ledger{a, b} {
+			eventually(t, "both know what failed on "+id(i), func() bool {
+				got := l.Failed(l.Pseudonym(app, id(i)))
+				return i%3 == 0 && len(got) == 1 && got[0] == bad || i%3 != 0 && got == nil
+			})
+		}
 	}
 }
 
