@@ -57,12 +57,12 @@ func serve(ctx context.Context, o *options) error {
 	if err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
-	defer public.Close() //nolint:errcheck // Run has closed it, but for errors before
+	defer public.Close() // Run has closed it, but for errors before
 	internal, err := listen.Listen(ctx, "tcp", o.internalListen)
 	if err != nil {
 		return fmt.Errorf("--internal-listen: %w", err)
 	}
-	defer internal.Close() //nolint:errcheck // as above
+	defer internal.Close()
 	server, err := gateway.New(ctx, o.server)
 	if err != nil {
 		return err

@@ -58,6 +58,7 @@ func TestBadFlags(t *testing.T) {
 		{"--ledger-dsn-file: open", complete + "--device-key-file=k --ledger-dsn-file=" + dir + "/none"},
 		{"expected the URL of a database in " + empty + ", got an empty file", complete + "--device-key-file=k --ledger-dsn-file=" + empty},
 		{"--ledger-retention: expected at least 24h0m0s, got 1h0m0s", good + "--ledger-retention=1h"},
+		{"--ledger-wait: expected 0 or more, got -1s", good + "--ledger-wait=-1s"},
 		{"--ready-time: expected at least 1s, got 1ms", good + "--ready-time=1ms"},
 		{"--network-votes-minimum: expected at least 1, got 0", good + "--network-votes-minimum=0"},
 		{"--network-votes-share: expected more than 0 and at most 1, got 5", good + "--network-votes-share=5"},

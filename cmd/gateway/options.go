@@ -92,6 +92,7 @@ func (o *options) ledgerFlags(f *flag.FlagSet) {
 	f.StringVar(&c.Path, "ledger", "", "SQLite file of what devices were offered and how it went; by default ledger.db in --cache-dir, and without that in memory")
 	f.StringVar(&o.dsnFile, "ledger-dsn-file", "", "file with the URL of a PostgreSQL database in place of SQLite, such as postgres://user:password@host/windlass; replicas that share one count as one gateway")
 	f.StringVar(&c.KeyFile, "device-key-file", "", "file with a key of at least 32 bytes, such as of openssl rand -hex 32, from which devices get their pseudonyms; required with --ledger-dsn-file, else it is made beside the SQLite file. With another key all devices are unknown")
+	f.DurationVar(&o.server.LedgerWait, "ledger-wait", 5*time.Minute, "for how long a gateway that started while its PostgreSQL is away is not ready, since it does not know what failed on devices; 0: it is ready at once")
 	f.DurationVar(&c.Retention, "ledger-retention", 90*24*time.Hour, "how long a device's row is kept after the last thing that happened to it")
 	f.DurationVar(&c.ReadyTime, "ready-time", 30*time.Second, "how long a device has to run a bundle until a check from it proves that it is well")
 	f.IntVar(&c.NetworkMinimum, "network-votes-minimum", 20, "devices of one network (/24 of IPv4, /48 of IPv6) that always have a vote on a bundle")
@@ -164,6 +165,8 @@ func (o *options) validateLedger() error {
 		return errors.New("--ledger-dsn-file needs --device-key-file: replicas that share a ledger have to know a device by the same pseudonym")
 	case c.Retention < minRetention:
 		return fmt.Errorf("--ledger-retention: expected at least %s, got %s", minRetention, c.Retention)
+	case o.server.LedgerWait < 0:
+		return fmt.Errorf("--ledger-wait: expected 0 or more, got %s", o.server.LedgerWait)
 	case c.ReadyTime < minReadyTime:
 		return fmt.Errorf("--ready-time: expected at least %s, got %s", minReadyTime, c.ReadyTime)
 	case c.NetworkMinimum < 1:

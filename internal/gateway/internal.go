@@ -51,12 +51,20 @@ func (s *Server) probes() []httpx.Route {
 
 // ready tells whether devices get sound answers: some metadata were verified. Expired metadata and an unreachable bucket
 // keep it ready: the answers are "no update", which is right, while a 503 would count as a failure with devices.
+//
+// A replica that never saw its ledger would offer a device again what failed on it. It leaves devices to replicas that know, and to
+// those that have yet to be replaced in an update. But not for ever: when all replicas were started without the database, devices
+// with no answer, which would not even be sent back from a bad bundle, are worse off than those that try a bundle again.
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) error {
 	switch {
 	case s.draining.Load():
 		return &httpx.Problem{Status: http.StatusServiceUnavailable, Detail: "shutting down"}
 	case s.poller.View() == nil:
 		return &httpx.Problem{Status: http.StatusServiceUnavailable, Detail: "no metadata were verified yet"}
+	case !s.ledger.Known() && time.Since(s.started) < s.cfg.LedgerWait:
+		return &httpx.Problem{
+			Status: http.StatusServiceUnavailable, Detail: "the ledger's database has not answered: which bundles failed on which devices is not known yet",
+		}
 	}
 	return say(w, "ok")
 }

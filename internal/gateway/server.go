@@ -58,6 +58,7 @@ type Config struct {
 	NextCheck    time.Duration // asked of devices; zero: nothing is
 	TokenFile    string        // bearer token of the counts and of explain; empty: nobody gets them
 	Ledger       ledger.Config
+	LedgerWait   time.Duration // for how long a replica whose ledger never answered is not ready; 0: it is at once
 	Edge         edge.Config
 	TLS          tlsfiles.Config // of the public listener; without a certificate it serves plain HTTP
 	HSTS         time.Duration   // for how long browsers are told to come by TLS only, when there is a certificate; 0: they are not
@@ -75,6 +76,7 @@ type Server struct {
 	edge     *edge.Edge
 	tls      *tlsfiles.Files // nil: plain HTTP
 	ledger   *ledger.Ledger
+	started  time.Time
 	registry *prometheus.Registry
 	draining atomic.Bool
 
@@ -84,7 +86,7 @@ type Server struct {
 
 // New makes a Server that serves what its cache holds. Run follows the repository.
 func New(ctx context.Context, cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, registry: prometheus.NewRegistry()}
+	s := &Server{cfg: cfg, registry: prometheus.NewRegistry(), started: time.Now()}
 	s.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var err error
 	s.poller, err = view.New(ctx, view.Config{

@@ -296,6 +296,24 @@ func onlyOurs(text string) string {
 	return out.String()
 }
 
+// A POST is never redirected, which updaters would not follow: not on the real listener either, whatever is wrong with its path.
+func TestPostsAreNotRedirected(t *testing.T) {
+	t.Parallel()
+	_, cfg := world(t)
+	r := start(t, cfg)
+	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for _, path := range []string{"//v1/check", "/./v1/check", "/x/../updates", "//updates", "/updates/", "/updates/.", "//stats", "/v1/artifacts/../check"} {
+		res, err := client.Post(r.public+path, "application/json", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusNotFound || res.Header.Get("X-Content-Type-Options") != "nosniff" {
+			t.Errorf("%s: %d, %v", path, res.StatusCode, res.Header)
+		}
+	}
+}
+
 // A download that has begun is completed after SIGTERM, while readiness is gone at once.
 func TestDrains(t *testing.T) {
 	t.Parallel()

@@ -15,7 +15,7 @@ import (
 func TestRead(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "token")
-	for content, want := range map[string]string{"": "at least 16 characters, got 0", "short\n": "at least 16 characters, got 5", " a-token-of-16-or\n": ""} {
+	for content, want := range map[string]string{"": "at least 16 characters, got 0", "short\n": "at least 16 characters, got 5", "a-token-of-16-or \n": ""} {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
