@@ -6,7 +6,6 @@ package capgo
 import (
 	"net/http"
 	"slices"
-	"strings"
 
 	"github.com/windlass-dev/windlass/internal/gateway/delivery"
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
@@ -112,10 +111,10 @@ func (c *check) decide() {
 	device := c.Ledger.Pseudonym(in.app, in.device)
 	d.Failed = c.Ledger.Failed(device)
 	*n = ledger.Check{
-		App: strings.Clone(in.app), Device: device, Client: in.client(d), Network: c.network, Votes: d.Votes(), At: c.Now(),
+		App: in.app, Device: device, Client: in.client(d), Network: c.network, Votes: d.Votes(), At: c.Now(),
 	}
 	if !in.embedded(in.name) {
-		n.RunsVersion = strings.Clone(in.name)
+		n.RunsVersion = in.name
 	}
 	if c.channel, n.Told = c.told(d); c.channel != nil {
 		n.Channel = c.channel.Name

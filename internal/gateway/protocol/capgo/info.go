@@ -212,13 +212,13 @@ func (in *info) openedBy(p plugin) resolve.Key {
 	return resolve.Key{Told: in.key == "" && in.os != "" && p.tellsKeys()}
 }
 
-// client is what the ledger keeps of the device. Its texts are copies, so that what waits for the database holds no bodies.
+// client is what the ledger keeps of the device.
 func (in *info) client(d *resolve.Device) ledger.Client {
 	name := pluginName
 	if d.Platform == electron {
 		name = electronName
 	}
-	return ledger.Client{Platform: d.Platform, NativeVersion: strings.Clone(in.build), Plugin: name + in.plugin}
+	return ledger.Client{Platform: d.Platform, NativeVersion: in.build, Plugin: name + in.plugin}
 }
 
 // maxAge is how old a statistic may say that it is. Devices keep them over restarts.

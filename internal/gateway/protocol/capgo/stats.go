@@ -219,7 +219,7 @@ func (t *taker) take(in *info) error {
 		return nil
 	}
 	r := ledger.Report{
-		App: strings.Clone(in.app), Device: t.pseudonym, Client: in.client(&d), Network: t.network, Votes: d.Votes() && !t.silent,
+		App: in.app, Device: t.pseudonym, Client: in.client(&d), Network: t.network, Votes: d.Votes() && !t.silent,
 		Outcome: m.outcome, Kind: m.kind, At: in.at(t.now), AfterOffer: m.afterOffer,
 	}
 	if m.naming.names(d.Platform) {
@@ -248,7 +248,7 @@ func (t *taker) name(r *ledger.Report, in *info, channel *resolve.Channel) bool 
 	if _, err := t.names.Get(version); err != nil || in.embedded(version) {
 		return false
 	}
-	r.Version = strings.Clone(version)
+	r.Version = version
 	r.Assigned, r.Known = ledger.AssignedTo(channel, in.device, func(b *resolve.Bundle) bool { return b.Version == version })
 	r.Digest = r.Assigned.Digest
 	return true
