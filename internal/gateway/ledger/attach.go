@@ -86,7 +86,7 @@ func (l *Ledger) identify(ctx context.Context, tx *sql.Tx, a *attachment) error 
 	}
 	var since millis
 	var fingerprint string
-	if err := tx.QueryRowContext(ctx, "SELECT id, created_at, key_fingerprint FROM meta").Scan(&a.ledger, &since, &fingerprint); err != nil {
+	if err := tx.QueryRowContext(ctx, "SELECT id, created_at, key_fingerprint FROM meta WHERE one = 1").Scan(&a.ledger, &since, &fingerprint); err != nil {
 		return err
 	}
 	a.since = timeOf(since)

@@ -24,7 +24,7 @@ func (l *Ledger) rule(ctx context.Context, tx *sql.Tx, told *rules) error {
 
 func readRules(ctx context.Context, tx *sql.Tx) (*rules, error) {
 	r := &rules{}
-	return r, tx.QueryRowContext(ctx, "SELECT ready_time, heal_window FROM meta").Scan(&r.ready, &r.window)
+	return r, tx.QueryRowContext(ctx, "SELECT ready_time, heal_window FROM meta WHERE one = 1").Scan(&r.ready, &r.window)
 }
 
 // adopt notes the rules that the database has.
