@@ -27,7 +27,7 @@ func init() {
 	if worlds == "" {
 		return
 	}
-	if err := serve(context.Background(), worlds); err != nil { //nolint:usetesting // a process of its own
+	if err := serve(context.Background(), worlds); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
