@@ -21,14 +21,19 @@ import (
 	"github.com/windlass-dev/windlass/internal/testkit"
 )
 
-// readyTimeout is what the updater gives a new bundle to call notifyAppReady, in milliseconds.
-const readyTimeout = 300
+// What the updater gives a new bundle to call notifyAppReady, in milliseconds: much time, as machines are busy, but for the bundle
+// that never calls it.
+const (
+	patient   = 10_000
+	impatient = 300
+)
 
 // desktop is one installation of an Electron app, whose data outlive its process.
 type desktop struct {
 	*testing.T
 	base, data string
 	modules    string // where node finds the updater and the stub of Electron
+	patience   int    // of the next launch: patient or impatient
 
 	cmd    *exec.Cmd
 	in     io.WriteCloser
@@ -48,12 +53,12 @@ type bundleInfo struct{ ID, Version string }
 
 func newDesktop(t *testing.T, base string) *desktop {
 	t.Helper()
-	client := electronPackage.folder(t, "node")
+	client := filepath.Join(electronPackage.folder(t, "node"), "node_modules", "@capgo", "electron-updater")
 	here, err := filepath.Abs("testdata/electron")
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &desktop{T: t, base: base, data: t.TempDir()}
+	d := &desktop{T: t, base: base, data: t.TempDir(), patience: patient}
 	linked := filepath.Join(t.TempDir(), "@capgo")
 	if err := os.Mkdir(linked, 0o750); err != nil {
 		t.Fatal(err)
@@ -71,7 +76,7 @@ func newDesktop(t *testing.T, base string) *desktop {
 func (d *desktop) launch() {
 	d.Helper()
 	config, err := json.Marshal(map[string]any{
-		"appId": app, "defaultChannel": channel, "appReadyTimeout": readyTimeout,
+		"appId": app, "defaultChannel": channel, "appReadyTimeout": d.patience,
 		"updateUrl": d.base + "/updates", "statsUrl": d.base + "/stats", "channelUrl": d.base + "/channel_self",
 	})
 	if err != nil {
@@ -328,8 +333,10 @@ func TestElectron_doesNotLoop(t *testing.T) {
 	if got, _ := d.told("downloadComplete"); got != "1.2.0" {
 		t.Fatalf("the updater downloaded %q, want 1.2.0", got)
 	}
+	d.patience = impatient
 	d.relaunch()
 	d.wait("updateFailed") // nobody calls notifyAppReady
+	d.patience = patient
 	r.eventually("the failure is counted", func() bool { return r.row(bad).Failed == 1 })
 	d.call("reset") // this client does not go back by itself
 

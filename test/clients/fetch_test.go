@@ -13,9 +13,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -28,11 +32,11 @@ const npmTimeout = 2 * time.Minute
 // errOutOfReach says that a package could not be had, which is nobody's fault here.
 var errOutOfReach = errors.New("out of reach")
 
-// pkg is a package of the npm registry, pinned by version and content.
+// pkg is a package of the npm registry, pinned by version and content. It has one of integrity and lock.
 type pkg struct {
 	name, version string
 	integrity     string // of the tarball, as npm writes it
-	dependencies  bool   // it does not run without those that it names
+	lock          string // folder with a package-lock.json, which pins the package and all that it does not run without
 
 	once sync.Once
 	dir  string
@@ -45,8 +49,7 @@ var (
 		integrity: "sha512-/Pw1i6rIrzNeu3ptk+jVr9JxLqhZawMj51b0i3B0MWkVjTJNAq2t+rY+nDzAgH3n2zz+3dGqY62EZVfQK1M07g==",
 	}
 	electronPackage = &pkg{
-		name: "@capgo/electron-updater", version: "0.0.6", dependencies: true,
-		integrity: "sha512-Hs3aeOekkT7XrQFpIyzWa4xl8DmvHB9z9s7O12eBn0+JKotIZiRfC9uN86T5Wo8mSRbOqSBKvG1eH1Wyfj2BSQ==",
+		name: "@capgo/electron-updater", version: "0.0.6", lock: "testdata/electron",
 	}
 	// The tag latest of the registry names an older publication: never follow it.
 	pluginPackage = &pkg{
@@ -80,7 +83,11 @@ func (p *pkg) fetch(ctx context.Context) (string, error) {
 		return "", err
 	}
 	cache := filepath.Join(cmp.Or(os.Getenv("WINDLASS_CACHE"), filepath.Join(base, "windlass")), "clients") // as hack/bin.sh
-	dir := filepath.Join(cache, strings.ReplaceAll(p.name, "/", "+")+"@"+p.version)
+	pin, err := p.pin()
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(cache, strings.ReplaceAll(p.name, "/", "+")+"@"+p.version+"-"+sha256Hex(pin)[:12])
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil
 	}
@@ -92,7 +99,11 @@ func (p *pkg) fetch(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer func() { _ = os.RemoveAll(scratch) }() // what is left of it
-	if err := p.unpack(ctx, scratch); err != nil {
+	get := p.unpack
+	if p.lock != "" {
+		get = p.install
+	}
+	if err := get(ctx, scratch); err != nil {
 		return "", fmt.Errorf("fetch %s@%s: %w", p.name, p.version, err)
 	}
 	err = os.Rename(filepath.Join(scratch, "package"), dir)
@@ -100,6 +111,24 @@ func (p *pkg) fetch(ctx context.Context) (string, error) {
 		return dir, nil
 	}
 	return "", err
+}
+
+// pin is what the package was held against: what another pin let in stays in the cache under another name.
+func (p *pkg) pin() ([]byte, error) {
+	if p.lock == "" {
+		return []byte(p.integrity), nil
+	}
+	return os.ReadFile(filepath.Join(p.lock, "package-lock.json"))
+}
+
+// install fetches what the lock file pins, and nothing else; npm holds each package against its integrity.
+func (p *pkg) install(ctx context.Context, scratch string) error {
+	if err := os.CopyFS(filepath.Join(scratch, "package"), os.DirFS(p.lock)); err != nil {
+		return err
+	}
+	_, err := npm(ctx, filepath.Join(scratch, "package"), "ci", "--omit=dev", "--omit=optional", "--legacy-peer-deps", "--ignore-scripts",
+		"--no-audit", "--no-fund", "--fetch-retries=1", "--fetch-retry-mintimeout=1000")
+	return err
 }
 
 // unpack fetches the tarball, holds it against the pin, and unpacks it.
@@ -120,10 +149,7 @@ func (p *pkg) unpack(ctx context.Context, scratch string) error {
 	if out, err := untar.CombinedOutput(); err != nil {
 		return fmt.Errorf("unpack: %w: %s", err, out)
 	}
-	if p.dependencies {
-		_, err = npm(ctx, filepath.Join(scratch, "package"), "install", "--omit=dev", "--legacy-peer-deps", "--ignore-scripts", "--no-audit", "--no-fund")
-	}
-	return err
+	return nil
 }
 
 // npm runs npm in a folder and gives what it printed.
@@ -138,18 +164,49 @@ func npm(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	cmd.Dir, cmd.Stderr = dir, &said
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("npm %s: %w (%w): %s", args[0], errOutOfReach, err, complaint(said.String()))
+	switch code := complaint(said.String()); {
+	case err == nil:
+		return out, nil
+	case ctx.Err() != nil || away.MatchString(code):
+		return nil, fmt.Errorf("npm %s: %w (%w): %s", args[0], errOutOfReach, err, code)
+	default:
+		return nil, fmt.Errorf("npm %s: %w: %s", args[0], err, said.String())
 	}
-	return out, nil
 }
 
-// complaint is the first line in which npm tells of an error.
+// away are the codes of errors that are of the network, of a proxy or of a registry that is in trouble. That a version which is pinned
+// is gone (E404, ETARGET), or has another content (EINTEGRITY), is none of them.
+var away = regexp.MustCompile(`^(ENOTFOUND|ECONN(REFUSED|RESET|ABORTED)|E(HOST|NET)UNREACH|E(SOCKET)?TIMEDOUT|ERR_SOCKET_TIMEOUT|EAI_(AGAIN|FAIL)|ENOTCACHED|E4(03|07|29)|E5\d\d)$`)
+
+// complaint is the code that npm gives an error; empty: none.
 func complaint(log string) string {
 	for line := range strings.Lines(log) {
-		if _, what, ok := strings.Cut(line, "npm error "); ok {
-			return strings.TrimSpace(what)
+		if _, code, ok := strings.Cut(line, "npm error code "); ok {
+			return strings.TrimSpace(code)
 		}
 	}
-	return "it does not say why"
+	return ""
+}
+
+// Only what the network does is skipped. What npm says of a registry is asked of npm.
+func TestOutOfReach(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("npm"); err != nil {
+		t.Skip("npm is not installed")
+	}
+	for status, skipped := range map[int]bool{http.StatusServiceUnavailable: true, http.StatusForbidden: true, http.StatusNotFound: false, http.StatusOK: false} {
+		registry := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, `{"versions": {}}`)
+		}))
+		t.Cleanup(registry.Close)
+		_, err := npm(t.Context(), t.TempDir(), "pack", "--registry="+registry.URL, "--cache="+t.TempDir(), "--fetch-retries=0", cliPackage.name+"@"+cliPackage.version)
+		if err == nil || errors.Is(err, errOutOfReach) != skipped {
+			t.Errorf("registry that answers %d: got %v, skipped %t", status, err, skipped)
+		}
+	}
+	_, err := npm(t.Context(), t.TempDir(), "pack", "--registry=http://127.0.0.1:1", "--cache="+t.TempDir(), "--fetch-retries=0", cliPackage.name+"@"+cliPackage.version)
+	if !errors.Is(err, errOutOfReach) {
+		t.Errorf("no registry: got %v", err)
+	}
 }
