@@ -388,22 +388,28 @@ func TestRepetitionsOfWhatIsNotTaken(t *testing.T) {
 	}
 }
 
-// A network pays for the statistics that it sends, not for the requests that it packs them into.
+// A network pays for the statistics that it sends and for the devices that it speaks for, not for the requests that it packs
+// them into.
 func TestStatisticsCost(t *testing.T) {
 	t.Parallel()
 	l := newLedger(t)
-	for events, requests := range map[int]int{0: 20, 1: 20, 50: 20, 51: 10, 200: 5, 500: 2} {
+	for _, tc := range []struct{ events, devices, requests int }{
+		{0, 1, 20}, {1, 1, 20}, {50, 1, 20}, {51, 1, 10}, {200, 1, 5}, {500, 1, 2}, {10, 10, 2}, {50, 4, 5}, {500, 20, 1},
+	} {
 		f := fixtureOn(t, l, production())
 		f.withEdge(edge.Config{Limits: limit.Config{Reports: limit.Budget{PerSecond: 1. / (24 * 60 * 60), Burst: 20}}})
-		body := "[" + strings.TrimSuffix(strings.Repeat(`{"a":1},`, events), ",") + "]"
+		items := make([]string, tc.events)
+		for i := range items {
+			items[i] = fmt.Sprintf(`{"device_id":"d%d"}`, i*tc.devices/tc.events)
+		}
 		passed := 0
 		for range 30 {
-			if f.call(http.MethodPost, capgo.StatsPath, body).Code == http.StatusOK {
+			if f.call(http.MethodPost, capgo.StatsPath, "["+strings.Join(items, ",")+"]").Code == http.StatusOK {
 				passed++
 			}
 		}
-		if passed != requests {
-			t.Errorf("%d requests with %d statistics passed, want %d", passed, events, requests)
+		if passed != tc.requests {
+			t.Errorf("%d requests with %d statistics of %d devices passed, want %d", passed, tc.events, tc.devices, tc.requests)
 		}
 	}
 }
