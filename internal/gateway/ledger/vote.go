@@ -113,7 +113,9 @@ func (v *vote) foldFailure(s *said, r rules) {
 	if s.what&markOf(Failed) == 0 {
 		return
 	}
-	v.barred = v.barred || s.kind.bars()
+	if s.at >= v.failedAt || s.at >= v.readyAt { // else it comes again, or late: the app has come up since
+		v.barred = v.barred || s.kind.bars()
+	}
 	switch {
 	case s.at > v.failedAt:
 		v.failedAt, v.failedKind, v.failureHeardAt = s.at, s.kind, s.heard
@@ -195,7 +197,7 @@ func (r rules) provenAt(v *vote) millis {
 // confirmedAt is the last proof that the device runs the bundle well; 0: there is none.
 func (r rules) confirmedAt(v *vote) millis { return max(v.readyAt, r.provenAt(v)) }
 
-// voteOf gives Confirmed or Failed, or false for neither. After a failure a proof wins only soon: later the device has gone
+// voteOf gives Confirmed or Failed, or false for neither. After a failure that is no crash a proof wins, but only soon: later the device has gone
 // back, and its next try is another story. What was made good once stays so until the next failure.
 func (r rules) voteOf(v *vote) (Outcome, bool) {
 	switch {
@@ -207,8 +209,11 @@ func (r rules) voteOf(v *vote) (Outcome, bool) {
 	return Failed, true
 }
 
-// healed tells whether a failure was made good.
+// healed tells whether a failure was made good. A crash never is: that the app starts again after it proves nothing.
 func (r rules) healed(v *vote) bool {
+	if v.failedKind == KindCrash {
+		return false
+	}
 	return v.recoveredAt != 0 && v.recoveredAt-v.failedAt <= r.window || v.provenAt != 0 && v.provenAt-v.failureHeardAt <= r.window
 }
 

@@ -36,6 +36,13 @@ func what(m marks, after millis) *said {
 	return s
 }
 
+// crash is a crash of the app.
+func crash(after millis) *said {
+	s := what(markOf(Failed), after)
+	s.kind = KindCrash
+	return s
+}
+
 // behind is what of a device whose clock is behind: it came in when the server's clock was that far.
 func behind(m marks, after, by millis) *said {
 	s := what(m, after-by)
@@ -90,6 +97,8 @@ func TestVote(t *testing.T) {
 		{"the failure comes again after it was made good", []*said{what(fail, 0), what(ready, minute), what(ready, day), behind(fail, day, day)}, "confirmed"},
 		{"the failure comes again after a check made it good", []*said{what(seen, 0), what(fail, 1), what(seen, minute), behind(fail, day+1, day)}, "confirmed"},
 		{"an older failure comes late", []*said{what(fail, minute), what(ready, 2*minute), behind(fail, day, day)}, "confirmed"},
+		{"crashed, and soon up again", []*said{what(seen, 0), what(seen, minute), crash(2 * minute), what(ready, 2*minute+second), what(seen, 3*minute)}, "failed"},
+		{"a rollback that was made good, and a crash", []*said{what(fail, 0), what(ready, minute), crash(day), what(ready, day+second)}, "failed"},
 		{"the failure comes after the proof", []*said{what(ready, minute), behind(fail, 2*minute, 2*minute)}, "confirmed"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -167,6 +176,7 @@ func TestFoldIsOfASet(t *testing.T) {
 // wellAfterAll says by all that was said, in any order, whether a device that failed made that good.
 func wellAfterAll(list []*said) bool {
 	var failedAt, heard, firstSeen millis
+	var kind Kind
 	for _, s := range list {
 		if s.what&seen != 0 {
 			first(&firstSeen, s.at)
@@ -174,15 +184,15 @@ func wellAfterAll(list []*said) bool {
 		switch {
 		case s.what&markOf(Failed) == 0:
 		case s.at > failedAt:
-			failedAt, heard = s.at, s.heard
+			failedAt, heard, kind = s.at, s.heard, s.kind
 		case s.at == failedAt:
-			heard = min(heard, s.heard)
+			heard, kind = min(heard, s.heard), max(kind, s.kind)
 		}
 	}
 	return slices.ContainsFunc(list, func(s *said) bool {
 		word := s.what&markOf(Confirmed) != 0 && s.at > failedAt && s.at-failedAt <= usual.window
 		check := s.what&seen != 0 && s.at-firstSeen >= usual.ready && s.at > heard && s.at-heard <= usual.window
-		return word || check
+		return kind != KindCrash && (word || check)
 	})
 }
 
@@ -207,6 +217,19 @@ func TestHealing(t *testing.T) {
 			t.Fatal("another order made a failure good")
 		}
 	})
+}
+
+// A rollback that was made good bars nothing when it comes again, also after a crash.
+func TestRepeatedRollbackBarsNothing(t *testing.T) {
+	t.Parallel()
+	rollback := what(markOf(Failed), 0)
+	said := []*said{rollback, what(markOf(Confirmed), second), crash(day)}
+	if v := folded(append(said, rollback)...); v.barred {
+		t.Errorf("barred by what was made good: %+v", *v)
+	}
+	if v := folded(append(said, what(markOf(Failed), day+second))...); !v.barred {
+		t.Errorf("not barred by another rollback: %+v", *v)
+	}
 }
 
 // A device counts once at most for each outcome, and never for both votes; what it reached it does not lose.
