@@ -115,7 +115,7 @@ func (d *device) applyCheck(e *event, r rules, room func(*event) bool) {
 	if ran := d.named(e); ran != nil && e.said.what&seen == 0 {
 		ran.vote.fold(e.only(seen), r)
 	}
-	if offer := d.offered(e.by()); offer != nil && e.said.what&markOf(Offered) == 0 {
+	if offer, _ := d.offered(e.by()); offer != nil && e.said.what&markOf(Offered) == 0 {
 		offer.vote.fold(e.only(answered), r)
 	}
 }
@@ -141,8 +141,8 @@ func (d *device) meant(e *event, r rules) *entry {
 	if e.names() {
 		return d.named(e)
 	}
-	offer := d.offered(e.by())
-	if offer == nil || e.said.at-offer.vote.offeredAt > offerHolds || r.confirmedAt(&offer.vote) >= offer.vote.offeredAt {
+	offer, at := d.offered(e.by())
+	if offer == nil || e.said.at-at > offerHolds || r.confirmedAt(&offer.vote) >= at {
 		return nil
 	}
 	return offer
@@ -178,21 +178,33 @@ func (d *device) newest(by millis, match func(*Series) bool) *entry {
 	return cmp.Or(found, oldest)
 }
 
-// offered finds the last offer, of those that began by a time; nil: there was none.
-func (d *device) offered(by millis) *entry {
-	var found *entry
+// offeredBy gives when the bundle was offered last, of the offers by a time that are known: the last one, and the first check if that
+// was one; 0: none is.
+func (v *vote) offeredBy(by millis) millis {
+	switch {
+	case v.offeredAt <= by:
+		return v.offeredAt
+	case v.exposedAt <= by && (v.firstSeenAt == 0 || v.firstSeenAt > v.exposedAt): // it did not run, so it was offered
+		return v.exposedAt
+	}
+	return 0
+}
+
+// offered finds the last offer that is known of those by a time, and when it was; nil: there was none. An offer made later proves
+// nothing of what the device was told before.
+func (d *device) offered(by millis) (found *entry, at millis) {
 	for _, have := range *d {
-		if v := &have.vote; v.offeredAt != 0 && v.exposedAt <= by && (found == nil || v.offeredAt > found.vote.offeredAt) {
-			found = have
+		if offeredAt := have.vote.offeredBy(by); offeredAt > at {
+			found, at = have, offeredAt
 		}
 	}
-	return found
+	return found, at
 }
 
 // waits tells whether the device's last check was answered with an offer.
 func (d *device) waits(e *event) bool {
-	offer := d.offered(e.by())
-	return offer != nil && offer.vote.offeredAt > offer.vote.answeredAt
+	offer, at := d.offered(e.by())
+	return offer != nil && at > offer.vote.answeredAt
 }
 
 // barred tells whether a bundle is not to be offered to the device again. The device need not have a vote on a bundle that it named.
