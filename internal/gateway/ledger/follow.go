@@ -18,22 +18,30 @@ type peerBeat struct {
 	still int // own heartbeats since it grew
 }
 
-// follow takes a step now and then, until the context ends. A step attaches the database when it comes to answer.
-func (l *Ledger) follow(ctx context.Context, every time.Duration, step func(context.Context) error) {
+// loops says which of the two that follow the database did not get an answer: a database that only reads answers one of them.
+type loops = uint32
+
+const (
+	refreshes loops = 1 << iota
+	heartbeats
+)
+
+// follow takes a step of a loop now and then, until the context ends. A step attaches the database when it comes to answer.
+func (l *Ledger) follow(ctx context.Context, loop loops, every time.Duration, step func(context.Context) error) {
 	for wait(ctx, every) == nil {
-		l.tell(ctx, step(ctx))
+		l.tell(ctx, loop, step(ctx))
 	}
 }
 
-// tell shows whether the database answers.
-func (l *Ledger) tell(ctx context.Context, err error) {
+// tell shows whether the database answers, which it does if it answers each loop.
+func (l *Ledger) tell(ctx context.Context, loop loops, err error) {
 	switch {
 	case ctx.Err() != nil:
 	case err == nil:
-		if l.metrics.down.Swap(false) {
+		if l.metrics.down.And(^loop) == loop {
 			l.cfg.Log.Info("The ledger's database answers")
 		}
-	case !l.metrics.down.Swap(true):
+	case l.metrics.down.Or(loop) == 0:
 		l.cfg.Log.Warn("The ledger's database does not answer; devices are served all the same", "error", err.Error())
 	}
 }

@@ -71,7 +71,7 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		if !db.postgres || errors.As(err, new(refusal)) {
 			return nil, fmt.Errorf("ledger: %s: %w", cfg.database(), errors.Join(err, db.close()))
 		}
-		l.tell(ctx, err)
+		l.tell(ctx, refreshes, err)
 	}
 	return l, nil
 }
@@ -234,8 +234,8 @@ func legible(text string) string {
 // left, for some seconds at most.
 func (l *Ledger) Run(ctx context.Context) {
 	var wg sync.WaitGroup
-	wg.Go(func() { l.follow(ctx, l.cfg.Refresh, l.refresh) })
-	wg.Go(func() { l.follow(ctx, l.cfg.Heartbeat, l.heartbeat) }) // a slow refresh must not make it look dead
+	wg.Go(func() { l.follow(ctx, refreshes, l.cfg.Refresh, l.refresh) })
+	wg.Go(func() { l.follow(ctx, heartbeats, l.cfg.Heartbeat, l.heartbeat) }) // a slow refresh must not make it look dead
 	wg.Go(func() { l.sweepAlways(ctx) })
 	l.writeAlways(ctx)
 	wg.Wait()

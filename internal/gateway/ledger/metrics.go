@@ -22,7 +22,7 @@ type metrics struct {
 	unattributed, capped, uncleanStops             prometheus.Counter
 	flush                                          prometheus.Histogram
 	tracked                                        prometheus.Gauge
-	down                                           atomic.Bool
+	down                                           atomic.Uint32 // loops
 
 	mu      sync.Mutex
 	changed map[labels]millis // last change of a device counter
@@ -57,7 +57,7 @@ func newMetrics(l *Ledger) *metrics {
 	gauge(m, "windlass_gateway_ledger_failed_devices", "Devices in memory that a bundle failed on.", func() float64 { return float64(l.failures.devices.Load()) })
 	gauge(m, "windlass_gateway_ledger_overrides", "Devices in memory that have a channel of their own.", func() float64 { return float64(l.overrides.devices.Load()) })
 	gauge(m, "windlass_gateway_ledger_up", "Whether the database answers and takes what there is: 1 or 0.", func() float64 {
-		if m.down.Load() || l.late() {
+		if m.down.Load() != 0 || l.late() {
 			return 0
 		}
 		return 1

@@ -59,6 +59,40 @@ func TestDatabaseThatTakesNothing(t *testing.T) {
 	})
 }
 
+// A database that is read but not written is away, and stays so until both go well: the log and the metric do not alternate.
+func TestDatabaseThatOnlyReads(t *testing.T) {
+	t.Parallel()
+	databases(t, func(t *testing.T, cfg ledger.Config) {
+		log := &logged{}
+		cfg.Log, cfg.Refresh, cfg.Heartbeat = log.logger(), time.Millisecond, 10*time.Millisecond
+		l, _ := open(t, cfg)
+		run := func(statement string, args ...any) {
+			t.Helper()
+			if _, err := l.DB().ExecContext(t.Context(), statement, args...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		up := func() float64 { return metric(t, l, "windlass_gateway_ledger_up", "", "") }
+		run("ALTER TABLE sessions RENAME TO elsewhere")
+		eventually(t, "the metric shows that heartbeats fail", func() bool { return up() == 0 })
+		for i, id := range []string{"d1", "d2", "d3"} {
+			p := l.Pseudonym(app, id)
+			run("INSERT INTO failures (device, digest, at, lifted, seq) VALUES ($1, $2, $3, 0, $4)", p[:], bad, start.UnixMilli(), i+1)
+			eventually(t, "a refresh reads what failed on "+id, func() bool { return len(l.Failed(p)) == 1 })
+			if up() != 0 {
+				t.Errorf("up after a refresh read what failed on %s, want down: heartbeats fail", id)
+			}
+		}
+		run("ALTER TABLE elsewhere RENAME TO sessions")
+		eventually(t, "the metric shows that all is well", func() bool { return up() == 1 })
+		told := func(text string) func() bool { return func() bool { return strings.Count(log.text(), text) == 1 } }
+		eventually(t, "the log tells once that it answers", told("database answers"))
+		if !told("database does not answer")() {
+			t.Errorf("the log tells not exactly once that the database went away:\n%s", log.text())
+		}
+	})
+}
+
 // A replica that vanishes while it has the writer's lock, so that its session stays, stops the others for some seconds only.
 func TestVanishedWriter(t *testing.T) {
 	t.Parallel()
