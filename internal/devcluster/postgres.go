@@ -37,6 +37,12 @@ const (
 	postgresPassword = "windlass-dev-only"
 )
 
+// How long and how often RestartPostgres tries.
+const (
+	restartTimeout = time.Minute
+	restartPause   = 250 * time.Millisecond
+)
+
 // postgresGrace is how long a shutdown may take.
 const postgresGrace = 30 * time.Second
 
@@ -85,6 +91,24 @@ func StartPostgresOn(ctx context.Context, dir string, port int) (*Postgres, erro
 		return nil, err
 	}
 	return p, nil
+}
+
+// RestartPostgres is StartPostgresOn for a port that somebody else may have for a moment, such as one that was free while the server
+// was stopped: it tries for a minute.
+func RestartPostgres(ctx context.Context, dir string, port int) (*Postgres, error) {
+	within, cancel := context.WithTimeout(ctx, restartTimeout)
+	defer cancel()
+	for {
+		p, err := StartPostgresOn(ctx, dir, port)
+		if err == nil || errors.Is(err, ErrNoPostgres) {
+			return p, err
+		}
+		select {
+		case <-within.Done():
+			return nil, fmt.Errorf("restart postgres: no success within %s: %w", restartTimeout, err)
+		case <-time.After(restartPause):
+		}
+	}
 }
 
 // postgresFolder finds the newest server's programs.

@@ -41,7 +41,7 @@ func TestPostgresStopsAndComesBackWithItsData(t *testing.T) {
 	if err := db.PingContext(t.Context()); err == nil {
 		t.Fatal("the server answers after Stop")
 	}
-	if p, err = StartPostgresOn(t.Context(), dir, port); err != nil {
+	if p, err = RestartPostgres(t.Context(), dir, port); err != nil {
 		t.Fatal(err)
 	}
 	var n int

@@ -84,7 +84,7 @@ func TestReadyWithTheDatabase(t *testing.T) {
 // postgres starts a PostgreSQL, or skips the test.
 func postgres(t *testing.T, dir string, port int) *devcluster.Postgres {
 	t.Helper()
-	server, err := devcluster.StartPostgresOn(t.Context(), dir, port)
+	server, err := devcluster.RestartPostgres(t.Context(), dir, port)
 	if errors.Is(err, devcluster.ErrNoPostgres) {
 		t.Skip(err)
 	}

@@ -292,7 +292,7 @@ func TestPostgresComesAndGoes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server, err := devcluster.StartPostgresOn(t.Context(), dir, port)
+	server, err := devcluster.RestartPostgres(t.Context(), dir, port)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +311,7 @@ func TestPostgresComesAndGoes(t *testing.T) {
 	}
 	say("before it came")
 	away("before it came")
-	if server, err = devcluster.StartPostgresOn(t.Context(), dir, port); err != nil {
+	if server, err = devcluster.RestartPostgres(t.Context(), dir, port); err != nil {
 		t.Fatal(err)
 	}
 	want(t, l, candidateRow(func(r *ledger.Row) { r.Devices, r.Offered = 1, 1 }))
@@ -324,7 +324,7 @@ func TestPostgresComesAndGoes(t *testing.T) {
 		t.Error("something was dropped")
 	}
 	eventually(t, "the metric shows that it is away", func() bool { return metric(t, l, "windlass_gateway_ledger_up", "", "") == 0 })
-	if server, err = devcluster.StartPostgresOn(t.Context(), dir, port); err != nil {
+	if server, err = devcluster.RestartPostgres(t.Context(), dir, port); err != nil {
 		t.Fatal(err)
 	}
 	want(t, l, candidateRow(func(r *ledger.Row) { r.Devices, r.Offered = 101, 101 }))
