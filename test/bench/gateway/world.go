@@ -84,7 +84,7 @@ func document(channel string) *release.Document {
 
 // bare makes the handler to compare a protocol with: it reads the body and writes what the gateway answered.
 func (p *protocol) bare(gateway http.Handler) (http.Handler, error) {
-	r := httptest.NewRequest(http.MethodPost, p.path, strings.NewReader(p.body(firstDevice, channelName(0))))
+	r := httptest.NewRequest(http.MethodPost, p.path, strings.NewReader(p.body(p.first, channelName(0))))
 	r.Host = "127.0.0.1"
 	r.Header.Set("Content-Type", "application/json")
 	w := httptest.NewRecorder()
