@@ -119,8 +119,10 @@ func did(p device.Protocol) string {
 
 func rejects(d device.Status) int64 {
 	var n int64
-	for _, k := range d.Rejected {
-		n += k
+	for check, k := range d.Rejected {
+		if check != "network" {
+			n += k
+		}
 	}
 	return n
 }

@@ -122,7 +122,7 @@ func (d *device) try(f *Fleet, target installed, content []byte) {
 	d.run(f, target)
 	if breaks(d.id, m) {
 		d.run(f, before)
-		d.fail(f, target, native.KindCrash)
+		d.fail(f, target, native.KindRollback)
 		return
 	}
 	d.previous = before

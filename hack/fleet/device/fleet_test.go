@@ -96,7 +96,7 @@ func (s *server) report(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.reports[strings.TrimSpace(req.Outcome+" "+req.Kind)]++
-	s.failed[req.DeviceID+req.Digest] = req.Kind == native.KindCrash
+	s.failed[req.DeviceID+req.Digest] = req.Kind == native.KindRollback
 	w.WriteHeader(http.StatusAccepted)
 	_, _ = w.Write([]byte(`{"counted":true,"reason":"Counted"}`))
 }
@@ -325,7 +325,7 @@ func TestFleet_release(t *testing.T) {
 		t.Errorf("the way back took %d downloads, want none: the previous bundle is still on the device", got-downloads)
 	}
 	wantReports := map[string]int{
-		"downloaded": 2 * devices, "installed": 2 * devices, "confirmed": 3*devices - 2*failing, "failed crash": failing,
+		"downloaded": 2 * devices, "installed": 2 * devices, "confirmed": 3*devices - 2*failing, "failed rollback": failing,
 	}
 	s.set(func() {
 		if diff := cmp.Diff(wantReports, s.reports); diff != "" {
