@@ -54,10 +54,13 @@ type Series struct {
 	Release      int64  // of the trial's Rollout
 }
 
+// Embedded is the version by which the bundle that the app was installed with is counted.
+const Embedded = "embedded"
+
 // SeriesOf gives the series that a decision puts a device into. It gives false for a decision that exposes the device to
 // no bundle.
 func SeriesOf(app, channel string, told *resolve.Decision) (Series, bool) {
-	s := Series{App: app, Channel: channel, Arm: told.Arm, Version: "embedded"}
+	s := Series{App: app, Channel: channel, Arm: told.Arm, Version: Embedded}
 	if told.Bundle != nil {
 		s.Digest, s.Version = told.Bundle.Digest, told.Bundle.Version
 	}

@@ -192,17 +192,17 @@ func TestRequestsAreFreed(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = l.Close() })
 	told := offer(bad, resolve.Candidate)
-	say := func() weak.Pointer[byte] {
+	say := func(device string, network ledger.Network) weak.Pointer[byte] { // another device is news, also to the limit of votes
 		body := []byte(app + "ios" + "4.2.0" + "capgo/8.51.23" + "2.0.0" + "rollback" + stable + strings.Repeat(" ", 1<<16))
 		rest := unsafe.String(&body[0], len(body))
 		next := func(n int) (text string) {
 			text, rest = rest[:n], rest[n:]
 			return text
 		}
-		c := check(l, "d", told, start)
-		c.App, c.Network = next(len(app)), 7
+		c := check(l, device, told, start)
+		c.App, c.Network = next(len(app)), network
 		c.Client = ledger.Client{Platform: next(3), NativeVersion: next(5), Plugin: next(13)}
-		r := report(l, "d", bad, ledger.Failed, start)
+		r := report(l, device, bad, ledger.Failed, start)
 		r.App, r.Client, r.Version, r.Kind, r.Digest = c.App, c.Client, next(5), ledger.Kind(next(8)), next(len(stable))
 		c.RunsVersion, c.RunsDigest = r.Version, r.Digest
 		r.Assigned, r.Known = ledger.SeriesOf(c.App, "production", &told)
@@ -214,11 +214,11 @@ func TestRequestsAreFreed(t *testing.T) {
 		t.Helper()
 		eventually(t, "the body is freed "+when, func() bool { runtime.GC(); return body.Value() == nil })
 	}
-	freed("while it waits", say())
+	freed("while it waits", say("d1", 7))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { l.Run(ctx); close(done) }()
-	body := say()
+	body := say("d2", 8)
 	flush(t, l)
 	freed("when it was written", body)
 	cancel()

@@ -246,15 +246,12 @@ func (t *taker) take(in *info) error {
 	return nil
 }
 
-// embeddedVersion is that of the embedded bundle in the ledger's series.
-const embeddedVersion = "embedded"
-
 // name says which bundle a report is about. It gives false for one that is none of ours, and for the embedded one unless that
 // crashed: where devices keep it as the control of a trial, the candidate's crashes are compared with those.
 func (t *taker) name(r *ledger.Report, in *info, channel *resolve.Channel) bool {
 	version, _, _ := strings.Cut(in.name, ":") // a file's path may follow
 	if version != "" && in.embedded(version) && r.Kind == ledger.KindCrash {
-		r.Version = embeddedVersion
+		r.Version = ledger.Embedded
 		return true
 	}
 	if _, err := t.names.Get(version); err != nil || in.embedded(version) {
