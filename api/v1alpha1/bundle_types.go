@@ -60,6 +60,9 @@ type BundleList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.releaseNotes) == has(oldSelf.releaseNotes) && (!has(self.releaseNotes) || self.releaseNotes == oldSelf.releaseNotes)",message="releaseNotes cannot be changed; make a new Bundle"
 // +kubebuilder:validation:XValidation:rule="has(self.encryption) == has(oldSelf.encryption) && (!has(self.encryption) || self.encryption == oldSelf.encryption)",message="encryption cannot be changed; make a new Bundle"
 // +kubebuilder:validation:XValidation:rule="!has(oldSelf.revoked) || has(self.revoked)",message="revoked is for ever: the reason may be reworded, but not removed"
+// +kubebuilder:validation:XValidation:rule="has(self.attestations) == has(oldSelf.attestations) && (!has(self.attestations) || self.attestations == oldSelf.attestations)",message="attestations cannot be changed; make a new Bundle"
+// +kubebuilder:validation:XValidation:rule="has(self.nativeDependencies) == has(oldSelf.nativeDependencies) && (!has(self.nativeDependencies) || self.nativeDependencies == oldSelf.nativeDependencies)",message="nativeDependencies cannot be changed; make a new Bundle"
+// +kubebuilder:validation:XValidation:rule="has(self.source.oci) || self.signatures.all(s, !has(s.attached))",message="attached signatures are those of an image: use source.oci, or name the signature by inline or url"
 type BundleSpec struct {
 	// repositoryRef names the Repository that keeps the artifact. When unset, the one named default.
 	// +optional
@@ -104,6 +107,19 @@ type BundleSpec struct {
 	// +optional
 	Encryption *EncryptionSpec `json:"encryption,omitempty"`
 
+	// attestations are signed statements about the artifact. The one that kubectl windlass bundle inspect makes in CI tells what is
+	// in an artifact that the manager cannot open.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=4
+	Attestations []AttestationSource `json:"attestations,omitempty"`
+
+	// nativeDependencies are what the update needs of the installed app. When unset, those of the file
+	// native-dependencies.json in the archive; without either nobody knows, and a Channel that compares them admits nothing.
+	// +optional
+	NativeDependencies *NativeDependencies `json:"nativeDependencies,omitempty"`
+
 	// revoked is why this update must not be used. Once set it is pulled from every channel at once, for ever.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -128,7 +144,7 @@ type BundleSource struct {
 	// +optional
 	S3 *S3Source `json:"s3,omitempty"`
 
-	// oci fetches from a container registry. Not supported yet: the Bundle stalls.
+	// oci fetches from a container registry.
 	// +optional
 	OCI *OCISource `json:"oci,omitempty"`
 }
@@ -177,9 +193,9 @@ type S3Source struct {
 	CredentialsSecretRef *LocalReference `json:"credentialsSecretRef,omitempty"`
 }
 
-// OCISource is an artifact in a container registry.
+// OCISource is an artifact in a container registry: the layer of an image or artifact manifest that has the digest of the Bundle.
 type OCISource struct {
-	// image by digest: registry.example.com/shop/updates@sha256:...
+	// image by digest of its manifest: registry.example.com/shop/updates@sha256:...
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=1024
@@ -191,20 +207,74 @@ type OCISource struct {
 	PullSecretRef *LocalReference `json:"pullSecretRef,omitempty"`
 }
 
-// SignatureSource is a detached signature over the artifact.
+// SignatureSource is a signature over the artifact: a detached one, one of minisign, or a Sigstore bundle.
 //
-// +kubebuilder:validation:ExactlyOneOf=inline;url
+// +kubebuilder:validation:ExactlyOneOf=inline;url;attached
 type SignatureSource struct {
-	// inline is the signature in base64.
+	// inline is the signature file in base64.
 	// +optional
 	// +kubebuilder:validation:MinLength=16
-	// +kubebuilder:validation:MaxLength=8192
+	// +kubebuilder:validation:MaxLength=65536
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9+/=\\n]+$')",message="must be base64"
 	Inline string `json:"inline,omitempty"`
 
-	// url of the signature, raw or in base64.
+	// url of the signature file, as it is or in base64.
 	// +optional
 	URL URL `json:"url,omitempty"`
+
+	// attached takes the signatures that cosign attached to the image of source.oci, as referrers or by tag. They are made over
+	// the manifest, which names the artifact by its digest.
+	// +optional
+	Attached AttachedSignatures `json:"attached,omitempty"`
+}
+
+// AttachedSignatures names a convention by which signatures are attached to images.
+//
+// +kubebuilder:validation:Enum=Cosign
+type AttachedSignatures string
+
+// AttachedCosign are signatures of cosign: Sigstore bundles as referrers, or the tag sha256-<digest>.sig.
+const AttachedCosign AttachedSignatures = "Cosign"
+
+// AttestationSource is a signed in-toto statement about the artifact, as a Sigstore bundle.
+//
+// +kubebuilder:validation:ExactlyOneOf=inline;url
+type AttestationSource struct {
+	// inline is the Sigstore bundle in base64.
+	// +optional
+	// +kubebuilder:validation:MinLength=16
+	// +kubebuilder:validation:MaxLength=131072
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[A-Za-z0-9+/=\\n]+$')",message="must be base64"
+	Inline string `json:"inline,omitempty"`
+
+	// url of the Sigstore bundle.
+	// +optional
+	URL URL `json:"url,omitempty"`
+}
+
+// NativeDependencies are what an update needs of the installed app. Without packages: nothing.
+type NativeDependencies struct {
+	// packages that the update calls into.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=256
+	Packages []NativeDependency `json:"packages,omitempty"`
+}
+
+// NativeDependency is a package with native code that an update calls into, such as a Capacitor plugin.
+type NativeDependency struct {
+	// name of the package, such as @capacitor/camera.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=214
+	Name string `json:"name,omitempty"`
+
+	// version range that the update works with, such as ^6.1.0. When unset, any.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	Version string `json:"version,omitempty"`
 }
 
 // Compatibility says on which devices an update can run.
@@ -302,6 +372,10 @@ type BundleStatus struct {
 	// +kubebuilder:validation:MaxItems=32
 	Verifications []Verification `json:"verifications,omitempty"`
 
+	// inspection tells what is in the artifact.
+	// +optional
+	Inspection *Inspection `json:"inspection,omitempty"`
+
 	// usedBy lists the channels that serve this bundle, or offer it.
 	// +optional
 	// +listType=map
@@ -382,6 +456,31 @@ type Verification struct {
 	// +kubebuilder:validation:MaxLength=64
 	KeyID string `json:"keyID,omitempty"`
 
+	// format of the signature.
+	// +optional
+	Format SignatureFormat `json:"format,omitempty"`
+
+	// issuer and subject of the certificate that a keyless signature was made with.
+	// +optional
+	// +kubebuilder:validation:MaxLength=2048
+	Issuer string `json:"issuer,omitempty"`
+
+	// subject of that certificate.
+	// +optional
+	// +kubebuilder:validation:MaxLength=1024
+	Subject string `json:"subject,omitempty"`
+
+	// trust identifies all that decided whether the signature counts: key or identity, trusted root, provenance. When the
+	// Repository changes one of them, the signature is verified again.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Trust string `json:"trust,omitempty"`
+
+	// evidence is the digest of the signature file in the bucket, for formats that are more than a signature:
+	// evidence/sha256/<hex>.json.
+	// +optional
+	Evidence Digest `json:"evidence,omitempty"`
+
 	// algorithm of the signature, such as ECDSA-P256-SHA256.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
@@ -395,6 +494,109 @@ type Verification struct {
 	// at is when it was verified.
 	// +optional
 	At *metav1.Time `json:"at,omitempty"`
+}
+
+// SignatureFormat is how a signature was given.
+//
+// +kubebuilder:validation:Enum=Detached;Minisign;SigstoreBundle;CosignImage
+type SignatureFormat string
+
+const (
+	// FormatDetached is a bare signature over the artifact.
+	FormatDetached SignatureFormat = "Detached"
+	// FormatMinisign is a pre-hashed signature of minisign.
+	FormatMinisign SignatureFormat = "Minisign"
+	// FormatSigstoreBundle is a Sigstore bundle, with a message signature or a signed in-toto statement.
+	FormatSigstoreBundle SignatureFormat = "SigstoreBundle"
+	// FormatCosignImage is a signature that cosign attached to the image of the artifact.
+	FormatCosignImage SignatureFormat = "CosignImage"
+)
+
+// Inspector says who looked into an artifact.
+//
+// +kubebuilder:validation:Enum=Manager;Attestation
+type Inspector string
+
+const (
+	// InspectorManager means that the manager looked into the artifact.
+	InspectorManager Inspector = "Manager"
+	// InspectorAttestation means that an authority signed what was in the artifact before it was encrypted.
+	InspectorAttestation Inspector = "Attestation"
+)
+
+// NativeCodeState tells whether there is native code in an artifact.
+//
+// +kubebuilder:validation:Enum=None;Found
+type NativeCodeState string
+
+const (
+	// NativeCodeNone means that no file of the artifact is native code.
+	NativeCodeNone NativeCodeState = "None"
+	// NativeCodeFound means that some are.
+	NativeCodeFound NativeCodeState = "Found"
+)
+
+// Inspection tells what is in an artifact: facts, on which each Channel applies its own policy.
+type Inspection struct {
+	// by whom: Manager or Attestation.
+	// +required
+	By Inspector `json:"by,omitempty"`
+
+	// authority that signed the attestation.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Authority string `json:"authority,omitempty"`
+
+	// ruleset is the version of the checks that were made.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Ruleset int32 `json:"ruleset,omitempty"`
+
+	// unpackedSize of all files in bytes.
+	// +optional
+	UnpackedSize int64 `json:"unpackedSize,omitempty"`
+
+	// nativeCode in the artifact, by content: None or Found.
+	// +required
+	NativeCode NativeCodeState `json:"nativeCode,omitempty"`
+
+	// findings by check, as docs/content-rules.md lists them.
+	// +optional
+	// +listType=map
+	// +listMapKey=check
+	// +kubebuilder:validation:MaxItems=64
+	Findings []Finding `json:"findings,omitempty"`
+
+	// nativeDependencies that the archive itself names in native-dependencies.json.
+	// +optional
+	NativeDependencies *NativeDependencies `json:"nativeDependencies,omitempty"`
+}
+
+// Finding is what one check found.
+type Finding struct {
+	// check that found it, such as native-code.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Check string `json:"check,omitempty"`
+
+	// count of what was found.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Count int32 `json:"count,omitempty"`
+
+	// values that were found, sorted: paths, origins, directives. At most 16 are kept.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:items:MaxLength=256
+	Values []string `json:"values,omitempty"`
+
+	// more tells that there are values beyond those that are kept.
+	// +optional
+	// +kubebuilder:validation:Enum=Omitted
+	More string `json:"more,omitempty"`
 }
 
 // BundleRole is what a channel uses a bundle for.

@@ -19,6 +19,10 @@ const (
 	StorageReachableCondition = "StorageReachable"
 	// SigningReadyCondition is True when all signing keys are there and match the root of trust in the bucket.
 	SigningReadyCondition = "SigningReady"
+	// TrustedRootsFreshCondition is True when no trusted root of a keyless authority is older than 90 days. Absent without any.
+	TrustedRootsFreshCondition = "TrustedRootsFresh"
+	// FloorsPublishedCondition is True when the published root of trust holds all floors of the spec. Absent without any.
+	FloorsPublishedCondition = "FloorsPublished"
 )
 
 // Conditions of a Bundle.
@@ -98,6 +102,16 @@ const (
 	KeysGeneratedReason = "KeysGenerated"
 	// KeysProvidedReason means that the signing keys were found in the Secret.
 	KeysProvidedReason = "KeysProvided"
+	// TrustedRootInvalidReason means that the trusted root of a keyless authority cannot be read.
+	TrustedRootInvalidReason = "TrustedRootInvalid"
+	// TrustedRootOldReason means that the trusted root of a keyless authority was not refreshed for 90 days.
+	TrustedRootOldReason = "TrustedRootOld"
+	// RootInvalidReason means that a root of trust in the ConfigMap is not a valid successor of the published one.
+	RootInvalidReason = "RootInvalid"
+	// RootSignatureNeededReason means that the holders of the offline root keys have to sign a new root.
+	RootSignatureNeededReason = "RootSignatureNeeded"
+	// FloorLoweredReason means that the spec asks for a lower floor than the published root of trust has. Floors only rise.
+	FloorLoweredReason = "FloorLowered"
 	// PublishFailedReason means that a commit failed and is tried again.
 	PublishFailedReason = "PublishFailed"
 )
@@ -116,6 +130,10 @@ const (
 	DigestMismatchReason = "DigestMismatch"
 	// SignatureInvalidReason means that no signature matched an authority.
 	SignatureInvalidReason = "SignatureInvalid"
+	// AddressDeniedReason means that the address is one that the manager does not connect to.
+	AddressDeniedReason = "AddressDenied"
+	// AttestationInvalidReason means that a statement about the artifact is not signed by an authority, or is about another one.
+	AttestationInvalidReason = "AttestationInvalid"
 	// SignatureUnreadableReason means that a signature could not be fetched or decoded.
 	SignatureUnreadableReason = "SignatureUnreadable"
 	// ChecksumMismatchReason means that the encrypted checksum is not that of the archive in the artifact.

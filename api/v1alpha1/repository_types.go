@@ -66,6 +66,15 @@ type RepositorySpec struct {
 	// retention says when artifacts that nothing refers to are deleted.
 	// +optional
 	Retention *RetentionSpec `json:"retention,omitempty"`
+
+	// floors withdraw versions for security, for ever: nothing below the floor of its app is offered again, by nobody. A floor is
+	// part of the root of trust. Where the root key is kept offline, its holders have to sign: kubectl windlass repository floor.
+	// +optional
+	// +listType=map
+	// +listMapKey=app
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	Floors []Floor `json:"floors,omitempty"`
 }
 
 // InsecureMode says whether storage may be reached without TLS.
@@ -184,17 +193,63 @@ type Authority struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",message="must be lower-case letters, digits and dashes"
 	Name string `json:"name,omitempty"`
 
-	// publicKey verifies detached signatures: ECDSA P-256, P-384 or P-521, Ed25519, or RSA of 2048 bits and more.
+	// publicKey verifies detached signatures, minisign signatures and Sigstore bundles: ECDSA P-256, P-384 or P-521, Ed25519, or
+	// RSA of 2048 bits and more in PEM, or the public key file of minisign.
 	// +optional
 	PublicKey *PublicKeySource `json:"publicKey,omitempty"`
 
-	// keyless verifies Sigstore bundles by the identity of the signer. Not supported yet: the Repository stalls.
+	// keyless verifies Sigstore bundles by the identity of the signer, offline.
 	// +optional
 	Keyless *KeylessIdentity `json:"keyless,omitempty"`
 
-	// notAfter is when this authority stops counting for new verifications.
+	// hash that signatures by the ECDSA or RSA key are made over. When unset, that of an ECDSA key's curve and SHA-256, and
+	// SHA-256 and SHA-512 for RSA. No other hash is ever tried.
+	// +optional
+	Hash SignatureHash `json:"hash,omitempty"`
+
+	// provenance lets only signed SLSA provenance of this build count as this authority's signature.
+	// +optional
+	Provenance *ProvenancePolicy `json:"provenance,omitempty"`
+
+	// notAfter is when this authority stops to count: what was verified later is not trusted. Set it to the past when a key was
+	// stolen then: every Bundle that it vouched for since is withdrawn from every channel.
 	// +optional
 	NotAfter *metav1.Time `json:"notAfter,omitempty"`
+}
+
+// SignatureHash names the hash that a signature is made over.
+//
+// +kubebuilder:validation:Enum=SHA256;SHA384;SHA512
+type SignatureHash string
+
+const (
+	// HashSHA256 is SHA-256.
+	HashSHA256 SignatureHash = "SHA256"
+	// HashSHA384 is SHA-384.
+	HashSHA384 SignatureHash = "SHA384"
+	// HashSHA512 is SHA-512.
+	HashSHA512 SignatureHash = "SHA512"
+)
+
+// ProvenancePolicy asks for in-toto statements with SLSA provenance 0.2 or 1 that name a build. Each field is compared exactly.
+type ProvenancePolicy struct {
+	// builderID is the builder.id (0.2) or runDetails.builder.id (1) of the statement.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	BuilderID string `json:"builderID,omitempty"`
+
+	// sourceRepository that was built, such as https://github.com/acme/shop.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	SourceRepository string `json:"sourceRepository,omitempty"`
+
+	// ref that was built, such as refs/heads/main.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	Ref string `json:"ref,omitempty"`
 }
 
 // PublicKeySource is a PEM public key, inline or in a ConfigMap.
@@ -236,7 +291,24 @@ type KeylessIdentity struct {
 	// trustedRootConfigMapRef names the Sigstore trusted root to verify against, offline.
 	// +required
 	TrustedRootConfigMapRef KeyReference `json:"trustedRootConfigMapRef,omitzero"`
+
+	// transparencyLog says whether a signature must be in a transparency log of the trusted root. When unset, Required. Optional
+	// is for private instances without a log: then a signed timestamp of the trusted root is required instead.
+	// +optional
+	TransparencyLog TransparencyLog `json:"transparencyLog,omitempty"`
 }
+
+// TransparencyLog says whether a keyless signature must be in a transparency log.
+//
+// +kubebuilder:validation:Enum=Required;Optional
+type TransparencyLog string
+
+const (
+	// LogRequired asks for an entry in a log of the trusted root.
+	LogRequired TransparencyLog = "Required"
+	// LogOptional asks for a signed timestamp of the trusted root where there is no entry.
+	LogOptional TransparencyLog = "Optional"
+)
 
 // SigningSpec says who signs the metadata and for how long it holds.
 type SigningSpec struct {
@@ -252,6 +324,29 @@ type SigningSpec struct {
 	// timestampExpiry is how long devices trust the last state when nobody re-signs. When unset, 168h.
 	// +optional
 	TimestampExpiry Duration `json:"timestampExpiry,omitempty"`
+
+	// rootConfigMapRef names a ConfigMap with roots of trust that were signed offline, as kubectl windlass repository writes them:
+	// 1.root.json, 2.root.json and so on. Each is published once enough keys of its predecessor have signed it.
+	// +optional
+	RootConfigMapRef *LocalReference `json:"rootConfigMapRef,omitempty"`
+}
+
+// Floor is the least version of an app that may ever be offered again. It is published in the root of trust and only rises:
+// gateways and devices that verify refuse what is below, whoever offers it.
+type Floor struct {
+	// app that the floor is for.
+	// +required
+	App AppID `json:"app,omitempty"`
+
+	// minVersion is the least version that may be offered.
+	// +required
+	MinVersion Version `json:"minVersion,omitempty"`
+
+	// reason for people.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Reason string `json:"reason,omitempty"`
 }
 
 // RetentionSpec says when artifacts that nothing refers to are deleted.
@@ -289,6 +384,42 @@ type RepositoryStatus struct {
 	// bundles is the number of bundles that published channels refer to.
 	// +optional
 	Bundles *int32 `json:"bundles,omitempty"`
+
+	// trustedRoots tells how old the trusted roots of keyless authorities are.
+	// +optional
+	// +listType=map
+	// +listMapKey=authority
+	// +kubebuilder:validation:MaxItems=32
+	TrustedRoots []TrustedRootStatus `json:"trustedRoots,omitempty"`
+
+	// floors that the published root of trust holds.
+	// +optional
+	// +listType=map
+	// +listMapKey=app
+	// +kubebuilder:validation:MaxItems=64
+	Floors []Floor `json:"floors,omitempty"`
+}
+
+// TrustedRootStatus tells how old the trusted root of a keyless authority is. An old one may lack keys that signatures of today
+// are made with, or still trust keys that were withdrawn.
+type TrustedRootStatus struct {
+	// authority that the trusted root belongs to.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Authority string `json:"authority,omitempty"`
+
+	// digest of the trusted root.
+	// +required
+	Digest Digest `json:"digest,omitempty"`
+
+	// updatedAt is when its ConfigMap was last changed.
+	// +optional
+	UpdatedAt *metav1.Time `json:"updatedAt,omitempty"`
+
+	// ageDays is how many whole days ago that was.
+	// +optional
+	AgeDays *int32 `json:"ageDays,omitempty"`
 }
 
 // ConditionalWrites says how far the object store can be trusted with conditional writes.
@@ -338,6 +469,19 @@ type MetadataStatus struct {
 	// rootVersion is the version of the root of trust.
 	// +optional
 	RootVersion int64 `json:"rootVersion,omitempty"`
+
+	// rootExpiresAt is when the root of trust has to be replaced by its successor.
+	// +optional
+	RootExpiresAt *metav1.Time `json:"rootExpiresAt,omitempty"`
+
+	// rootKeys tells where the keys are that sign roots: Online, when the manager can sign them, or Offline.
+	// +optional
+	// +kubebuilder:validation:Enum=Online;Offline
+	RootKeys string `json:"rootKeys,omitempty"`
+
+	// rootThreshold is how many keys have to sign a root.
+	// +optional
+	RootThreshold int32 `json:"rootThreshold,omitempty"`
 
 	// keys tells where the signing keys come from: Generated or Provided.
 	// +optional

@@ -31,6 +31,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ArtifactStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Assignment"):
 		return &apiv1alpha1.AssignmentApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AttestationSource"):
+		return &apiv1alpha1.AttestationSourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Audience"):
 		return &apiv1alpha1.AudienceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Authority"):
@@ -59,6 +61,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.CommandStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Compatibility"):
 		return &apiv1alpha1.CompatibilityApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ContentCheck"):
+		return &apiv1alpha1.ContentCheckApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ContentOverride"):
+		return &apiv1alpha1.ContentOverrideApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ContentPolicy"):
 		return &apiv1alpha1.ContentPolicyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("DeliverySpec"):
@@ -69,10 +75,16 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.EncryptionKeyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EncryptionSpec"):
 		return &apiv1alpha1.EncryptionSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Finding"):
+		return &apiv1alpha1.FindingApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Floor"):
+		return &apiv1alpha1.FloorApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Guards"):
 		return &apiv1alpha1.GuardsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HTTPSource"):
 		return &apiv1alpha1.HTTPSourceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Inspection"):
+		return &apiv1alpha1.InspectionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KeylessIdentity"):
 		return &apiv1alpha1.KeylessIdentityApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("KeyReference"):
@@ -85,6 +97,14 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.MetricApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MetricStatus"):
 		return &apiv1alpha1.MetricStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NativeBaseline"):
+		return &apiv1alpha1.NativeBaselineApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NativeDependencies"):
+		return &apiv1alpha1.NativeDependenciesApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NativeDependency"):
+		return &apiv1alpha1.NativeDependencyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NativePackage"):
+		return &apiv1alpha1.NativePackageApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NoDataPolicy"):
 		return &apiv1alpha1.NoDataPolicyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("OCISource"):
@@ -95,10 +115,14 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.PrometheusMetricApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PromotedFrom"):
 		return &apiv1alpha1.PromotedFromApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ProvenancePolicy"):
+		return &apiv1alpha1.ProvenancePolicyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PublicKeySource"):
 		return &apiv1alpha1.PublicKeySourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PublishedStatus"):
 		return &apiv1alpha1.PublishedStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Quorum"):
+		return &apiv1alpha1.QuorumApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RefusedBundle"):
 		return &apiv1alpha1.RefusedBundleApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ReleaseStatus"):
@@ -139,6 +163,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.TelemetryMetricApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ThresholdRange"):
 		return &apiv1alpha1.ThresholdRangeApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("TrustedRootStatus"):
+		return &apiv1alpha1.TrustedRootStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("TrustSpec"):
 		return &apiv1alpha1.TrustSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Verification"):

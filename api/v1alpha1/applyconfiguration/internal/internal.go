@@ -35,6 +35,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: promotedFrom
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.PromotedFrom
+    - name: quorums
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Quorum
+          elementRelationship: atomic
     - name: requiredAuthorities
       type:
         list:
@@ -134,6 +140,17 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Percent
 - name: com.github.windlass-dev.windlass.api.v1alpha1.AssignmentState
   scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.AttachedSignatures
+  scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.AttestationSource
+  map:
+    fields:
+    - name: inline
+      type:
+        scalar: string
+    - name: url
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.URL
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Audience
   map:
     fields:
@@ -152,6 +169,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Authority
   map:
     fields:
+    - name: hash
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.SignatureHash
     - name: keyless
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.KeylessIdentity
@@ -161,6 +181,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: notAfter
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: provenance
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.ProvenancePolicy
     - name: publicKey
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.PublicKeySource
@@ -206,6 +229,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: app
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.AppID
+    - name: attestations
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.AttestationSource
+          elementRelationship: atomic
     - name: compatibility
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Compatibility
@@ -215,6 +244,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: encryption
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.EncryptionSpec
+    - name: nativeDependencies
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.NativeDependencies
     - name: releaseNotes
       type:
         map:
@@ -252,6 +284,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: inspection
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Inspection
     - name: observedGeneration
       type:
         scalar: numeric
@@ -408,9 +443,18 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: com.github.windlass-dev.windlass.api.v1alpha1.ChannelHistoryEntry
           elementRelationship: atomic
+    - name: lastCommand
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.CommandStatus
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: overrides
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.ContentOverride
+          elementRelationship: atomic
     - name: published
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.PublishedStatus
@@ -425,6 +469,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: stable
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.ServedBundle
+    - name: warnings
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: com.github.windlass-dev.windlass.api.v1alpha1.CheckAction
+  scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.ChecksumState
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.CommandResult
@@ -467,18 +519,64 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.ConditionalWrites
   scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.ContentCheck
+  map:
+    fields:
+    - name: action
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.CheckAction
+    - name: name
+      type:
+        scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.ContentOverride
+  map:
+    fields:
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: by
+      type:
+        scalar: string
+    - name: checks
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: digest
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
+    - name: reason
+      type:
+        scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.ContentPolicy
   map:
     fields:
+    - name: checks
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.ContentCheck
+          elementRelationship: associative
+          keys:
+          - name
     - name: maxSize
       type:
         scalar: string
+    - name: nativeBaseline
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.NativeBaseline
     - name: nativeCode
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.NativeCode
+    - name: profile
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.ContentProfile
     - name: releaseNotes
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.ReleaseNotesPolicy
+- name: com.github.windlass-dev.windlass.api.v1alpha1.ContentProfile
+  scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Decimal
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.DeliverySpec
@@ -532,6 +630,36 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: sessionKey
       type:
         scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Finding
+  map:
+    fields:
+    - name: check
+      type:
+        scalar: string
+    - name: count
+      type:
+        scalar: numeric
+    - name: more
+      type:
+        scalar: string
+    - name: values
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Floor
+  map:
+    fields:
+    - name: app
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.AppID
+    - name: minVersion
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Version
+    - name: reason
+      type:
+        scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Guards
   map:
     fields:
@@ -555,6 +683,37 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.URL
 - name: com.github.windlass-dev.windlass.api.v1alpha1.InsecureMode
   scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Inspection
+  map:
+    fields:
+    - name: authority
+      type:
+        scalar: string
+    - name: by
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Inspector
+    - name: findings
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Finding
+          elementRelationship: associative
+          keys:
+          - check
+    - name: nativeCode
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.NativeCodeState
+    - name: nativeDependencies
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.NativeDependencies
+    - name: ruleset
+      type:
+        scalar: numeric
+    - name: unpackedSize
+      type:
+        scalar: numeric
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Inspector
+  scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.KeyReference
   map:
     fields:
@@ -576,6 +735,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: subjectRegExp
       type:
         scalar: string
+    - name: transparencyLog
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.TransparencyLog
     - name: trustedRootConfigMapRef
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.KeyReference
@@ -597,6 +759,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: keys
       type:
         scalar: string
+    - name: rootExpiresAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: rootKeys
+      type:
+        scalar: string
+    - name: rootThreshold
+      type:
+        scalar: numeric
     - name: rootVersion
       type:
         scalar: numeric
@@ -678,8 +849,50 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: verdict
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Verdict
+- name: com.github.windlass-dev.windlass.api.v1alpha1.NativeBaseline
+  map:
+    fields:
+    - name: packages
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.NativePackage
+          elementRelationship: associative
+          keys:
+          - name
 - name: com.github.windlass-dev.windlass.api.v1alpha1.NativeCode
   scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.NativeCodeState
+  scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.NativeDependencies
+  map:
+    fields:
+    - name: packages
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.NativeDependency
+          elementRelationship: associative
+          keys:
+          - name
+- name: com.github.windlass-dev.windlass.api.v1alpha1.NativeDependency
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: version
+      type:
+        scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.NativePackage
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: version
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Version
 - name: com.github.windlass-dev.windlass.api.v1alpha1.NoDataAction
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.NoDataPolicy
@@ -737,6 +950,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: requiredSoakTime
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Duration
+- name: com.github.windlass-dev.windlass.api.v1alpha1.ProvenancePolicy
+  map:
+    fields:
+    - name: builderID
+      type:
+        scalar: string
+    - name: ref
+      type:
+        scalar: string
+    - name: sourceRepository
+      type:
+        scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.PublicKeySource
   map:
     fields:
@@ -756,6 +981,18 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
     - name: revision
+      type:
+        scalar: numeric
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Quorum
+  map:
+    fields:
+    - name: authorities
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: required
       type:
         scalar: numeric
 - name: com.github.windlass-dev.windlass.api.v1alpha1.RefusedBundle
@@ -842,6 +1079,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: delivery
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.DeliverySpec
+    - name: floors
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Floor
+          elementRelationship: associative
+          keys:
+          - app
     - name: retention
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.RetentionSpec
@@ -871,6 +1116,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - type
+    - name: floors
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Floor
+          elementRelationship: associative
+          keys:
+          - app
     - name: metadata
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.MetadataStatus
@@ -880,6 +1133,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: storage
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.StorageStatus
+    - name: trustedRoots
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.TrustedRootStatus
+          elementRelationship: associative
+          keys:
+          - authority
 - name: com.github.windlass-dev.windlass.api.v1alpha1.RetentionSpec
   map:
     fields:
@@ -1067,9 +1328,16 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Version
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Serving
   scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.SignatureFormat
+  scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.SignatureHash
+  scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.SignatureSource
   map:
     fields:
+    - name: attached
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.AttachedSignatures
     - name: inline
       type:
         scalar: string
@@ -1080,6 +1348,9 @@ var schemaYAML = typed.YAMLObject(`types:
   map:
     fields:
     - name: keysSecretRef
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.LocalReference
+    - name: rootConfigMapRef
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.LocalReference
     - name: rootExpiry
@@ -1150,6 +1421,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: min
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Decimal
+- name: com.github.windlass-dev.windlass.api.v1alpha1.TransparencyLog
+  scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.TrustSpec
   map:
     fields:
@@ -1169,6 +1442,21 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+- name: com.github.windlass-dev.windlass.api.v1alpha1.TrustedRootStatus
+  map:
+    fields:
+    - name: ageDays
+      type:
+        scalar: numeric
+    - name: authority
+      type:
+        scalar: string
+    - name: digest
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
+    - name: updatedAt
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: com.github.windlass-dev.windlass.api.v1alpha1.URL
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Verdict
@@ -1185,10 +1473,25 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: authority
       type:
         scalar: string
+    - name: evidence
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
+    - name: format
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.SignatureFormat
+    - name: issuer
+      type:
+        scalar: string
     - name: keyID
       type:
         scalar: string
     - name: signature
+      type:
+        scalar: string
+    - name: subject
+      type:
+        scalar: string
+    - name: trust
       type:
         scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Version

@@ -12,6 +12,9 @@ package v1alpha1
 type AdmissionApplyConfiguration struct {
 	// requiredAuthorities must all have signed a bundle.
 	RequiredAuthorities []string `json:"requiredAuthorities,omitempty"`
+	// quorums ask each for signatures by some of several authorities, beside those that requiredAuthorities names. Two names
+	// with one key count once.
+	Quorums []QuorumApplyConfiguration `json:"quorums,omitempty"`
 	// content rules.
 	Content *ContentPolicyApplyConfiguration `json:"content,omitempty"`
 	// promotedFrom asks that a bundle was served by another channel first.
@@ -30,6 +33,19 @@ func Admission() *AdmissionApplyConfiguration {
 func (b *AdmissionApplyConfiguration) WithRequiredAuthorities(values ...string) *AdmissionApplyConfiguration {
 	for i := range values {
 		b.RequiredAuthorities = append(b.RequiredAuthorities, values[i])
+	}
+	return b
+}
+
+// WithQuorums adds the given value to the Quorums field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Quorums field.
+func (b *AdmissionApplyConfiguration) WithQuorums(values ...*QuorumApplyConfiguration) *AdmissionApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithQuorums")
+		}
+		b.Quorums = append(b.Quorums, *values[i])
 	}
 	return b
 }

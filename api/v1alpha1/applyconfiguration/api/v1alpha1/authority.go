@@ -6,6 +6,7 @@
 package v1alpha1
 
 import (
+	apiv1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -16,11 +17,18 @@ import (
 type AuthorityApplyConfiguration struct {
 	// name of the authority, as Channel.spec.admission.requiredAuthorities uses it.
 	Name *string `json:"name,omitempty"`
-	// publicKey verifies detached signatures: ECDSA P-256, P-384 or P-521, Ed25519, or RSA of 2048 bits and more.
+	// publicKey verifies detached signatures, minisign signatures and Sigstore bundles: ECDSA P-256, P-384 or P-521, Ed25519, or
+	// RSA of 2048 bits and more in PEM, or the public key file of minisign.
 	PublicKey *PublicKeySourceApplyConfiguration `json:"publicKey,omitempty"`
-	// keyless verifies Sigstore bundles by the identity of the signer. Not supported yet: the Repository stalls.
+	// keyless verifies Sigstore bundles by the identity of the signer, offline.
 	Keyless *KeylessIdentityApplyConfiguration `json:"keyless,omitempty"`
-	// notAfter is when this authority stops counting for new verifications.
+	// hash that signatures by the ECDSA or RSA key are made over. When unset, that of an ECDSA key's curve and SHA-256, and
+	// SHA-256 and SHA-512 for RSA. No other hash is ever tried.
+	Hash *apiv1alpha1.SignatureHash `json:"hash,omitempty"`
+	// provenance lets only signed SLSA provenance of this build count as this authority's signature.
+	Provenance *ProvenancePolicyApplyConfiguration `json:"provenance,omitempty"`
+	// notAfter is when this authority stops to count: what was verified later is not trusted. Set it to the past when a key was
+	// stolen then: every Bundle that it vouched for since is withdrawn from every channel.
 	NotAfter *v1.Time `json:"notAfter,omitempty"`
 }
 
@@ -51,6 +59,22 @@ func (b *AuthorityApplyConfiguration) WithPublicKey(value *PublicKeySourceApplyC
 // If called multiple times, the Keyless field is set to the value of the last call.
 func (b *AuthorityApplyConfiguration) WithKeyless(value *KeylessIdentityApplyConfiguration) *AuthorityApplyConfiguration {
 	b.Keyless = value
+	return b
+}
+
+// WithHash sets the Hash field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Hash field is set to the value of the last call.
+func (b *AuthorityApplyConfiguration) WithHash(value apiv1alpha1.SignatureHash) *AuthorityApplyConfiguration {
+	b.Hash = &value
+	return b
+}
+
+// WithProvenance sets the Provenance field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Provenance field is set to the value of the last call.
+func (b *AuthorityApplyConfiguration) WithProvenance(value *ProvenancePolicyApplyConfiguration) *AuthorityApplyConfiguration {
+	b.Provenance = value
 	return b
 }
 

@@ -14,7 +14,7 @@ type BundleSourceApplyConfiguration struct {
 	HTTP *HTTPSourceApplyConfiguration `json:"http,omitempty"`
 	// s3 fetches from an S3-compatible object store.
 	S3 *S3SourceApplyConfiguration `json:"s3,omitempty"`
-	// oci fetches from a container registry. Not supported yet: the Bundle stalls.
+	// oci fetches from a container registry.
 	OCI *OCISourceApplyConfiguration `json:"oci,omitempty"`
 }
 

@@ -33,6 +33,12 @@ type BundleSpecApplyConfiguration struct {
 	ReleaseNotes map[string]apiv1alpha1.ReleaseNote `json:"releaseNotes,omitempty"`
 	// encryption says whether the artifact is readable. When unset, mode None.
 	Encryption *EncryptionSpecApplyConfiguration `json:"encryption,omitempty"`
+	// attestations are signed statements about the artifact. The one that kubectl windlass bundle inspect makes in CI tells what is
+	// in an artifact that the manager cannot open.
+	Attestations []AttestationSourceApplyConfiguration `json:"attestations,omitempty"`
+	// nativeDependencies are what the update needs of the installed app. When unset, those of the file
+	// native-dependencies.json in the archive; without either nobody knows, and a Channel that compares them admits nothing.
+	NativeDependencies *NativeDependenciesApplyConfiguration `json:"nativeDependencies,omitempty"`
 	// revoked is why this update must not be used. Once set it is pulled from every channel at once, for ever.
 	Revoked *string `json:"revoked,omitempty"`
 }
@@ -123,6 +129,27 @@ func (b *BundleSpecApplyConfiguration) WithReleaseNotes(entries map[string]apiv1
 // If called multiple times, the Encryption field is set to the value of the last call.
 func (b *BundleSpecApplyConfiguration) WithEncryption(value *EncryptionSpecApplyConfiguration) *BundleSpecApplyConfiguration {
 	b.Encryption = value
+	return b
+}
+
+// WithAttestations adds the given value to the Attestations field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Attestations field.
+func (b *BundleSpecApplyConfiguration) WithAttestations(values ...*AttestationSourceApplyConfiguration) *BundleSpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithAttestations")
+		}
+		b.Attestations = append(b.Attestations, *values[i])
+	}
+	return b
+}
+
+// WithNativeDependencies sets the NativeDependencies field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the NativeDependencies field is set to the value of the last call.
+func (b *BundleSpecApplyConfiguration) WithNativeDependencies(value *NativeDependenciesApplyConfiguration) *BundleSpecApplyConfiguration {
+	b.NativeDependencies = value
 	return b
 }
 

@@ -22,6 +22,8 @@ type BundleStatusApplyConfiguration struct {
 	Artifact *ArtifactStatusApplyConfiguration `json:"artifact,omitempty"`
 	// verifications are the signatures that matched an authority.
 	Verifications []VerificationApplyConfiguration `json:"verifications,omitempty"`
+	// inspection tells what is in the artifact.
+	Inspection *InspectionApplyConfiguration `json:"inspection,omitempty"`
 	// usedBy lists the channels that serve this bundle, or offer it.
 	UsedBy []BundleUseApplyConfiguration `json:"usedBy,omitempty"`
 }
@@ -71,6 +73,14 @@ func (b *BundleStatusApplyConfiguration) WithVerifications(values ...*Verificati
 		}
 		b.Verifications = append(b.Verifications, *values[i])
 	}
+	return b
+}
+
+// WithInspection sets the Inspection field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Inspection field is set to the value of the last call.
+func (b *BundleStatusApplyConfiguration) WithInspection(value *InspectionApplyConfiguration) *BundleStatusApplyConfiguration {
+	b.Inspection = value
 	return b
 }
 

@@ -30,6 +30,12 @@ type ChannelStatusApplyConfiguration struct {
 	Deviation *DeviationApplyConfiguration `json:"deviation,omitempty"`
 	// history tells what was served from when to when, and why it ended; the newest first.
 	History []ChannelHistoryEntryApplyConfiguration `json:"history,omitempty"`
+	// overrides are content checks that people let pass for a digest; the newest first.
+	Overrides []ContentOverrideApplyConfiguration `json:"overrides,omitempty"`
+	// warnings of content checks about the candidate.
+	Warnings []string `json:"warnings,omitempty"`
+	// lastCommand is the last command that a person gave by annotations.
+	LastCommand *CommandStatusApplyConfiguration `json:"lastCommand,omitempty"`
 }
 
 // ChannelStatusApplyConfiguration constructs a declarative configuration of the ChannelStatus type for use with
@@ -114,5 +120,36 @@ func (b *ChannelStatusApplyConfiguration) WithHistory(values ...*ChannelHistoryE
 		}
 		b.History = append(b.History, *values[i])
 	}
+	return b
+}
+
+// WithOverrides adds the given value to the Overrides field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Overrides field.
+func (b *ChannelStatusApplyConfiguration) WithOverrides(values ...*ContentOverrideApplyConfiguration) *ChannelStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithOverrides")
+		}
+		b.Overrides = append(b.Overrides, *values[i])
+	}
+	return b
+}
+
+// WithWarnings adds the given value to the Warnings field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Warnings field.
+func (b *ChannelStatusApplyConfiguration) WithWarnings(values ...string) *ChannelStatusApplyConfiguration {
+	for i := range values {
+		b.Warnings = append(b.Warnings, values[i])
+	}
+	return b
+}
+
+// WithLastCommand sets the LastCommand field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastCommand field is set to the value of the last call.
+func (b *ChannelStatusApplyConfiguration) WithLastCommand(value *CommandStatusApplyConfiguration) *ChannelStatusApplyConfiguration {
+	b.LastCommand = value
 	return b
 }

@@ -14,8 +14,15 @@ import (
 //
 // ContentPolicy says what a bundle may contain.
 type ContentPolicyApplyConfiguration struct {
-	// nativeCode in the bundle. When unset, Allowed. Denied is not supported yet: the Channel stalls.
+	// profile of rules to start from. When unset, None.
+	Profile *apiv1alpha1.ContentProfile `json:"profile,omitempty"`
+	// checks change single rules of the profile, or add them.
+	Checks []ContentCheckApplyConfiguration `json:"checks,omitempty"`
+	// nativeCode in the bundle, by content. When unset, as the profile says.
 	NativeCode *apiv1alpha1.NativeCode `json:"nativeCode,omitempty"`
+	// nativeBaseline is what the installed apps contain. When set, a bundle must say what it needs, and needs nothing else. An
+	// empty one means that they contain nothing that a bundle could call.
+	NativeBaseline *NativeBaselineApplyConfiguration `json:"nativeBaseline,omitempty"`
 	// releaseNotes of the bundle. When unset, Optional.
 	ReleaseNotes *apiv1alpha1.ReleaseNotesPolicy `json:"releaseNotes,omitempty"`
 	// maxSize of the artifact, such as 50Mi. When unset, the manager's limit.
@@ -28,11 +35,40 @@ func ContentPolicy() *ContentPolicyApplyConfiguration {
 	return &ContentPolicyApplyConfiguration{}
 }
 
+// WithProfile sets the Profile field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Profile field is set to the value of the last call.
+func (b *ContentPolicyApplyConfiguration) WithProfile(value apiv1alpha1.ContentProfile) *ContentPolicyApplyConfiguration {
+	b.Profile = &value
+	return b
+}
+
+// WithChecks adds the given value to the Checks field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Checks field.
+func (b *ContentPolicyApplyConfiguration) WithChecks(values ...*ContentCheckApplyConfiguration) *ContentPolicyApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithChecks")
+		}
+		b.Checks = append(b.Checks, *values[i])
+	}
+	return b
+}
+
 // WithNativeCode sets the NativeCode field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the NativeCode field is set to the value of the last call.
 func (b *ContentPolicyApplyConfiguration) WithNativeCode(value apiv1alpha1.NativeCode) *ContentPolicyApplyConfiguration {
 	b.NativeCode = &value
+	return b
+}
+
+// WithNativeBaseline sets the NativeBaseline field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the NativeBaseline field is set to the value of the last call.
+func (b *ContentPolicyApplyConfiguration) WithNativeBaseline(value *NativeBaselineApplyConfiguration) *ContentPolicyApplyConfiguration {
+	b.NativeBaseline = value
 	return b
 }
 

@@ -22,6 +22,9 @@ type KeylessIdentityApplyConfiguration struct {
 	SubjectRegExp *string `json:"subjectRegExp,omitempty"`
 	// trustedRootConfigMapRef names the Sigstore trusted root to verify against, offline.
 	TrustedRootConfigMapRef *KeyReferenceApplyConfiguration `json:"trustedRootConfigMapRef,omitempty"`
+	// transparencyLog says whether a signature must be in a transparency log of the trusted root. When unset, Required. Optional
+	// is for private instances without a log: then a signed timestamp of the trusted root is required instead.
+	TransparencyLog *apiv1alpha1.TransparencyLog `json:"transparencyLog,omitempty"`
 }
 
 // KeylessIdentityApplyConfiguration constructs a declarative configuration of the KeylessIdentity type for use with
@@ -59,5 +62,13 @@ func (b *KeylessIdentityApplyConfiguration) WithSubjectRegExp(value string) *Key
 // If called multiple times, the TrustedRootConfigMapRef field is set to the value of the last call.
 func (b *KeylessIdentityApplyConfiguration) WithTrustedRootConfigMapRef(value *KeyReferenceApplyConfiguration) *KeylessIdentityApplyConfiguration {
 	b.TrustedRootConfigMapRef = value
+	return b
+}
+
+// WithTransparencyLog sets the TransparencyLog field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the TransparencyLog field is set to the value of the last call.
+func (b *KeylessIdentityApplyConfiguration) WithTransparencyLog(value apiv1alpha1.TransparencyLog) *KeylessIdentityApplyConfiguration {
+	b.TransparencyLog = &value
 	return b
 }

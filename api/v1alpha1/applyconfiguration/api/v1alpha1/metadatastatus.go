@@ -22,6 +22,12 @@ type MetadataStatusApplyConfiguration struct {
 	ExpiresAt *v1.Time `json:"expiresAt,omitempty"`
 	// rootVersion is the version of the root of trust.
 	RootVersion *int64 `json:"rootVersion,omitempty"`
+	// rootExpiresAt is when the root of trust has to be replaced by its successor.
+	RootExpiresAt *v1.Time `json:"rootExpiresAt,omitempty"`
+	// rootKeys tells where the keys are that sign roots: Online, when the manager can sign them, or Offline.
+	RootKeys *string `json:"rootKeys,omitempty"`
+	// rootThreshold is how many keys have to sign a root.
+	RootThreshold *int32 `json:"rootThreshold,omitempty"`
 	// keys tells where the signing keys come from: Generated or Provided.
 	Keys *string `json:"keys,omitempty"`
 }
@@ -61,6 +67,30 @@ func (b *MetadataStatusApplyConfiguration) WithExpiresAt(value v1.Time) *Metadat
 // If called multiple times, the RootVersion field is set to the value of the last call.
 func (b *MetadataStatusApplyConfiguration) WithRootVersion(value int64) *MetadataStatusApplyConfiguration {
 	b.RootVersion = &value
+	return b
+}
+
+// WithRootExpiresAt sets the RootExpiresAt field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RootExpiresAt field is set to the value of the last call.
+func (b *MetadataStatusApplyConfiguration) WithRootExpiresAt(value v1.Time) *MetadataStatusApplyConfiguration {
+	b.RootExpiresAt = &value
+	return b
+}
+
+// WithRootKeys sets the RootKeys field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RootKeys field is set to the value of the last call.
+func (b *MetadataStatusApplyConfiguration) WithRootKeys(value string) *MetadataStatusApplyConfiguration {
+	b.RootKeys = &value
+	return b
+}
+
+// WithRootThreshold sets the RootThreshold field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RootThreshold field is set to the value of the last call.
+func (b *MetadataStatusApplyConfiguration) WithRootThreshold(value int32) *MetadataStatusApplyConfiguration {
+	b.RootThreshold = &value
 	return b
 }
 

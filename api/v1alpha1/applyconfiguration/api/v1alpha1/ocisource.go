@@ -8,9 +8,9 @@ package v1alpha1
 // OCISourceApplyConfiguration represents a declarative configuration of the OCISource type for use
 // with apply.
 //
-// OCISource is an artifact in a container registry.
+// OCISource is an artifact in a container registry: the layer of an image or artifact manifest that has the digest of the Bundle.
 type OCISourceApplyConfiguration struct {
-	// image by digest: registry.example.com/shop/updates@sha256:...
+	// image by digest of its manifest: registry.example.com/shop/updates@sha256:...
 	Image *string `json:"image,omitempty"`
 	// pullSecretRef names a Secret of type kubernetes.io/dockerconfigjson.
 	PullSecretRef *LocalReferenceApplyConfiguration `json:"pullSecretRef,omitempty"`

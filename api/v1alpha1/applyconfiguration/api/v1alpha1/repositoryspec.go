@@ -20,6 +20,9 @@ type RepositorySpecApplyConfiguration struct {
 	Signing *SigningSpecApplyConfiguration `json:"signing,omitempty"`
 	// retention says when artifacts that nothing refers to are deleted.
 	Retention *RetentionSpecApplyConfiguration `json:"retention,omitempty"`
+	// floors withdraw versions for security, for ever: nothing below the floor of its app is offered again, by nobody. A floor is
+	// part of the root of trust. Where the root key is kept offline, its holders have to sign: kubectl windlass repository floor.
+	Floors []FloorApplyConfiguration `json:"floors,omitempty"`
 }
 
 // RepositorySpecApplyConfiguration constructs a declarative configuration of the RepositorySpec type for use with
@@ -65,5 +68,18 @@ func (b *RepositorySpecApplyConfiguration) WithSigning(value *SigningSpecApplyCo
 // If called multiple times, the Retention field is set to the value of the last call.
 func (b *RepositorySpecApplyConfiguration) WithRetention(value *RetentionSpecApplyConfiguration) *RepositorySpecApplyConfiguration {
 	b.Retention = value
+	return b
+}
+
+// WithFloors adds the given value to the Floors field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Floors field.
+func (b *RepositorySpecApplyConfiguration) WithFloors(values ...*FloorApplyConfiguration) *RepositorySpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithFloors")
+		}
+		b.Floors = append(b.Floors, *values[i])
+	}
 	return b
 }

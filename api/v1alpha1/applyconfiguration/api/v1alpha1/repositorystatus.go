@@ -26,6 +26,10 @@ type RepositoryStatusApplyConfiguration struct {
 	Channels *int32 `json:"channels,omitempty"`
 	// bundles is the number of bundles that published channels refer to.
 	Bundles *int32 `json:"bundles,omitempty"`
+	// trustedRoots tells how old the trusted roots of keyless authorities are.
+	TrustedRoots []TrustedRootStatusApplyConfiguration `json:"trustedRoots,omitempty"`
+	// floors that the published root of trust holds.
+	Floors []FloorApplyConfiguration `json:"floors,omitempty"`
 }
 
 // RepositoryStatusApplyConfiguration constructs a declarative configuration of the RepositoryStatus type for use with
@@ -84,5 +88,31 @@ func (b *RepositoryStatusApplyConfiguration) WithChannels(value int32) *Reposito
 // If called multiple times, the Bundles field is set to the value of the last call.
 func (b *RepositoryStatusApplyConfiguration) WithBundles(value int32) *RepositoryStatusApplyConfiguration {
 	b.Bundles = &value
+	return b
+}
+
+// WithTrustedRoots adds the given value to the TrustedRoots field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the TrustedRoots field.
+func (b *RepositoryStatusApplyConfiguration) WithTrustedRoots(values ...*TrustedRootStatusApplyConfiguration) *RepositoryStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithTrustedRoots")
+		}
+		b.TrustedRoots = append(b.TrustedRoots, *values[i])
+	}
+	return b
+}
+
+// WithFloors adds the given value to the Floors field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Floors field.
+func (b *RepositoryStatusApplyConfiguration) WithFloors(values ...*FloorApplyConfiguration) *RepositoryStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithFloors")
+		}
+		b.Floors = append(b.Floors, *values[i])
+	}
 	return b
 }

@@ -12,12 +12,15 @@ import (
 // SignatureSourceApplyConfiguration represents a declarative configuration of the SignatureSource type for use
 // with apply.
 //
-// SignatureSource is a detached signature over the artifact.
+// SignatureSource is a signature over the artifact: a detached one, one of minisign, or a Sigstore bundle.
 type SignatureSourceApplyConfiguration struct {
-	// inline is the signature in base64.
+	// inline is the signature file in base64.
 	Inline *string `json:"inline,omitempty"`
-	// url of the signature, raw or in base64.
+	// url of the signature file, as it is or in base64.
 	URL *apiv1alpha1.URL `json:"url,omitempty"`
+	// attached takes the signatures that cosign attached to the image of source.oci, as referrers or by tag. They are made over
+	// the manifest, which names the artifact by its digest.
+	Attached *apiv1alpha1.AttachedSignatures `json:"attached,omitempty"`
 }
 
 // SignatureSourceApplyConfiguration constructs a declarative configuration of the SignatureSource type for use with
@@ -39,5 +42,13 @@ func (b *SignatureSourceApplyConfiguration) WithInline(value string) *SignatureS
 // If called multiple times, the URL field is set to the value of the last call.
 func (b *SignatureSourceApplyConfiguration) WithURL(value apiv1alpha1.URL) *SignatureSourceApplyConfiguration {
 	b.URL = &value
+	return b
+}
+
+// WithAttached sets the Attached field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Attached field is set to the value of the last call.
+func (b *SignatureSourceApplyConfiguration) WithAttached(value apiv1alpha1.AttachedSignatures) *SignatureSourceApplyConfiguration {
+	b.Attached = &value
 	return b
 }

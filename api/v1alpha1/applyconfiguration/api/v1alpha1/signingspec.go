@@ -21,6 +21,9 @@ type SigningSpecApplyConfiguration struct {
 	RootExpiry *apiv1alpha1.Duration `json:"rootExpiry,omitempty"`
 	// timestampExpiry is how long devices trust the last state when nobody re-signs. When unset, 168h.
 	TimestampExpiry *apiv1alpha1.Duration `json:"timestampExpiry,omitempty"`
+	// rootConfigMapRef names a ConfigMap with roots of trust that were signed offline, as kubectl windlass repository writes them:
+	// 1.root.json, 2.root.json and so on. Each is published once enough keys of its predecessor have signed it.
+	RootConfigMapRef *LocalReferenceApplyConfiguration `json:"rootConfigMapRef,omitempty"`
 }
 
 // SigningSpecApplyConfiguration constructs a declarative configuration of the SigningSpec type for use with
@@ -50,5 +53,13 @@ func (b *SigningSpecApplyConfiguration) WithRootExpiry(value apiv1alpha1.Duratio
 // If called multiple times, the TimestampExpiry field is set to the value of the last call.
 func (b *SigningSpecApplyConfiguration) WithTimestampExpiry(value apiv1alpha1.Duration) *SigningSpecApplyConfiguration {
 	b.TimestampExpiry = &value
+	return b
+}
+
+// WithRootConfigMapRef sets the RootConfigMapRef field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the RootConfigMapRef field is set to the value of the last call.
+func (b *SigningSpecApplyConfiguration) WithRootConfigMapRef(value *LocalReferenceApplyConfiguration) *SigningSpecApplyConfiguration {
+	b.RootConfigMapRef = value
 	return b
 }

@@ -6,6 +6,7 @@
 package v1alpha1
 
 import (
+	apiv1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -18,6 +19,18 @@ type VerificationApplyConfiguration struct {
 	Authority *string `json:"authority,omitempty"`
 	// keyID is the SHA-256 of the public key (SubjectPublicKeyInfo, DER), its first 16 hexadecimal digits.
 	KeyID *string `json:"keyID,omitempty"`
+	// format of the signature.
+	Format *apiv1alpha1.SignatureFormat `json:"format,omitempty"`
+	// issuer and subject of the certificate that a keyless signature was made with.
+	Issuer *string `json:"issuer,omitempty"`
+	// subject of that certificate.
+	Subject *string `json:"subject,omitempty"`
+	// trust identifies all that decided whether the signature counts: key or identity, trusted root, provenance. When the
+	// Repository changes one of them, the signature is verified again.
+	Trust *string `json:"trust,omitempty"`
+	// evidence is the digest of the signature file in the bucket, for formats that are more than a signature:
+	// evidence/sha256/<hex>.json.
+	Evidence *apiv1alpha1.Digest `json:"evidence,omitempty"`
 	// algorithm of the signature, such as ECDSA-P256-SHA256.
 	Algorithm *string `json:"algorithm,omitempty"`
 	// signature in base64, as devices get it to check the author themselves.
@@ -45,6 +58,46 @@ func (b *VerificationApplyConfiguration) WithAuthority(value string) *Verificati
 // If called multiple times, the KeyID field is set to the value of the last call.
 func (b *VerificationApplyConfiguration) WithKeyID(value string) *VerificationApplyConfiguration {
 	b.KeyID = &value
+	return b
+}
+
+// WithFormat sets the Format field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Format field is set to the value of the last call.
+func (b *VerificationApplyConfiguration) WithFormat(value apiv1alpha1.SignatureFormat) *VerificationApplyConfiguration {
+	b.Format = &value
+	return b
+}
+
+// WithIssuer sets the Issuer field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Issuer field is set to the value of the last call.
+func (b *VerificationApplyConfiguration) WithIssuer(value string) *VerificationApplyConfiguration {
+	b.Issuer = &value
+	return b
+}
+
+// WithSubject sets the Subject field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Subject field is set to the value of the last call.
+func (b *VerificationApplyConfiguration) WithSubject(value string) *VerificationApplyConfiguration {
+	b.Subject = &value
+	return b
+}
+
+// WithTrust sets the Trust field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Trust field is set to the value of the last call.
+func (b *VerificationApplyConfiguration) WithTrust(value string) *VerificationApplyConfiguration {
+	b.Trust = &value
+	return b
+}
+
+// WithEvidence sets the Evidence field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Evidence field is set to the value of the last call.
+func (b *VerificationApplyConfiguration) WithEvidence(value apiv1alpha1.Digest) *VerificationApplyConfiguration {
+	b.Evidence = &value
 	return b
 }
 
