@@ -32,7 +32,8 @@ var ErrInvalid = errors.New("invalid archive")
 type Facts struct {
 	MediaType string // such as application/zip
 	Ext       string // of the TUF target, without a dot
-	Files     *int32 // in the archive, folders not counted; nil when it was not opened
+	Files     *int32 // in the archive, folders not counted; nil when it is none, or was not opened
+	Unpacked  int64  // bytes of all files; of what is no archive, its size
 }
 
 // Inspect tells what the artifact of size bytes in r is.

@@ -110,7 +110,7 @@ func (r *run) receive(body io.ReadCloser) error {
 	if r.file, err = r.Scratch.file(); err != nil {
 		return scratchError(err)
 	}
-	if r.verifier, err = verify.New(r.Now(), r.job.Authorities, r.signatures); err != nil {
+	if r.verifier, err = verify.New(r.Now(), verify.Subject{App: r.job.App, Version: r.job.Version}, r.job.Authorities, r.signatures); err != nil {
 		return kit.Stall(otav1alpha1.SignatureInvalidReason, "%w", err)
 	}
 	r.result.Size, err = pump(body, r.verifier, r.file)

@@ -481,3 +481,6 @@ func encode(doc *release.Document) ([]byte, error) {
 }
 
 func errorText(err error) string { return fmt.Sprint(err) }
+
+// Floor is the least version of an app that may be offered, as the published root of trust says; empty: there is none.
+func (p *Publisher) Floor(_ string) string { return "" }

@@ -44,11 +44,20 @@ func (h hashID) String() string {
 // maxStreams bounds the pairs of Ed25519 keys and signatures: each of them hashes the whole artifact.
 const maxStreams = 32
 
-// Authority is an author whose signatures count.
+// Authority is an author whose signatures count, known by a key or by an identity.
 type Authority struct {
-	Name     string
-	Key      Key
-	NotAfter time.Time // zero: for ever
+	Name       string
+	Key        Key         // without Identity
+	Hash       crypto.Hash // that signatures by Key are made over; zero: those that go with the key
+	Identity   *Identity   // keyless; nil: by Key
+	Provenance *Provenance // only signed provenance of this build counts; nil: any signature
+	NotAfter   time.Time   // zero: for ever
+}
+
+// Subject is what signatures are about, for formats that name it.
+type Subject struct {
+	App     string
+	Version string
 }
 
 // Expired tells whether the authority no longer counts for new verifications.
@@ -57,7 +66,10 @@ func (a Authority) Expired(now time.Time) bool { return !a.NotAfter.IsZero() && 
 // Match is a signature that an authority made over the artifact.
 type Match struct {
 	Authority string
-	KeyID     string
+	Trust     string // Authority.Fingerprint of the authority
+	KeyID     string // empty: keyless
+	Issuer    string // of the certificate; empty: by key
+	Subject   string // of the certificate; empty: by key
 	Algorithm string // such as ECDSA-P256-SHA256
 	Signature Signature
 }
@@ -79,7 +91,7 @@ type check struct {
 }
 
 // New prepares the check of all signatures against all authorities that count at the time now.
-func New(now time.Time, authorities []Authority, signatures []Signature) (*Verifier, error) {
+func New(now time.Time, _ Subject, authorities []Authority, signatures []Signature) (*Verifier, error) {
 	v := &Verifier{digests: map[hashID]hash.Hash{sha256ID: sha256.New()}}
 	streams := 0
 	for _, a := range authorities {

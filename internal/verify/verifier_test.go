@@ -49,7 +49,7 @@ func digestOf(h crypto.Hash, content []byte) []byte {
 // check feeds content in uneven pieces and gives the algorithms by authority.
 func check(t testing.TB, content []byte, authorities []verify.Authority, signatures ...verify.Signature) map[string]string {
 	t.Helper()
-	v, err := verify.New(now, authorities, signatures)
+	v, err := verify.New(now, verify.Subject{}, authorities, signatures)
 	must(t, v, err)
 	for rest := content; len(rest) > 0; {
 		n := min(1+len(rest)/3, len(rest))
@@ -238,7 +238,7 @@ func TestVerifier_notAfter(t *testing.T) {
 	}
 	a := authority(t, "old", s.key)
 	a.NotAfter = now.Add(-time.Second)
-	v, err := verify.New(now, []verify.Authority{a, authority(t, "new", s.key)}, nil)
+	v, err := verify.New(now, verify.Subject{}, []verify.Authority{a, authority(t, "new", s.key)}, nil)
 	must(t, v, err)
 	tried, expired := v.Tried()
 	if diff := cmp.Diff([][]string{{"new"}, {"old"}}, [][]string{tried, expired}); diff != "" {
@@ -257,7 +257,7 @@ func TestVerifier_tooManyStreams(t *testing.T) {
 		sig, _ := s.sign([]byte{byte(i)})
 		signatures = append(signatures, decode(t, sig))
 	}
-	if _, err := verify.New(now, authorities, signatures); err == nil || !strings.Contains(err.Error(), "33 pairs") {
+	if _, err := verify.New(now, verify.Subject{}, authorities, signatures); err == nil || !strings.Contains(err.Error(), "33 pairs") {
 		t.Errorf("got error %v, want one about 33 pairs", err)
 	}
 	if _, err := verify.New(now, authorities[1:], signatures); err != nil {
