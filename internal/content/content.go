@@ -72,7 +72,9 @@ type Policy struct {
 }
 
 // Needs tells whether the policy needs to know what is in the artifact.
-func (p Policy) Needs() bool { return p.AppStores || len(p.Checks) > 0 || p.NativeCode != "" || p.Baseline != nil }
+func (p Policy) Needs() bool {
+	return p.AppStores || len(p.Checks) > 0 || p.NativeCode != "" || p.Baseline != nil
+}
 
 // Violation is what speaks against a release.
 type Violation struct {

@@ -1,5 +1,5 @@
 // Copyright The Windlass Authors.
-// SPDX-License-Identifier: Apache-2.0
+// SPDverify.New(now, verify.Subject{}, authorities, signatures)-License-Identifier: Apache-2.0
 
 package verify_test
 
@@ -260,7 +260,7 @@ func TestVerifier_tooManyStreams(t *testing.T) {
 	if _, err := verify.New(now, verify.Subject{}, authorities, signatures); err == nil || !strings.Contains(err.Error(), "33 pairs") {
 		t.Errorf("got error %v, want one about 33 pairs", err)
 	}
-	if _, err := verify.New(now, authorities[1:], signatures); err != nil {
+	if _, err := verify.New(now, verify.Subject{}, authorities[1:], signatures); err != nil {
 		t.Errorf("30 pairs are refused: %v", err)
 	}
 }
