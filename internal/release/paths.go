@@ -32,3 +32,7 @@ func TargetObject(target, digest string) string {
 	dir, file := path.Split(target)
 	return "targets/" + dir + Hex(digest) + "." + file
 }
+
+// EvidenceObject is the object name, below the repository's prefix, of what proves a signature: a Sigstore bundle or a signed
+// statement. Documents refer to it by digest only; it is no TUF target.
+func EvidenceObject(digest string) string { return "evidence/sha256/" + Hex(digest) + ".json" }

@@ -90,7 +90,8 @@ type Signature struct {
 	Authority string `json:"authority"`
 	KeyID     string `json:"keyID"`
 	Algorithm string `json:"algorithm"`
-	Signature string `json:"signature"` // base64
+	Signature string `json:"signature"`          // base64
+	Evidence  string `json:"evidence,omitempty"` // digest of the Sigstore bundle or statement, see EvidenceObject; empty: there is none
 }
 
 // Encryption is what a device needs to open an artifact that CI encrypted. It passes through as CI wrote it.
