@@ -548,6 +548,19 @@ type Inspection struct {
 	// +kubebuilder:validation:MaxLength=63
 	Authority string `json:"authority,omitempty"`
 
+	// trust identifies all that decided whether the attestation counts, as that of verifications does.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Trust string `json:"trust,omitempty"`
+
+	// evidence is the digest of the attestation in the bucket: evidence/sha256/<hex>.json.
+	// +optional
+	Evidence Digest `json:"evidence,omitempty"`
+
+	// at is when the attestation was verified.
+	// +optional
+	At *metav1.Time `json:"at,omitempty"`
+
 	// ruleset is the version of the checks that were made.
 	// +required
 	// +kubebuilder:validation:Minimum=1

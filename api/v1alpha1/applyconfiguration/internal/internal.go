@@ -686,12 +686,18 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Inspection
   map:
     fields:
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
     - name: authority
       type:
         scalar: string
     - name: by
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Inspector
+    - name: evidence
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
     - name: findings
       type:
         list:
@@ -709,6 +715,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: ruleset
       type:
         scalar: numeric
+    - name: trust
+      type:
+        scalar: string
     - name: unpackedSize
       type:
         scalar: numeric

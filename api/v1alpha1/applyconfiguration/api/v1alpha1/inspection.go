@@ -7,6 +7,7 @@ package v1alpha1
 
 import (
 	apiv1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // InspectionApplyConfiguration represents a declarative configuration of the Inspection type for use
@@ -18,6 +19,12 @@ type InspectionApplyConfiguration struct {
 	By *apiv1alpha1.Inspector `json:"by,omitempty"`
 	// authority that signed the attestation.
 	Authority *string `json:"authority,omitempty"`
+	// trust identifies all that decided whether the attestation counts, as that of verifications does.
+	Trust *string `json:"trust,omitempty"`
+	// evidence is the digest of the attestation in the bucket: evidence/sha256/<hex>.json.
+	Evidence *apiv1alpha1.Digest `json:"evidence,omitempty"`
+	// at is when the attestation was verified.
+	At *v1.Time `json:"at,omitempty"`
 	// ruleset is the version of the checks that were made.
 	Ruleset *int32 `json:"ruleset,omitempty"`
 	// unpackedSize of all files in bytes.
@@ -49,6 +56,30 @@ func (b *InspectionApplyConfiguration) WithBy(value apiv1alpha1.Inspector) *Insp
 // If called multiple times, the Authority field is set to the value of the last call.
 func (b *InspectionApplyConfiguration) WithAuthority(value string) *InspectionApplyConfiguration {
 	b.Authority = &value
+	return b
+}
+
+// WithTrust sets the Trust field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Trust field is set to the value of the last call.
+func (b *InspectionApplyConfiguration) WithTrust(value string) *InspectionApplyConfiguration {
+	b.Trust = &value
+	return b
+}
+
+// WithEvidence sets the Evidence field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Evidence field is set to the value of the last call.
+func (b *InspectionApplyConfiguration) WithEvidence(value apiv1alpha1.Digest) *InspectionApplyConfiguration {
+	b.Evidence = &value
+	return b
+}
+
+// WithAt sets the At field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the At field is set to the value of the last call.
+func (b *InspectionApplyConfiguration) WithAt(value v1.Time) *InspectionApplyConfiguration {
+	b.At = &value
 	return b
 }
 
