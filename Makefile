@@ -34,7 +34,7 @@ test: servers ## Run all tests with the race detector, against a real API server
 
 .PHONY: servers
 servers: ## Build the servers that the tests start, unless the cache has them.
-	@for name in assets versitygw prometheus kustomize; do $(BIN) $$name >/dev/null || exit; done
+	@for name in assets versitygw prometheus registry kustomize; do $(BIN) $$name >/dev/null || exit; done
 
 .PHONY: bench
 bench: servers ## Measure ingest, commit, rollback and gateway.

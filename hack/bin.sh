@@ -2,7 +2,7 @@
 # Prints the path of a tool or server, building it first when the cache has no copy of this version.
 #
 #   hack/bin.sh controller-gen | golangci-lint | crd-ref-docs | govulncheck | kustomize    development tools
-#   hack/bin.sh kube-apiserver | etcd | versitygw | prometheus                             real parts for tests and the demo
+#   hack/bin.sh kube-apiserver | etcd | versitygw | prometheus | registry                  real parts for tests and the demo
 #   hack/bin.sh assets                                                                     folder with kube-apiserver and etcd
 #
 # The cache is outside the work tree and keyed by version, so that a fresh clone reuses it:
@@ -20,6 +20,7 @@ case "${1:-}" in
   kustomize)      dir=tools module=sigs.k8s.io/kustomize/kustomize/v5 pkg=$module ;;
   versitygw)      dir=tools module=github.com/versity/versitygw pkg=$module/cmd/versitygw ;;
   prometheus)     dir=tools module=github.com/prometheus/prometheus pkg=$module/cmd/prometheus ;;
+  registry)       dir=tools module=github.com/distribution/distribution/v3 pkg=$module/cmd/registry ;;
   kube-apiserver) dir=controlplane module=k8s.io/kubernetes pkg=$module/cmd/kube-apiserver ;;
   etcd)           dir=controlplane module=go.etcd.io/etcd/server/v3 pkg=$module ;;
   assets)
