@@ -35,13 +35,13 @@ type project struct {
 // newProject makes an app of version 1.0.0 whose updater asks the gateway at base.
 func newProject(t *testing.T, base string) *project {
 	t.Helper()
-	p := &project{T: t, dir: t.TempDir(), cli: filepath.Join(cliPackage.folder(t, "node"), "dist", "index.js")}
+	p := &project{T: t, dir: t.TempDir(), cli: filepath.Join(cliPackage.Folder(t, "node"), "dist", "index.js")}
 	p.write("capacitor.config.json", fmt.Sprintf(`{
 		"appId": %q, "appName": "shop", "webDir": "dist",
 		"plugins": {"CapacitorUpdater": {"updateUrl": "%[2]s/updates", "statsUrl": "%[2]s/stats", "channelUrl": "%[2]s/channel_self", "defaultChannel": %[3]q}}
 	}`, app, base, channel))
-	p.write("package.json", fmt.Sprintf(`{"name": "shop", "version": "1.0.0", "dependencies": {%q: %q}}`, pluginPackage.name, pluginPackage.version))
-	p.write("node_modules/@capgo/capacitor-updater/package.json", fmt.Sprintf(`{"name": %q, "version": %q}`, pluginPackage.name, pluginPackage.version))
+	p.write("package.json", fmt.Sprintf(`{"name": "shop", "version": "1.0.0", "dependencies": {%q: %q}}`, pluginPackage.Name, pluginPackage.Version))
+	p.write("node_modules/@capgo/capacitor-updater/package.json", fmt.Sprintf(`{"name": %q, "version": %q}`, pluginPackage.Name, pluginPackage.Version))
 	p.write("android/app/build.gradle", `android { defaultConfig { versionCode 1
 		versionName "1.0.0"
 	} }`)

@@ -53,7 +53,7 @@ type bundleInfo struct{ ID, Version string }
 
 func newDesktop(t *testing.T, base string) *desktop {
 	t.Helper()
-	client := filepath.Join(electronPackage.folder(t, "node"), "node_modules", "@capgo", "electron-updater")
+	client := filepath.Join(electronPackage.Folder(t, "node"), "node_modules", "@capgo", "electron-updater")
 	here, err := filepath.Abs("testdata/electron")
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ const javaTimeout = time.Minute
 // compile makes a program of the plugin's own cryptography and of what it needs of Android, and gives its class path.
 func compile(t *testing.T) string {
 	t.Helper()
-	source := filepath.Join(pluginPackage.folder(t, "javac", "java"), "android", "src", "main", "java")
+	source := filepath.Join(pluginPackage.Folder(t, "javac", "java"), "android", "src", "main", "java")
 	classes := t.TempDir()
 	stubs := filepath.Join("testdata", "java") // first, so that the plugin's logger is not taken
 	java(t, "javac", "-nowarn", "-d", classes, "-sourcepath", stubs+string(os.PathListSeparator)+source, filepath.Join(stubs, "Install.java"))

@@ -217,7 +217,7 @@ func (r *rig) check(keyID string) update {
 	r.Helper()
 	body, err := json.Marshal(map[string]any{
 		"platform": "android", "device_id": "00000000-0000-4000-8000-000000000001", "app_id": app, "custom_id": "", "version_build": "1.0.0",
-		"version_code": "1", "version_os": "15", "version_name": "1.0.0", "plugin_version": pluginPackage.version, "is_emulator": false,
+		"version_code": "1", "version_os": "15", "version_name": "1.0.0", "plugin_version": pluginPackage.Version, "is_emulator": false,
 		"is_prod": true, "install_source": "", "defaultChannel": channel, "key_id": keyID,
 	})
 	if err != nil {
