@@ -14,7 +14,13 @@ const (
 )
 
 // Format of the signature.
-func (s Signature) Format() Format { return Detached }
+func (s Signature) Format() Format { return s.format }
 
-// Evidence is the file that the signature was read from, for formats that are more than a signature; else nil.
-func (s Signature) Evidence() []byte { return nil }
+// Evidence is the Sigstore bundle in JSON that the signature was read from: it has the certificate, the log entry and the
+// statement, which the signature alone has not. Nil for other formats.
+func (s Signature) Evidence() []byte {
+	if s.bundle == nil {
+		return nil
+	}
+	return s.file
+}

@@ -29,7 +29,8 @@ const (
 
 // Key is a public key that verifies signatures.
 type Key struct {
-	id   string
+	spki [sha256.Size]byte // SHA-256 of the SubjectPublicKeyInfo
+	mini *[8]byte          // id of a minisign key; nil: another key
 	ec   *ecdsa.PublicKey
 	rsa  *rsa.PublicKey
 	ed   ed25519.PublicKey
@@ -38,20 +39,32 @@ type Key struct {
 }
 
 // ID is the first 16 hexadecimal digits of the SHA-256 of the key's SubjectPublicKeyInfo in DER.
-func (k Key) ID() string { return k.id }
+func (k Key) ID() string { return hex.EncodeToString(k.spki[:8]) }
 
-// String names the kind of key: ECDSA-P256, Ed25519 or RSA.
+// String names the kind of key: ECDSA-P256, Ed25519, RSA or Minisign.
 func (k Key) String() string { return k.name }
 
 // RSA is the key itself when it is one of RSA, else nil.
 func (k Key) RSA() *rsa.PublicKey { return k.rsa }
 
-// ParsePublicKey reads one public key in PEM: ECDSA P-256, P-384 or P-521, Ed25519, or RSA of 2048 to 8192 bits. Its errors
-// say what was found instead and what to do, and never quote the input.
+// zero tells whether there is no key.
+func (k Key) zero() bool { return k.name == "" }
+
+// MaxPublicKey is the largest text in bytes that ParsePublicKey reads.
+const MaxPublicKey = 64 << 10
+
+// ParsePublicKey reads one public key in PEM: ECDSA P-256, P-384 or P-521, Ed25519, or RSA of 2048 to 8192 bits; or the public
+// key file of minisign. Its errors say what was found instead and what to do, and never quote the input.
 func ParsePublicKey(text []byte) (Key, error) {
+	if len(text) > MaxPublicKey {
+		return Key{}, fmt.Errorf("the public key has %d bytes, expected at most %d", len(text), MaxPublicKey)
+	}
+	if raw, ok := minisignText(text); ok {
+		return parseMinisignKey(raw)
+	}
 	block, rest := pem.Decode(text)
 	if block == nil {
-		return Key{}, errors.New("no PEM block found: expected a public key that starts with -----BEGIN PUBLIC KEY-----")
+		return Key{}, errors.New("no PEM block found: expected a public key that starts with -----BEGIN PUBLIC KEY-----, or the .pub file of minisign")
 	}
 	if bytes.Contains(rest, []byte("-----BEGIN ")) {
 		return Key{}, errors.New("more than one PEM block found: expected one public key; make an authority for each key")
@@ -60,6 +73,11 @@ func ParsePublicKey(text []byte) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
+	return newKey(parsed)
+}
+
+// newKey takes an *ecdsa.PublicKey, *rsa.PublicKey or ed25519.PublicKey.
+func newKey(parsed any) (Key, error) {
 	key, err := accept(parsed)
 	if err != nil {
 		return Key{}, err
@@ -68,8 +86,7 @@ func ParsePublicKey(text []byte) (Key, error) {
 	if err != nil {
 		return Key{}, fmt.Errorf("encode public key: %w", err)
 	}
-	sum := sha256.Sum256(der)
-	key.id = hex.EncodeToString(sum[:8])
+	key.spki = sha256.Sum256(der)
 	return key, nil
 }
 

@@ -11,34 +11,45 @@ import (
 	"fmt"
 )
 
-// MaxSignatureFile is the largest file in bytes that may be handed to DecodeSignature.
-const MaxSignatureFile = 64 << 10
+// MaxSignatureFile is the largest file in bytes that may be handed to DecodeSignature: a Sigstore bundle holds a whole statement.
+// Other formats have at most maxPlainFile.
+const MaxSignatureFile = 1 << 20
 
 // ErrNotSupportedYet is in the chain of errors about signature formats that are known and not verified by this version.
 var ErrNotSupportedYet = errors.New("this signature format is not supported yet")
 
 // Sizes in bytes.
 const (
+	maxPlainFile  = 64 << 10
 	ed25519Size   = 64
-	minisignSize  = 2 + 8 + 64 // algorithm, key id, signature
-	maxECDSASize  = 139        // two integers of P-521 in ASN.1
+	maxECDSASize  = 139 // two integers of P-521 in ASN.1
 	minRSASize    = minRSA / 8
 	maxRSASize    = maxRSA / 8
 	asn1Sequence  = 0x30
 	opensslAdvice = "make one with openssl dgst -sha256 -sign, or openssl pkeyutl -sign -rawin for Ed25519"
 )
 
-// Signature is a detached signature over an artifact.
-type Signature struct{ raw []byte }
+// Signature is a signature over an artifact.
+type Signature struct {
+	raw    []byte
+	format Format
+	file   []byte         // that it was read from; nil: detached
+	mini   *minisignature // of format Minisign
+	bundle *sigstoreBundle
+}
 
-// Bytes are the signature itself: ASN.1 for ECDSA, 64 bytes for Ed25519, as long as the modulus for RSA.
+// Bytes are the signature itself: ASN.1 for ECDSA, 64 bytes for Ed25519 and minisign, as long as the modulus for RSA.
 func (s Signature) Bytes() []byte { return s.raw }
 
 // Base64 is the signature as the API writes it.
 func (s Signature) Base64() string { return base64.StdEncoding.EncodeToString(s.raw) }
 
-// DecodeSignature reads a signature, in base64 or as it is. Errors about formats that are planned have ErrNotSupportedYet
-// in their chain; they never quote the input.
+func (s Signature) equal(o Signature) bool {
+	return s.format == o.format && bytes.Equal(s.raw, o.raw) && bytes.Equal(s.file, o.file)
+}
+
+// DecodeSignature reads a detached signature, a .minisig file or a Sigstore bundle in JSON, each as it is or in base64. Errors
+// about formats that are known and not verified have ErrNotSupportedYet in their chain; errors never quote the input.
 func DecodeSignature(file []byte) (Signature, error) {
 	if len(file) > MaxSignatureFile {
 		return Signature{}, fmt.Errorf("the signature has more than %d KiB", MaxSignatureFile>>10)
@@ -48,15 +59,15 @@ func DecodeSignature(file []byte) (Signature, error) {
 		raw = decoded
 	}
 	for _, text := range [][]byte{file, raw} {
-		if err := foreignFormat(text); err != nil {
-			return Signature{}, err
+		if s, known, err := readable(text); known {
+			return s, err
 		}
 	}
-	if !plausible(raw) {
+	if len(file) > maxPlainFile || !plausible(raw) {
 		return Signature{}, fmt.Errorf("%d bytes are no signature: expected ECDSA in ASN.1, %d bytes of Ed25519, or %d to %d bytes of RSA, "+
-			"as they are or in base64; %s", len(raw), ed25519Size, minRSASize, maxRSASize, opensslAdvice)
+			"as they are or in base64, a .minisig file or a Sigstore bundle; %s", len(raw), ed25519Size, minRSASize, maxRSASize, opensslAdvice)
 	}
-	return Signature{raw: bytes.Clone(raw)}, nil
+	return Signature{raw: bytes.Clone(raw), format: Detached}, nil
 }
 
 // fromBase64 decodes standard base64 with line breaks, padded or not. Binary signatures are not valid base64 but with a
@@ -72,21 +83,24 @@ func fromBase64(file []byte) ([]byte, bool) {
 	return decoded[:n], err == nil
 }
 
-// foreignFormat recognises what other tools write.
-func foreignFormat(text []byte) error {
+// readable reads the formats that begin with text of their own.
+func readable(text []byte) (s Signature, known bool, err error) {
 	trimmed := bytes.TrimSpace(text)
 	switch {
 	case bytes.HasPrefix(trimmed, []byte("{")) && json.Valid(trimmed): // a raw signature may start with any byte
-		return fmt.Errorf("%w: the signature is JSON, such as a Sigstore bundle; use a detached signature by a public key: %s",
-			ErrNotSupportedYet, opensslAdvice)
-	case bytes.HasPrefix(trimmed, []byte("untrusted comment:")), isMinisign(text):
-		return fmt.Errorf("%w: the signature is one of minisign or signify; use a detached signature in base64: %s",
-			ErrNotSupportedYet, opensslAdvice)
+		s, err = parseBundle(trimmed)
+		return s, true, err
+	case bytes.HasPrefix(trimmed, []byte(minisignUntrusted)), isMinisign(text):
+		if len(text) > maxPlainFile {
+			return Signature{}, true, fmt.Errorf("the minisign signature has more than %d KiB", maxPlainFile>>10)
+		}
+		s, err = parseMinisig(text)
+		return s, true, err
 	case bytes.HasPrefix(trimmed, []byte("-----BEGIN ")):
-		return fmt.Errorf("%w: the signature is an armoured one, such as of PGP or SSH; use a detached signature in base64: %s",
+		return Signature{}, true, fmt.Errorf("%w: the signature is an armoured one, such as of PGP or SSH; use a detached signature in base64: %s",
 			ErrNotSupportedYet, opensslAdvice)
 	}
-	return nil
+	return Signature{}, false, nil
 }
 
 // isMinisign recognises the second line of a minisign file, decoded.

@@ -1,12 +1,12 @@
 // Copyright The Windlass Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package verify checks the detached signatures of authors over artifacts. All signatures are checked in one pass over the
-// artifact with constant memory, Ed25519 too: its hash starts with the signature and the key, which are known beforehand.
+// Package verify checks the signatures of authors over artifacts: detached ones, those of minisign, and Sigstore bundles by key or
+// keyless. All signatures are checked in one pass over the artifact with constant memory, Ed25519 too: its hash starts with the
+// signature and the key, which are known beforehand.
 package verify
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -15,15 +15,18 @@ import (
 	"hash"
 	"slices"
 	"time"
+
+	"golang.org/x/crypto/blake2b"
 )
 
 // hashID names a hash by which an artifact is digested once for all signatures.
 type hashID crypto.Hash
 
 const (
-	sha256ID = hashID(crypto.SHA256)
-	sha384ID = hashID(crypto.SHA384)
-	sha512ID = hashID(crypto.SHA512)
+	sha256ID  = hashID(crypto.SHA256)
+	sha384ID  = hashID(crypto.SHA384)
+	sha512ID  = hashID(crypto.SHA512)
+	blake2bID = hashID(crypto.BLAKE2b_512)
 )
 
 func (h hashID) new() hash.Hash {
@@ -32,13 +35,52 @@ func (h hashID) new() hash.Hash {
 		return sha512.New384()
 	case sha512ID:
 		return sha512.New()
+	case blake2bID:
+		out, _ := blake2b.New512(nil) // fails with keys only
+		return out
 	default:
 		return sha256.New()
 	}
 }
 
 func (h hashID) String() string {
-	return map[hashID]string{sha256ID: "SHA256", sha384ID: "SHA384", sha512ID: "SHA512"}[h]
+	return map[hashID]string{sha256ID: "SHA256", sha384ID: "SHA384", sha512ID: "SHA512", blake2bID: "BLAKE2b512"}[h]
+}
+
+// hashes digest a message by several hashes at once.
+type hashes map[hashID]hash.Hash
+
+func newHashes(ids ...hashID) hashes {
+	out := hashes{}
+	for _, id := range ids {
+		if out[id] == nil {
+			out[id] = id.new()
+		}
+	}
+	return out
+}
+
+func (h hashes) write(p []byte) {
+	for _, one := range h {
+		one.Write(p)
+	}
+}
+
+// digests are of what was written.
+type digests struct {
+	of  map[hashID][]byte
+	fed []byte // of the hash of the check alone; nil: it has none
+}
+
+func (h hashes) sums(feed hash.Hash) digests {
+	out := digests{of: make(map[hashID][]byte, len(h))}
+	for id, one := range h {
+		out.of[id] = one.Sum(nil)
+	}
+	if feed != nil {
+		out.fed = feed.Sum(nil)
+	}
+	return out
 }
 
 // maxStreams bounds the pairs of Ed25519 keys and signatures: each of them hashes the whole artifact.
@@ -76,23 +118,33 @@ type Match struct {
 
 // Verifier is fed the artifact by Write and tells then which signatures match. It is for one artifact and one goroutine.
 type Verifier struct {
-	digests map[hashID]hash.Hash
-	checks  []check
+	hashes  hashes
+	pairs   []pair
 	tried   []string
 	expired []string
+}
+
+// pair is an authority and a signature.
+type pair struct {
+	authority string
+	signature int // index in what New was given
+	format    Format
+	checks    []check
+	err       error // why there are none
 }
 
 // check is one way in which a signature may match an authority.
 type check struct {
 	match Match
-	hash  hashID    // whose digest test wants, unless feed is set
-	feed  hash.Hash // a hash of this check alone; else nil
-	test  func(digest []byte) bool
+	wants []hashID            // whose digests test needs
+	feed  hash.Hash           // a hash of this check alone; else nil
+	test  func(digests) error // why it does not match: it goes on after the name of the signature, and is stable
 }
 
-// New prepares the check of all signatures against all authorities that count at the time now.
-func New(now time.Time, _ Subject, authorities []Authority, signatures []Signature) (*Verifier, error) {
-	v := &Verifier{digests: map[hashID]hash.Hash{sha256ID: sha256.New()}}
+// New prepares the check of all signatures against all authorities that count at the time now. An authority that cannot be used
+// (see Authority.Check) matches nothing.
+func New(now time.Time, subject Subject, authorities []Authority, signatures []Signature) (*Verifier, error) {
+	v := &Verifier{hashes: newHashes(sha256ID)}
 	streams := 0
 	for _, a := range authorities {
 		if a.Expired(now) {
@@ -100,72 +152,99 @@ func New(now time.Time, _ Subject, authorities []Authority, signatures []Signatu
 			continue
 		}
 		v.tried = append(v.tried, a.Name)
-		for _, s := range distinct(signatures) {
-			for _, c := range checksFor(a, s) {
-				if c.feed != nil {
-					streams++
-				}
-				v.checks = append(v.checks, c)
-			}
+		for _, i := range distinct(signatures) {
+			p := pair{authority: a.Name, signature: i, format: signatures[i].format}
+			p.checks, p.err = checksFor(a, signatures[i], subject)
+			streams += p.streams()
+			v.pairs = append(v.pairs, p)
 		}
 	}
 	if streams > maxStreams {
 		return nil, fmt.Errorf("there are %d pairs of Ed25519 keys and signatures, at most %d are checked: give fewer signatures", streams, maxStreams)
 	}
-	for _, c := range v.checks {
-		if c.feed == nil && v.digests[c.hash] == nil {
-			v.digests[c.hash] = c.hash.new()
+	for _, p := range v.pairs {
+		for _, c := range p.checks {
+			for _, id := range c.wants {
+				if v.hashes[id] == nil {
+					v.hashes[id] = id.new()
+				}
+			}
 		}
 	}
 	return v, nil
 }
 
-// Write digests more of the artifact. It does not fail.
-func (v *Verifier) Write(p []byte) (int, error) {
-	for _, h := range v.digests {
-		h.Write(p)
-	}
-	for _, c := range v.checks {
+func (p pair) streams() (n int) {
+	for _, c := range p.checks {
 		if c.feed != nil {
-			c.feed.Write(p)
+			n++
 		}
 	}
-	return len(p), nil
+	return n
+}
+
+// Write digests more of the artifact. It does not fail.
+func (v *Verifier) Write(data []byte) (int, error) {
+	v.hashes.write(data)
+	for _, p := range v.pairs {
+		for _, c := range p.checks {
+			if c.feed != nil {
+				c.feed.Write(data)
+			}
+		}
+	}
+	return len(data), nil
 }
 
 // Digest is the SHA-256 of what was written, as the API writes it.
 func (v *Verifier) Digest() string {
-	return "sha256:" + hex.EncodeToString(v.digests[sha256ID].Sum(nil))
+	return "sha256:" + hex.EncodeToString(v.hashes[sha256ID].Sum(nil))
 }
 
 // Matches are the signatures that match what was written, the first for each authority and in the order of authorities.
 func (v *Verifier) Matches() []Match {
 	var out []Match
-	for _, c := range v.checks {
-		known := slices.ContainsFunc(out, func(m Match) bool { return m.Authority == c.match.Authority })
+	sums := v.hashes.sums(nil)
+	for _, p := range v.pairs {
+		known := slices.ContainsFunc(out, func(m Match) bool { return m.Authority == p.authority })
 		if known {
 			continue
 		}
-		digest := v.digests[c.hash]
-		if c.feed != nil {
-			digest = c.feed
-		}
-		if c.test(digest.Sum(nil)) {
-			out = append(out, c.match)
+		if m, err := p.match(sums); err == nil {
+			out = append(out, m)
 		}
 	}
 	return out
 }
 
+// match gives the first check that holds, or what the most telling one has to say.
+func (p pair) match(sums digests) (Match, error) {
+	why := p.err
+	for _, c := range p.checks {
+		sums.fed = nil
+		if c.feed != nil {
+			sums.fed = c.feed.Sum(nil)
+		}
+		err := c.test(sums)
+		if err == nil {
+			return c.match, nil
+		}
+		if why == nil || why == errNoMatch { //nolint:errorlint // it is never wrapped
+			why = err
+		}
+	}
+	return Match{}, why
+}
+
 // Tried are the names of the authorities that signatures were checked against, and of those that no longer count.
 func (v *Verifier) Tried() (tried, expired []string) { return v.tried, v.expired }
 
-// distinct leaves out signatures that are given twice.
-func distinct(signatures []Signature) []Signature {
-	var out []Signature
-	for _, s := range signatures {
-		if !slices.ContainsFunc(out, func(o Signature) bool { return bytes.Equal(o.raw, s.raw) }) {
-			out = append(out, s)
+// distinct gives the indexes of signatures without those that are given twice.
+func distinct(signatures []Signature) []int {
+	var out []int
+	for i, s := range signatures {
+		if !slices.ContainsFunc(out, func(o int) bool { return signatures[o].equal(s) }) {
+			out = append(out, i)
 		}
 	}
 	return out

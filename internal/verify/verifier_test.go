@@ -1,5 +1,5 @@
 // Copyright The Windlass Authors.
-// SPDverify.New(now, verify.Subject{}, authorities, signatures)-License-Identifier: Apache-2.0
+// SPDX-License-Identifier: Apache-2.0
 
 package verify_test
 
@@ -337,24 +337,39 @@ func TestDecodeSignature_accepts(t *testing.T) {
 
 func TestDecodeSignature_refuses(t *testing.T) {
 	raw, _ := signers(t)["ECDSA-P256-SHA256"].sign([]byte("a"))
-	bundle := `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{}}`
+	empty := `{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","verificationMaterial":{}}`
 	minisign := append([]byte("ED12345678"), make([]byte, 64)...)
-	minisignFile := "untrusted comment: signature\n" + base64.StdEncoding.EncodeToString(minisign) + "\ntrusted comment: x\n"
+	line2 := base64.StdEncoding.EncodeToString(minisign)
+	legacy := base64.StdEncoding.EncodeToString(append([]byte("Ed12345678"), make([]byte, 64)...))
+	tail := "\ntrusted comment: shop/1.0.0\n" + base64.StdEncoding.EncodeToString(make([]byte, 64)) + "\n"
 	for name, tc := range map[string]struct {
 		file      string
 		supported bool
 		want      string
 	}{
-		"empty":              {"", true, "0 bytes"},
-		"blank":              {" \n", true, "no signature"},
-		"text":               {"<html>Not found</html>", true, "no signature"},
-		"cut":                {string(raw[:len(raw)-1]), true, "no signature"},
-		"too large":          {strings.Repeat("A", verify.MaxSignatureFile+1), true, "64 KiB"},
-		"sigstore":           {bundle, false, "Sigstore"},
-		"sigstore in base64": {base64.StdEncoding.EncodeToString([]byte(bundle)), false, "Sigstore"},
-		"minisign":           {minisignFile, false, "minisign"},
-		"minisign, line 2":   {base64.StdEncoding.EncodeToString(minisign), false, "minisign"},
-		"armoured":           {"-----BEGIN SSH SIGNATURE-----\nabc\n", false, "SSH"},
+		"empty":                {"", true, "0 bytes"},
+		"blank":                {" \n", true, "no signature"},
+		"text":                 {"<html>Not found</html>", true, "no signature"},
+		"cut":                  {string(raw[:len(raw)-1]), true, "no signature"},
+		"too large":            {strings.Repeat("A", verify.MaxSignatureFile+1), true, "1024 KiB"},
+		"large and no bundle":  {strings.Repeat("A", 65<<10), true, "no signature"},
+		"JSON":                 {`{"a":1}`, true, "no Sigstore bundle"},
+		"JSON, one name twice": {`{"a":1,"a":1}`, true, `the name "a" twice`},
+		"old cosign bundle":    {`{"base64Signature":"","cert":"","rekorBundle":{}}`, true, "cosign sign-blob --bundle"},
+		"empty bundle":         {empty, true, "no Sigstore bundle"},
+		"bundle in base64":     {base64.StdEncoding.EncodeToString([]byte(empty)), true, "no Sigstore bundle"},
+		"future bundle":        {strings.Replace(empty, "v0.3", "v0.4", 1), true, "0.1 to 0.3"},
+		"legacy minisign":      {"untrusted comment: signature\n" + legacy + tail, true, "minisign 0.11 or newer"},
+		"signify":              {"untrusted comment: verify with key.pub\n" + legacy + "\n", true, "signify"},
+		"minisign, line 2":     {line2, true, "four lines"},
+		"minisign, cut":        {"untrusted comment: signature\n" + line2 + "\n", true, "four lines"},
+		"minisign, more":       {"untrusted comment: signature\n" + line2 + tail + "more\n", true, "four lines"},
+		"minisign, no prefix":  {"untrusted comment: s\n" + line2 + strings.Replace(tail, "trusted", "Trusted", 1), true, "four lines"},
+		"minisign, global":     {"untrusted comment: s\n" + line2 + "\ntrusted comment: shop/1.0.0\nAAAA\n", true, "64 bytes in base64"},
+		"minisign, long":       {"untrusted comment: s\n" + line2 + "\ntrusted comment: " + strings.Repeat("x", 1025) + "\nAAAA\n", true, "1025 bytes"},
+		"minisign, latin 1":    {"untrusted comment: s\n" + line2 + "\ntrusted comment: \xe9\nAAAA\n", true, "of text"},
+		"SSH":                  {"-----BEGIN SSH SIGNATURE-----\nabc\n", false, "SSH"},
+		"PGP":                  {"-----BEGIN PGP SIGNATURE-----\n\nabc\n", false, "PGP"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := verify.DecodeSignature([]byte(tc.file))
