@@ -8,6 +8,7 @@ package channel
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -39,6 +40,8 @@ type Publisher interface {
 	Remove(app, channel string)
 	Committed(app, channel string) (release.Committed, bool)
 	Problem(app, channel string) error
+	// Floor is the least version of an app that may be offered, as the published root of trust says; empty: there is none.
+	Floor(app string) string
 }
 
 // Publishers finds the publisher of a Repository. False: it is not open.
@@ -64,7 +67,7 @@ type scope struct {
 	outcome    serve.Outcome
 	committed  *release.Committed // nil: nothing is committed yet
 	inSync     bool               // what is wanted is committed
-	frozen     string             // what of the spec cannot be carried out, and what to do; empty: nothing
+	frozen     error              // what of the spec cannot be carried out, and what to do; nil: nothing
 }
 
 // Reconcile publishes what the Channel should serve and writes the status once.
@@ -76,6 +79,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Channel) (r
 		return kit.Settle(ctrl.Result{}, err)
 	}
 	s := &scope{channel: obj.DeepCopy()}
+	if st := serve.Obey(obj, r.Wall()); st != nil { // recorded before anything rests on it: the record wakes the Channel again
+		s.channel.Status = *st
+		return kit.Settle(ctrl.Result{}, r.writeStatus(ctx, obj, s))
+	}
 	res, err := kit.Run(ctx, s, r.repository, r.gather, r.publish, r.describe)
 	if flaw := s.flaw(); err == nil && flaw != nil {
 		_, _ = s.finish(obj, res, flaw) // but come back: what is out still has a lease to renew
@@ -90,11 +97,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Channel) (r
 
 // publish computes the next document and submits it when it differs from the committed one.
 func (r *Reconciler) publish(_ context.Context, s *scope) (time.Duration, error) {
-	s.frozen = unsupported(&s.channel.Spec)
-	s.facts.Frozen = s.frozen != ""
+	s.frozen = impossible(s.channel)
+	s.facts.Frozen = s.frozen != nil
 	s.outcome = serve.Next(s.facts)
-	if s.frozen != "" && s.committed == nil {
-		return 0, s.stalled() // nothing is published yet, and nothing has to be taken back
+	if s.frozen != nil && s.committed == nil {
+		return 0, s.frozen // nothing is published yet, and nothing has to be taken back
 	}
 	if err := s.lost(); err != nil {
 		return 0, err
@@ -126,11 +133,6 @@ func (r *Reconciler) renewal(s *scope) time.Duration {
 	return max(at.Sub(r.Wall()), time.Second)
 }
 
-// stalled says that the spec cannot be carried out.
-func (s *scope) stalled() error {
-	return kit.Stall(otav1alpha1.NotSupportedYetReason, "%s", s.frozen)
-}
-
 // lost is an error when what was published cannot be read any more: starting over would forget what is stable and refused.
 func (s *scope) lost() error {
 	if s.committed != nil {
@@ -143,18 +145,21 @@ func (s *scope) lost() error {
 	return nil
 }
 
-// unsupported says of the first field whose behaviour this version does not have what to do with it.
-func unsupported(s *otav1alpha1.ChannelSpec) string {
+// impossible says of the first field that this version cannot carry out what to do with it.
+func impossible(ch *otav1alpha1.Channel) error {
+	unknown := serve.UnknownChecks(ch)
 	switch {
-	case s.MaxWeightPerHour != "":
-		return "spec.maxWeightPerHour is not supported by this version: remove it"
-	case s.Admission != nil && s.Admission.Content != nil && s.Admission.Content.NativeCode == otav1alpha1.NativeCodeDenied:
-		return "spec.admission.content.nativeCode: Denied is not supported by this version: remove it"
-	case serve.Unfollowable(s):
-		return "spec.visibility: Private is not supported by this version without spec.selfAssignment: Allowed, since devices cannot be " +
-			"put on a channel yet and none could follow it: set selfAssignment: Allowed, or make the channel Public"
+	case ch.Spec.MaxWeightPerHour != "":
+		return kit.Stall(otav1alpha1.NotSupportedYetReason, "spec.maxWeightPerHour is not supported by this version: remove it")
+	case len(unknown) > 0:
+		return kit.Stall(otav1alpha1.InvalidSpecReason, "spec.admission.content.checks names what this version does not check: %s; "+
+			"see docs/content-rules.md for the names, and remove the others", strings.Join(unknown, ", "))
+	case serve.Unfollowable(&ch.Spec):
+		return kit.Stall(otav1alpha1.NotSupportedYetReason, "spec.visibility: Private is not supported by this version without "+
+			"spec.selfAssignment: Allowed, since devices cannot be put on a channel yet and none could follow it: set selfAssignment: Allowed, "+
+			"or make the channel Public")
 	}
-	return ""
+	return nil
 }
 
 func (r *Reconciler) writeStatus(ctx context.Context, old *otav1alpha1.Channel, s *scope) error {

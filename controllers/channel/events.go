@@ -21,10 +21,12 @@ func transitions(old, now *otav1alpha1.ChannelStatus) []note {
 	if b, a := digest(old.Stable), digest(now.Stable); a != b && now.Published != nil && old.Published != nil {
 		out = append(out, note{corev1.EventTypeNormal, "StableChanged", "Publish", "serving " + stableVersion(*now)})
 	}
-	if len(now.Refused) > len(old.Refused) {
-		r := now.Refused[len(now.Refused)-1]
-		out = append(out, note{corev1.EventTypeWarning, "BundleRefused", "Publish", fmt.Sprintf("%s is refused: %s", r.Version, r.Reason)})
+	for _, r := range now.Refused {
+		if !isRefused(*old, r.Digest) {
+			out = append(out, note{corev1.EventTypeWarning, "BundleRefused", "Publish", fmt.Sprintf("%s is refused: %s", r.Version, r.Reason)})
+		}
 	}
+	out = append(out, commandNotes(old.LastCommand, now.LastCommand)...)
 	was := apimeta.IsStatusConditionFalse(old.Conditions, otav1alpha1.ServingCondition)
 	is := apimeta.IsStatusConditionFalse(now.Conditions, otav1alpha1.ServingCondition)
 	if is && !was {
@@ -34,6 +36,17 @@ func transitions(old, now *otav1alpha1.ChannelStatus) []note {
 		out = append(out, note{corev1.EventTypeNormal, "Unhalted", "Publish", "devices are served again"})
 	}
 	return out
+}
+
+// commandNotes tell what became of a command.
+func commandNotes(old, now *otav1alpha1.CommandStatus) []note {
+	switch {
+	case now == nil || old != nil && old.ID == now.ID:
+		return nil
+	case now.Result == otav1alpha1.CommandRefused:
+		return []note{{corev1.EventTypeWarning, "CommandRefused", "Command", now.Name + " by " + now.By + ": " + now.Message}}
+	}
+	return []note{{corev1.EventTypeWarning, "CommandAccepted", "Command", now.Name + " by " + now.By}}
 }
 
 func digest(b *otav1alpha1.ServedBundle) otav1alpha1.Digest {

@@ -39,7 +39,7 @@ func (r *Reconciler) repository(ctx context.Context, s *scope) (time.Duration, e
 
 // gather collects the facts of the next document. Everything comes from the cache and from the publisher's memory.
 func (r *Reconciler) gather(ctx context.Context, s *scope) (time.Duration, error) {
-	f := serve.Facts{Channel: s.channel, Now: r.Wall()}
+	f := serve.Facts{Channel: s.channel, LeastVersion: s.publisher.Floor(string(s.channel.Spec.App)), Now: r.Wall()}
 	if s.committed != nil {
 		f.Committed = s.committed.Document
 	}

@@ -22,12 +22,15 @@ import (
 
 const maxHistory = 20
 
+// stableNotAdmitted is the reason of a deviation: an admission that became stricter takes nothing away that is stable.
+const stableNotAdmitted = "StableNotAdmitted"
+
 // describe puts what is committed into the status, and says what is still missing.
 func (r *Reconciler) describe(_ context.Context, s *scope) (time.Duration, error) {
 	if s.committed != nil {
 		seen := *s.committed
 		seen.At = r.Steady() // a little later than the commit, by the clock that times steps
-		s.channel.Status = project(s.channel.Status, seen, s.outcome.Refusals)
+		s.channel.Status = project(s.channel.Status, seen, &s.outcome)
 		s.channel.Status.Deviation = deviation(s)
 	}
 	app, name := string(s.channel.Spec.App), s.channel.Name
@@ -42,13 +45,23 @@ func (r *Reconciler) describe(_ context.Context, s *scope) (time.Duration, error
 
 // flaw is why the Channel is stalled although what it can serve is committed.
 func (s *scope) flaw() error {
-	g := s.channel.Spec.Guards
+	var floor otav1alpha1.Version
+	if g := s.channel.Spec.Guards; g != nil {
+		floor = g.Floor
+	}
+	low, _ := serve.Below(string(floor), s.facts.LeastVersion)
 	switch {
-	case s.frozen != "":
-		return s.stalled()
-	case g != nil && g.Floor != "" && s.facts.Floor == nil:
+	case s.frozen != nil:
+		return s.frozen
+	case floor != "" && low:
+		return kit.Stall(otav1alpha1.InvalidSpecReason, "guards.floor is %s, below %s, under which the Repository withdrew everything for security: "+
+			"raise guards.floor, or remove it", floor, s.facts.LeastVersion)
+	case floor != "" && s.facts.Floor == nil:
 		return kit.Stall(otav1alpha1.FloorNotFoundReason,
-			"guards.floor is %s, but no Bundle of app %s with this version is Ready: create it, or change the floor", g.Floor, s.channel.Spec.App)
+			"guards.floor is %s, but no Bundle of app %s with this version is Ready: create it, or change the floor", floor, s.channel.Spec.App)
+	case s.outcome.NoFloor != "":
+		return kit.Stall(otav1alpha1.FloorNotFoundReason, "guards.floor is %s, but Bundle %s of this version is not admitted: %s",
+			floor, s.facts.Floor.Name, s.outcome.NoFloor)
 	case s.outcome.Full:
 		return kit.Stall(otav1alpha1.RefusedListFullReason, "%s", s.outcome.Problem)
 	}
@@ -96,9 +109,12 @@ func routine(old *otav1alpha1.Channel, reason string) bool {
 }
 
 // project describes a committed document. What only people need (reasons, history) is carried over from the status before.
-func project(old otav1alpha1.ChannelStatus, c release.Committed, why map[string]serve.Refusal) otav1alpha1.ChannelStatus {
+func project(old otav1alpha1.ChannelStatus, c release.Committed, o *serve.Outcome) otav1alpha1.ChannelStatus {
 	d := c.Document
-	st := otav1alpha1.ChannelStatus{Conditions: old.Conditions, ObservedGeneration: old.ObservedGeneration, Deviation: old.Deviation}
+	st := otav1alpha1.ChannelStatus{
+		Conditions: old.Conditions, ObservedGeneration: old.ObservedGeneration, Deviation: old.Deviation,
+		Overrides: old.Overrides, LastCommand: old.LastCommand,
+	}
 	st.Stable = served(d.Stable)
 	if k := d.Candidate; k != nil {
 		st.Candidate = &otav1alpha1.CandidateBundle{
@@ -106,12 +122,15 @@ func project(old otav1alpha1.ChannelStatus, c release.Committed, why map[string]
 			Weight: plan.FormatWeight(k.Weight), Salt: k.Salt, LeaseExpires: seconds(k.LeaseExpires),
 			RolloutRef: &otav1alpha1.LocalReference{Name: k.Rollout}, Release: k.Release,
 		}
+		if next := o.Document.Candidate; next != nil && next.Bundle.Digest == k.Bundle.Digest {
+			st.Warnings = o.Warnings
+		}
 	}
 	st.Published = &otav1alpha1.PublishedStatus{Revision: d.Revision, MetadataVersion: c.MetadataVersion, At: &metav1.MicroTime{Time: c.At}}
 	if p := old.Published; p != nil && p.Revision == d.Revision {
 		st.Published = p // the same content: a renewed lease starts no clock anew
 	}
-	st.Refused = refused(old.Refused, d, why)
+	st.Refused = refused(old.Refused, d, o.Refusals)
 	st.History = history(old, st)
 	return st
 }
@@ -206,7 +225,22 @@ func deviation(s *scope) *otav1alpha1.Deviation {
 			return out
 		}
 	}
-	return nil
+	return dated(s)
+}
+
+// dated tells that stable is served although the channel would not admit it now.
+func dated(s *scope) *otav1alpha1.Deviation {
+	if s.outcome.Dated == "" {
+		return nil
+	}
+	out := &otav1alpha1.Deviation{
+		Reason: stableNotAdmitted, Since: &metav1.Time{Time: s.facts.Now.Truncate(time.Second)},
+		Message: kit.Clip(stableVersion(s.channel.Status)+" stays stable, but would not be admitted now: "+s.outcome.Dated, 1024),
+	}
+	if old := s.channel.Status.Deviation; old != nil && old.Reason == out.Reason {
+		out.Since = old.Since
+	}
+	return out
 }
 
 func stableVersion(st otav1alpha1.ChannelStatus) string {

@@ -117,15 +117,38 @@ func (r *Reconciler) bundle(ctx context.Context, name string, ch *otav1alpha1.Ch
 	if ch == nil || !out.Ready {
 		return out, nil
 	}
-	f := serve.AdmitFacts{Channel: ch, Bundle: b, Now: r.Now()}
-	if a := ch.Spec.Admission; a != nil && a.PromotedFrom != nil {
-		if f.Upstream, err = kit.Find(ctx, r.Client, client.ObjectKey{Namespace: s.rollout.Namespace, Name: a.PromotedFrom.Name}, &otav1alpha1.Channel{}); err != nil {
-			return out, err
-		}
+	f, err := r.admission(ctx, b, ch)
+	if err != nil {
+		return out, err
 	}
 	v := serve.Admit(f)
 	out.Denied, out.Wait = v.Denied, v.Wait
 	return out, nil
+}
+
+// admission gathers the facts of whether a Channel admits a Bundle.
+func (r *Reconciler) admission(ctx context.Context, b *otav1alpha1.Bundle, ch *otav1alpha1.Channel) (serve.AdmitFacts, error) {
+	f := serve.AdmitFacts{Channel: ch, Bundle: b, Now: r.Now()}
+	key := func(name string) client.ObjectKey { return client.ObjectKey{Namespace: ch.Namespace, Name: name} }
+	repository, err := kit.Find(ctx, r.Client, key(serve.RepositoryName(ch.Spec.RepositoryRef)), &otav1alpha1.Repository{})
+	if err != nil {
+		return f, err
+	}
+	if repository != nil {
+		f.LeastVersion = string(serve.RepositoryFloor(repository, ch.Spec.App))
+	}
+	if stable := ch.Status.Stable; stable != nil {
+		if f.Stable, err = kit.Find(ctx, r.Client, key(stable.Bundle), &otav1alpha1.Bundle{}); err != nil {
+			return f, err
+		}
+		if f.Stable != nil && f.Stable.Spec.Digest != stable.Digest {
+			f.Stable = nil // made anew
+		}
+	}
+	if a := ch.Spec.Admission; a != nil && a.PromotedFrom != nil {
+		f.Upstream, err = kit.Find(ctx, r.Client, key(a.PromotedFrom.Name), &otav1alpha1.Channel{})
+	}
+	return f, err
 }
 
 // command reads a command that was not acted upon yet.

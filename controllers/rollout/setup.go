@@ -23,7 +23,7 @@ import (
 // +kubebuilder:rbac:groups=ota.windlass.dev,resources=rollouts,verbs=get;list;watch;patch;update
 // +kubebuilder:rbac:groups=ota.windlass.dev,resources=rollouts/finalizers,verbs=update
 // +kubebuilder:rbac:groups=ota.windlass.dev,resources=rollouts/status,verbs=get;patch;update
-// +kubebuilder:rbac:groups=ota.windlass.dev,resources=channels;bundles,verbs=get;list;watch
+// +kubebuilder:rbac:groups=ota.windlass.dev,resources=channels;bundles;repositories,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
 // SetupWithManager registers the controller, its indexes and its watches.

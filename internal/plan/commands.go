@@ -126,6 +126,10 @@ func commandRetry(d *Decision, f Facts) string {
 		return "spec.bundleRef names another bundle, whose release starts by itself"
 	case f.Bundle.Revoked != "":
 		return "the Bundle is revoked, for ever: " + f.Bundle.Revoked
+	case f.Channel.Refused[r.Digest] != "" && f.Bundle.Found && !f.Bundle.Ready:
+		return "the refusal stays, since the Bundle cannot be served: " + f.Bundle.Message
+	case f.Channel.Refused[r.Digest] != "" && f.Bundle.Denied != "":
+		return "the refusal stays, since the channel does not admit the Bundle: " + f.Bundle.Denied
 	}
 	start(d, f, true)
 	return ""

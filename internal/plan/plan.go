@@ -282,6 +282,10 @@ func ended(d *Decision, f Facts) {
 		end(d, f, otav1alpha1.ReleaseBundleRefused, "Bundle is revoked: "+f.Bundle.Revoked)
 		return
 	}
+	if refusal := f.Channel.Refused[r.Digest]; r.State == otav1alpha1.ReleaseCompleted && refusal != "" {
+		end(d, f, otav1alpha1.ReleaseBundleRefused, "the channel refuses this digest: "+refusal)
+		return
+	}
 	d.Reason, d.Message = string(r.State), r.Reason
 	if r.State == otav1alpha1.ReleaseCompleted && d.Message == "" {
 		d.Message = r.Bundle + " is stable"

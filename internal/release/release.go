@@ -91,6 +91,9 @@ type Signature struct {
 	KeyID     string `json:"keyID"`
 	Algorithm string `json:"algorithm"`
 	Signature string `json:"signature"`          // base64
+	Format    string `json:"format,omitempty"`   // Minisign, SigstoreBundle, CosignImage; empty: a bare signature
+	Issuer    string `json:"issuer,omitempty"`   // of the certificate, of keyless signatures
+	Subject   string `json:"subject,omitempty"`  // of the certificate
 	Evidence  string `json:"evidence,omitempty"` // digest of the Sigstore bundle or statement, see EvidenceObject; empty: there is none
 }
 

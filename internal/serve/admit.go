@@ -6,47 +6,61 @@ package serve
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
-	"github.com/Masterminds/semver/v3"
-	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 )
 
-// Verdict is what a Channel's admission says of a Bundle. Both empty: admitted.
+// Verdict is what a Channel's admission says of a Bundle. Neither denied nor waiting: admitted.
 type Verdict struct {
-	Denied string // and nothing but a change of Bundle or Channel helps
-	Wait   string // and time helps
+	Denied   string   // and nothing but a change of Bundle or Channel helps
+	Wait     string   // and time helps
+	Warnings []string // of content checks
 }
 
 // Admitted tells whether the bundle may be served.
-func (v Verdict) Admitted() bool { return v == Verdict{} }
+func (v Verdict) Admitted() bool { return v.Denied == "" && v.Wait == "" }
 
 // rule is one rule of admission.
 type rule func(AdmitFacts) Verdict
 
 // AdmitFacts are what admission depends on.
 type AdmitFacts struct {
-	Channel  *otav1alpha1.Channel
-	Bundle   *otav1alpha1.Bundle
-	Upstream *otav1alpha1.Channel // that admission.promotedFrom names; nil: it does not exist
-	Now      time.Time
+	Channel      *otav1alpha1.Channel
+	Bundle       *otav1alpha1.Bundle
+	Stable       *otav1alpha1.Bundle  // that the channel serves, with which content is compared; nil: none, or it is gone
+	Upstream     *otav1alpha1.Channel // that admission.promotedFrom names; nil: it does not exist
+	LeastVersion string               // floor of the app in the Repository's root of trust; empty: none
+	Now          time.Time
 }
 
 // rules in the order in which people fix things.
-var rules = []rule{sameApp, sameRepository, signedByAll, withinSize, withNotes, aboveFloor, forAudience, soaked}
+var rules = []rule{sameApp, sameRepository, signed, aboveRepositoryFloor, withinSize, withNotes, clean, aboveFloor, forAudience}
 
-// Admit says whether a Channel admits a Bundle: the first rule that objects decides.
+// Admit says whether a Channel admits a Bundle as a candidate: the first rule that objects decides.
 func Admit(f AdmitFacts) Verdict {
+	v := AdmitFloor(f)
+	if v.Admitted() {
+		soak := soaked(f)
+		v.Denied, v.Wait = soak.Denied, soak.Wait
+	}
+	return v
+}
+
+// AdmitFloor says whether a Channel admits a Bundle as the one that old devices pass through: as Admit, but it need not have
+// been served by another channel first.
+func AdmitFloor(f AdmitFacts) Verdict {
+	var warnings []string
 	for _, r := range rules {
-		if v := r(f); !v.Admitted() {
+		v := r(f)
+		warnings = append(warnings, v.Warnings...)
+		if v.Warnings = warnings; !v.Admitted() {
 			return v
 		}
 	}
-	return Verdict{}
+	return Verdict{Warnings: warnings}
 }
 
 func deny(format string, args ...any) Verdict { return Verdict{Denied: fmt.Sprintf(format, args...)} }
@@ -66,43 +80,31 @@ func sameRepository(f AdmitFacts) Verdict {
 	return Verdict{}
 }
 
-func signedByAll(f AdmitFacts) Verdict {
-	if f.Channel.Spec.Admission == nil {
+// signed asks for the signatures that the channel requires. While they are verified again, nobody knows.
+func signed(f AdmitFacts) Verdict {
+	why := unsigned(f.Channel.Spec.Admission, signersOf(f.Bundle))
+	switch {
+	case why == "":
 		return Verdict{}
+	case unsettled(f.Bundle):
+		return Verdict{Wait: "waiting until the signatures of Bundle " + f.Bundle.Name + " are verified again: " + why}
 	}
-	var have []string
-	for _, v := range f.Bundle.Status.Verifications {
-		have = append(have, v.Authority)
-	}
-	var missing []string
-	for _, want := range f.Channel.Spec.Admission.RequiredAuthorities {
-		if !slices.Contains(have, want) {
-			missing = append(missing, want)
-		}
-	}
-	if len(missing) > 0 {
-		return deny("the channel requires signatures of %s: missing %s, signed by %s",
-			strings.Join(f.Channel.Spec.Admission.RequiredAuthorities, ", "), strings.Join(missing, ", "), orNobody(have))
+	return deny("%s", why)
+}
+
+func aboveRepositoryFloor(f AdmitFacts) Verdict {
+	version := string(f.Bundle.Spec.Version)
+	switch below, err := Below(version, f.LeastVersion); {
+	case err != nil:
+		return deny("floors of the Repository: %v", err)
+	case below:
+		return deny("%s", belowReason(version, f.LeastVersion))
 	}
 	return Verdict{}
 }
 
-func orNobody(names []string) string {
-	if len(names) == 0 {
-		return "nobody"
-	}
-	return strings.Join(names, ", ")
-}
-
-func content(f AdmitFacts) otav1alpha1.ContentPolicy {
-	if f.Channel.Spec.Admission == nil || f.Channel.Spec.Admission.Content == nil {
-		return otav1alpha1.ContentPolicy{}
-	}
-	return *f.Channel.Spec.Admission.Content
-}
-
 func withinSize(f AdmitFacts) Verdict {
-	limit := content(f).MaxSize
+	limit := contentOf(f.Channel).MaxSize
 	if limit == "" || f.Bundle.Status.Artifact == nil {
 		return Verdict{}
 	}
@@ -117,7 +119,7 @@ func withinSize(f AdmitFacts) Verdict {
 }
 
 func withNotes(f AdmitFacts) Verdict {
-	if content(f).ReleaseNotes == otav1alpha1.ReleaseNotesRequired && len(f.Bundle.Spec.ReleaseNotes) == 0 {
+	if contentOf(f.Channel).ReleaseNotes == otav1alpha1.ReleaseNotesRequired && len(f.Bundle.Spec.ReleaseNotes) == 0 {
 		return deny("the channel requires release notes: set spec.releaseNotes of the Bundle")
 	}
 	return Verdict{}
@@ -127,15 +129,11 @@ func aboveFloor(f AdmitFacts) Verdict {
 	if f.Channel.Spec.Guards == nil || f.Channel.Spec.Guards.Floor == "" {
 		return Verdict{}
 	}
-	floor, err := semver.StrictNewVersion(string(f.Channel.Spec.Guards.Floor))
-	if err != nil {
+	version, floor := string(f.Bundle.Spec.Version), string(f.Channel.Spec.Guards.Floor)
+	switch below, err := Below(version, floor); {
+	case err != nil:
 		return deny("guards.floor: %v", err)
-	}
-	version, err := semver.StrictNewVersion(string(f.Bundle.Spec.Version))
-	if err != nil {
-		return deny("version of the Bundle: %v", err)
-	}
-	if version.LessThan(floor) {
+	case below:
 		return deny("version %s is below the channel's floor %s", version, floor)
 	}
 	return Verdict{}
@@ -211,27 +209,4 @@ func Duration(d otav1alpha1.Duration, unset time.Duration) (time.Duration, error
 		return 0, fmt.Errorf("%q is not a duration such as 30s, 10m or 1h30m", d)
 	}
 	return v, nil
-}
-
-// Distrusted tells whether a Bundle must not be served any more: revoked, or no signature of it counts.
-func Distrusted(b *otav1alpha1.Bundle) bool {
-	return b.Spec.Revoked != "" || apimeta.IsStatusConditionFalse(b.Status.Conditions, otav1alpha1.VerifiedCondition)
-}
-
-// Trusted tells whether a Bundle may be served at all: verified, stored and not revoked. Otherwise it says why not.
-func Trusted(b *otav1alpha1.Bundle) (ok bool, why string) {
-	switch {
-	case b.Spec.Revoked != "":
-		return false, "revoked: " + b.Spec.Revoked
-	case !b.DeletionTimestamp.IsZero():
-		return false, "it is being deleted"
-	}
-	c := apimeta.FindStatusCondition(b.Status.Conditions, otav1alpha1.ReadyCondition)
-	switch {
-	case c == nil:
-		return false, "it has not been looked at yet"
-	case c.Status != "True" || b.Status.Artifact == nil:
-		return false, c.Reason + ": " + c.Message
-	}
-	return true, ""
 }

@@ -6,13 +6,11 @@
 package serve
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
-	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/release"
 )
 
@@ -35,8 +33,11 @@ type Facts struct {
 	Floor     *otav1alpha1.Bundle            // that guards.floor names; nil: none
 	Upstream  *otav1alpha1.Channel           // that admission.promotedFrom names; nil: none
 	PublicURL string
-	Frozen    bool // the policy cannot be carried out: withdraw as ever, but offer nothing new and nothing to more devices
-	Now       time.Time
+
+	LeastVersion string // floor of the app in the Repository's root of trust; empty: none
+
+	Frozen bool // the policy cannot be carried out: withdraw as ever, but offer nothing new and nothing to more devices
+	Now    time.Time
 }
 
 // Outcome is the next document and what people should know about it.
@@ -44,8 +45,11 @@ type Outcome struct {
 	Document *release.Document
 	Refusals map[string]Refusal // by digest: who refused it in this step, and why
 	Active   *otav1alpha1.Rollout
-	Problem  string // why the wanted candidate is not served
-	Full     bool   // and that is because too many digests are refused
+	Warnings []string // of content checks about the candidate that is served
+	Problem  string   // why the wanted candidate is not served
+	Full     bool     // and that is because too many digests are refused
+	NoFloor  string   // why the bundle of guards.floor is not served, though there is one
+	Dated    string   // why stable stays though the channel would not admit it now
 }
 
 // Refusal says who refuses a digest and why.
@@ -55,10 +59,13 @@ type Refusal struct{ By, Reason string }
 func Next(f Facts) Outcome {
 	o := Outcome{Document: base(f), Refusals: map[string]Refusal{}}
 	applyPolicy(o.Document, f)
+	o.floor(f)
 	o.refuse(f)
-	o.dropRefused()
+	o.withdraw(f)
+	o.drop(f)
 	o.promote(f)
 	o.candidate(f)
+	o.review(f)
 	o.number(f)
 	return o
 }
@@ -92,14 +99,46 @@ func applyPolicy(d *release.Document, f Facts) {
 	if g := spec.Guards; g != nil {
 		d.Guards.AutoUpdate, d.Guards.BelowNative = string(g.AutoUpdate), string(g.BelowNative)
 	}
+}
+
+// floor is the bundle that old devices pass through. One that is new has to be admitted; the one that is committed stays.
+func (o *Outcome) floor(f Facts) {
+	d, g := o.Document, f.Channel.Spec.Guards
 	switch {
-	case spec.Guards == nil || spec.Guards.Floor == "":
+	case g == nil || g.Floor == "":
 		d.Guards.Floor = nil
-	case f.Floor != nil:
+		return
+	case f.Floor != nil && d.Guards.Floor != nil && d.Guards.Floor.Digest == string(f.Floor.Spec.Digest):
 		d.Guards.Floor = keepSince(Bundle(f.Floor), d.Guards.Floor, f.Now)
-	case d.Guards.Floor != nil && d.Guards.Floor.Version != d.Guards.FloorVersion:
+		return
+	case f.Floor != nil:
+		v := AdmitFloor(f.admission(f.Floor, d.Stable))
+		if v.Admitted() {
+			d.Guards.Floor = keepSince(Bundle(f.Floor), nil, f.Now)
+			return
+		}
+		o.NoFloor = v.Denied + v.Wait
+	}
+	if d.Guards.Floor != nil && d.Guards.Floor.Version != d.Guards.FloorVersion {
 		d.Guards.Floor = nil // the version still holds: nothing below it is offered
 	}
+}
+
+// admission are the facts of whether the channel admits a Bundle beside what it serves as stable.
+func (f Facts) admission(b *otav1alpha1.Bundle, stable *release.Bundle) AdmitFacts {
+	out := AdmitFacts{Channel: f.Channel, Bundle: b, Upstream: f.Upstream, LeastVersion: f.LeastVersion, Now: f.Now}
+	if stable != nil {
+		out.Stable = f.bundleOf(stable)
+	}
+	return out
+}
+
+// bundleOf is the Bundle that a part of a document was made from; nil: it is gone, or was made anew.
+func (f Facts) bundleOf(served *release.Bundle) *otav1alpha1.Bundle {
+	if b := f.Bundles[served.Name]; b != nil && string(b.Spec.Digest) == served.Digest {
+		return b
+	}
+	return nil
 }
 
 // follow is who may follow. A policy that lets nobody takes no devices away: what is committed stays.
@@ -126,8 +165,8 @@ func origins(in []otav1alpha1.Origin) []string {
 	return out
 }
 
-// refuse brings the list of refused digests up to date: what rollouts took back, what was revoked or lost its trust, and
-// what a person allowed again.
+// refuse brings the list of refused digests up to date: what rollouts took back, and what a person allowed again. What withdraw
+// refuses comes later, so that nobody lifts it.
 func (o *Outcome) refuse(f Facts) {
 	d := o.Document
 	for i := range f.Rollouts {
@@ -142,12 +181,6 @@ func (o *Outcome) refuse(f Facts) {
 		}
 		if _, refusing := o.Refusals[string(a.Digest)]; !refusing {
 			d.Refused = slices.DeleteFunc(d.Refused, func(x release.Refusal) bool { return x.Digest == string(a.Digest) })
-		}
-	}
-	// Last, so that nobody lifts a revocation.
-	for _, b := range f.Bundles {
-		if b.Spec.Revoked != "" && b.Spec.App == f.Channel.Spec.App && touched(f, string(b.Spec.Digest)) {
-			o.add(f, string(b.Spec.Digest), string(b.Spec.Version), Refusal{By: "bundle/" + b.Name, Reason: "revoked: " + b.Spec.Revoked})
 		}
 	}
 }
@@ -166,21 +199,6 @@ func (o *Outcome) add(f Facts, digest, version string, why Refusal) {
 	})
 }
 
-// touched tells whether devices may run a digest because this channel serves it or has served it.
-func touched(f Facts, digest string) bool {
-	if f.Committed != nil {
-		for _, b := range f.Committed.Bundles() {
-			if b.Digest == digest {
-				return true
-			}
-		}
-		if f.Committed.Refuses(digest) {
-			return true
-		}
-	}
-	return slices.ContainsFunc(f.Channel.Status.History, func(h otav1alpha1.ChannelHistoryEntry) bool { return string(h.Digest) == digest })
-}
-
 func version(f Facts, bundle string) string {
 	if b := f.Bundles[bundle]; b != nil {
 		return string(b.Spec.Version)
@@ -188,20 +206,21 @@ func version(f Facts, bundle string) string {
 	return ""
 }
 
-// dropRefused takes refused digests out of everything that is served: what was stable before comes back, else the embedded
-// bundle.
-func (o *Outcome) dropRefused() {
+// drop takes what is refused, or below the Repository's floor, out of everything that is served: what was stable before comes
+// back, else the embedded bundle.
+func (o *Outcome) drop(f Facts) {
 	d := o.Document
-	if d.Previous != nil && o.refuses(d.Previous.Digest) {
+	bad := func(b *release.Bundle) bool { return b != nil && (o.refuses(b.Digest) || f.below(b.Version)) }
+	if bad(d.Previous) {
 		d.Previous = nil
 	}
-	if d.Stable != nil && o.refuses(d.Stable.Digest) {
+	if bad(d.Stable) {
 		d.Stable, d.Previous = d.Previous, nil
 	}
-	if d.Guards.Floor != nil && o.refuses(d.Guards.Floor.Digest) {
+	if bad(d.Guards.Floor) {
 		d.Guards.Floor = nil
 	}
-	if d.Candidate != nil && o.refuses(d.Candidate.Bundle.Digest) {
+	if d.Candidate != nil && bad(&d.Candidate.Bundle) {
 		d.Candidate = nil
 	}
 }
@@ -243,151 +262,14 @@ func owner(f Facts, c *release.Candidate) *otav1alpha1.Rollout {
 	return nil
 }
 
-// candidate serves what the active rollout asks for, as far as it is trusted and admitted.
-func (o *Outcome) candidate(f Facts) {
-	d := o.Document
-	before := d.Candidate
-	d.Candidate = nil
-	r := active(f, before)
-	if r == nil {
+// review says of stable, which an admission that became stricter does not take back, that it would not be admitted now.
+func (o *Outcome) review(f Facts) {
+	if o.Document.Stable == nil {
 		return
 	}
-	o.Active = r
-	a := r.Status.Assignment
-	out := before != nil && owner(f, before) == r // devices can see it already
-	weight, problem := o.weight(f, a, before, out)
-	if problem != "" {
-		o.Problem = problem
-		return
+	if b := f.bundleOf(o.Document.Stable); b != nil {
+		o.Dated = AdmitFloor(f.admission(b, o.Document.Stable)).Denied
 	}
-	bundle, problem := o.admitted(f, a, out)
-	if bundle == nil {
-		o.Problem = problem
-		return
-	}
-	d.Candidate = &release.Candidate{
-		Bundle: *bundle, Weight: weight, Salt: a.Salt, Rollout: r.Name, Release: a.Release, OnLoss: onLoss(r),
-	}
-	if before != nil && before.Bundle.Digest == bundle.Digest {
-		d.Candidate.Bundle.Since = before.Bundle.Since
-	}
-	d.Candidate.LeaseExpires = lease(r, before, d.Candidate, f.Now)
-}
-
-// weight is the weight to serve, in basis points. A promotion that a frozen policy holds back stays where it is.
-func (o *Outcome) weight(f Facts, a *otav1alpha1.Assignment, before *release.Candidate, out bool) (weight int32, problem string) {
-	if f.Frozen && !out {
-		return 0, "nothing new is offered: the Channel asks for what cannot be carried out"
-	}
-	if out && a.State == otav1alpha1.AssignmentPromoted {
-		return before.Weight, ""
-	}
-	weight, err := plan.ParseWeight(string(a.Weight))
-	if err != nil {
-		return 0, "rollout " + a.Bundle + ": " + err.Error()
-	}
-	if f.Frozen {
-		weight = min(weight, before.Weight)
-	}
-	return weight, ""
-}
-
-// active is the Rollout that may have a candidate: the one that has it already, else the oldest that asks.
-func active(f Facts, committed *release.Candidate) *otav1alpha1.Rollout {
-	if committed != nil {
-		if r := owner(f, committed); r != nil && r.Status.Assignment.State != otav1alpha1.AssignmentWithdrawn {
-			return r
-		}
-	}
-	var oldest *otav1alpha1.Rollout
-	for i := range f.Rollouts {
-		r := &f.Rollouts[i]
-		if a := r.Status.Assignment; a == nil || a.State != otav1alpha1.AssignmentCandidate || !r.DeletionTimestamp.IsZero() {
-			continue
-		}
-		if oldest == nil || Older(r, oldest) {
-			oldest = r
-		}
-	}
-	return oldest
-}
-
-// Older orders Rollouts of one Channel: of two that want to start, the older one does.
-func Older(a, b *otav1alpha1.Rollout) bool {
-	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
-		return a.CreationTimestamp.Before(&b.CreationTimestamp)
-	}
-	return a.Name < b.Name
-}
-
-// admitted gives the bundle of an assignment as devices need it, or says why it is not served. What is out already stays out
-// while its Bundle is looked at again, waits for its deletion, or an upstream channel forgets it.
-func (o *Outcome) admitted(f Facts, a *otav1alpha1.Assignment, out bool) (*release.Bundle, string) {
-	b := f.Bundles[a.Bundle]
-	switch {
-	case o.refuses(string(a.Digest)):
-		return nil, "digest of Bundle " + a.Bundle + " is refused"
-	case !out && len(o.Document.Refused) >= fullRefused:
-		o.Full = true
-		return nil, fmt.Sprintf("%d digests are refused: nothing is released before some of them were tried again", len(o.Document.Refused))
-	case b == nil && out:
-		return &f.Committed.Candidate.Bundle, ""
-	case b == nil:
-		return nil, "Bundle " + a.Bundle + " does not exist"
-	case b.Spec.Digest != a.Digest:
-		return nil, "Bundle " + a.Bundle + " has digest " + string(b.Spec.Digest) + ", the release has " + string(a.Digest)
-	}
-	ok, why := Trusted(b)
-	if keep := out && !Distrusted(b); !ok && !keep {
-		return nil, "Bundle " + a.Bundle + " cannot be served: " + why
-	}
-	v := Admit(AdmitFacts{Channel: f.Channel, Bundle: b, Upstream: f.Upstream, Now: f.Now})
-	if v.Denied != "" || (v.Wait != "" && !out) {
-		return nil, "Bundle " + a.Bundle + " is not admitted: " + v.Denied + v.Wait
-	}
-	if !ok {
-		return &f.Committed.Candidate.Bundle, ""
-	}
-	now := Bundle(b)
-	now.Since = f.Now.Unix()
-	return now, ""
-}
-
-func onLoss(r *otav1alpha1.Rollout) string {
-	if r.Spec.OnControlPlaneLoss == "" {
-		return string(otav1alpha1.LossStopOffering)
-	}
-	return string(r.Spec.OnControlPlaneLoss)
-}
-
-// lease renews when less than two thirds of it are left, so that an idle rollout is signed again a few times per lease and
-// not more. A change of content renews it for free.
-func lease(r *otav1alpha1.Rollout, before, after *release.Candidate, now time.Time) int64 {
-	length, err := Duration(r.Spec.LeaseDuration, DefaultLease)
-	if err != nil {
-		length = DefaultLease
-	}
-	if before != nil {
-		left := time.Unix(before.LeaseExpires, 0).Sub(now)
-		same := *after
-		same.LeaseExpires = before.LeaseExpires
-		if left > length*2/3 && left <= length && reflect.DeepEqual(same, *before) {
-			return before.LeaseExpires
-		}
-	}
-	return now.Add(length).Unix()
-}
-
-// LeaseRenewal is when the lease of a document's candidate has to be renewed; zero when it has none.
-func LeaseRenewal(d *release.Document, r *otav1alpha1.Rollout) time.Time {
-	if d == nil || d.Candidate == nil || r == nil {
-		return time.Time{}
-	}
-	length, err := Duration(r.Spec.LeaseDuration, DefaultLease)
-	if err != nil {
-		length = DefaultLease
-	}
-	return time.Unix(d.Candidate.LeaseExpires, 0).Add(-length * 2 / 3)
 }
 
 // number gives the document the next revision when its content differs from the committed one.
@@ -429,9 +311,20 @@ func Bundle(b *otav1alpha1.Bundle) *release.Bundle {
 	}
 	out.Encryption = encryption(b)
 	for _, v := range b.Status.Verifications {
-		out.Signatures = append(out.Signatures, release.Signature{
-			Authority: v.Authority, KeyID: v.KeyID, Algorithm: v.Algorithm, Signature: v.Signature,
-		})
+		out.Signatures = append(out.Signatures, signature(v))
+	}
+	return out
+}
+
+// signature is what devices need of a verification. Why and when it counts is left out, so that verifying it again is no new
+// content; so is the format of most signatures.
+func signature(v otav1alpha1.Verification) release.Signature {
+	out := release.Signature{
+		Authority: v.Authority, KeyID: v.KeyID, Algorithm: v.Algorithm, Signature: v.Signature,
+		Issuer: v.Issuer, Subject: v.Subject, Evidence: string(v.Evidence),
+	}
+	if v.Format != otav1alpha1.FormatDetached {
+		out.Format = string(v.Format)
 	}
 	return out
 }

@@ -279,9 +279,8 @@ func TestRelease_unsupportedFieldsStall(t *testing.T) {
 	ch := b.production()
 	testkit.Eventually(t, b.Client, ch, testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionTrue, ""))
 	for spec, field := range map[string]string{
-		`{"maxWeightPerHour":"50"}`:                         "spec.maxWeightPerHour",
-		`{"admission":{"content":{"nativeCode":"Denied"}}}`: "nativeCode",
-		`{"visibility":"Private"}`:                          "set selfAssignment: Allowed, or make the channel Public",
+		`{"maxWeightPerHour":"50"}`: "spec.maxWeightPerHour",
+		`{"visibility":"Private"}`:  "set selfAssignment: Allowed, or make the channel Public",
 	} {
 		b.change(ch, spec)
 		testkit.Eventually(t, b.Client, ch, testkit.BeObserved(),

@@ -41,6 +41,7 @@ type memoryPublisher struct {
 	committed map[string]release.Committed
 	log       []release.Document
 	version   int64
+	floor     string
 	wake      func(channel string)
 }
 
@@ -74,6 +75,12 @@ func (p *memoryPublisher) Problem(string, string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.broken
+}
+
+func (p *memoryPublisher) Floor(string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.floor
 }
 
 func (p *memoryPublisher) For(client.ObjectKey) (channel.Publisher, bool) { return p, true }

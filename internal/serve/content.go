@@ -1,0 +1,187 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package serve
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/content"
+	"github.com/windlass-dev/windlass/internal/kit"
+)
+
+// Bounds of what is said about violations.
+const (
+	maxWarnings   = 32  // of status.warnings
+	maxWarning    = 512 // bytes
+	maxViolations = 16  // that a denial names
+	maxExplained  = 3   // and whose message it has
+)
+
+// contentOf are the content rules of a Channel.
+func contentOf(ch *otav1alpha1.Channel) otav1alpha1.ContentPolicy {
+	if ch.Spec.Admission == nil || ch.Spec.Admission.Content == nil {
+		return otav1alpha1.ContentPolicy{}
+	}
+	return *ch.Spec.Admission.Content
+}
+
+// UnknownChecks names the checks of a Channel's content rules that this version does not have.
+func UnknownChecks(ch *otav1alpha1.Channel) []string {
+	var out []string
+	for _, c := range contentOf(ch).Checks {
+		if !content.Known(c.Name) {
+			out = append(out, c.Name)
+		}
+	}
+	return out
+}
+
+// policyOf reads content rules. To allow what no profile denies is no rule: nobody has to look into the artifact for it.
+func policyOf(p otav1alpha1.ContentPolicy) content.Policy {
+	out := content.Policy{AppStores: p.Profile == otav1alpha1.ContentProfileAppStores, Checks: map[string]content.Action{}}
+	for _, c := range p.Checks {
+		out.Checks[c.Name] = content.Action(c.Action)
+	}
+	switch p.NativeCode {
+	case otav1alpha1.NativeCodeDenied:
+		out.NativeCode = content.Deny
+	case otav1alpha1.NativeCodeAllowed:
+		out.NativeCode = content.Allow
+	}
+	if b := p.NativeBaseline; b != nil {
+		out.Baseline = make(map[string]string, len(b.Packages))
+		for _, pkg := range b.Packages {
+			out.Baseline[pkg.Name] = string(pkg.Version)
+		}
+	}
+	if !out.AppStores && out.Baseline == nil && out.NativeCode != content.Deny && !slices.ContainsFunc(p.Checks, objects) {
+		return content.Policy{}
+	}
+	return out
+}
+
+func objects(c otav1alpha1.ContentCheck) bool { return c.Action != otav1alpha1.CheckAllow }
+
+// clean asks that the content of the artifact keeps to the channel's rules, but for what a person let pass.
+func clean(f AdmitFacts) Verdict {
+	policy := policyOf(contentOf(f.Channel))
+	if unknown := UnknownChecks(f.Channel); len(unknown) > 0 {
+		return Verdict{Wait: "waiting for a Channel that names checks of this version only: it does not have " + strings.Join(unknown, ", ")}
+	}
+	if !policy.Needs() {
+		return Verdict{}
+	}
+	if v := inspected(f); !v.Admitted() {
+		return v
+	}
+	facts := content.Facts{Report: report(f.Bundle.Status.Inspection), Native: native(f.Bundle.Spec.NativeDependencies)}
+	if f.Stable != nil && f.Stable.Status.Inspection != nil {
+		facts.Stable = report(f.Stable.Status.Inspection)
+	}
+	return judge(content.Evaluate(policy, facts), overridden(f.Channel, f.Bundle.Spec.Digest))
+}
+
+// judge turns violations into a verdict. What a person let pass is a warning that says so.
+func judge(violations []content.Violation, passes map[string]otav1alpha1.ContentOverride) Verdict {
+	var v Verdict
+	var names, messages []string
+	for _, x := range violations {
+		pass, ok := passes[x.Check]
+		switch {
+		case x.Action != content.Deny:
+			v.Warnings = append(v.Warnings, kit.Clip(x.Check+": "+x.Message, maxWarning))
+		case ok:
+			v.Warnings = append(v.Warnings, kit.Clip(x.Check+", which "+pass.By+" let pass ("+pass.Reason+"): "+x.Message, maxWarning))
+		default:
+			names, messages = append(names, x.Check), append(messages, x.Message)
+		}
+	}
+	v.Warnings = v.Warnings[:min(len(v.Warnings), maxWarnings)]
+	if len(names) > 0 {
+		v.Denied = fmt.Sprintf("content checks deny it: %s: %s", list(names, ", ", maxViolations), list(messages, "; ", maxExplained))
+	}
+	return v
+}
+
+// list joins the first texts and says how many there are beyond them.
+func list(texts []string, separator string, most int) string {
+	if len(texts) <= most {
+		return strings.Join(texts, separator)
+	}
+	return fmt.Sprintf("%s%sand %d more", strings.Join(texts[:most], separator), separator, len(texts)-most)
+}
+
+// inspected asks that somebody looked into the artifact, with the checks of this version. What devices can see already stays
+// with what an older version saw, until the manager has looked again.
+func inspected(f AdmitFacts) Verdict {
+	i := f.Bundle.Status.Inspection
+	name := f.Bundle.Name
+	switch {
+	case i == nil && notOpened(f.Bundle) && !unsettled(f.Bundle):
+		return deny("the channel has content rules, and nobody could look into the encrypted artifact of Bundle %s: add to spec.attestations what "+
+			"kubectl windlass bundle inspect says in CI, signed by an authority, or give the Repository the app's key", name)
+	case i == nil:
+		return Verdict{Wait: "waiting until the manager has looked into the artifact of Bundle " + name + ", which the channel's content rules need"}
+	case i.Ruleset >= content.Ruleset || offered(f.Channel, f.Bundle.Spec.Digest):
+		return Verdict{}
+	case i.By == otav1alpha1.InspectorAttestation:
+		return deny("the attestation of Bundle %s was made with version %d of the checks, expected at least %d: make it again with kubectl windlass of this version",
+			name, i.Ruleset, content.Ruleset)
+	}
+	return Verdict{Wait: fmt.Sprintf("waiting until the manager has looked into the artifact of Bundle %s again: version %d of the checks did, this one is %d",
+		name, i.Ruleset, content.Ruleset)}
+}
+
+// notOpened tells whether the artifact is encrypted and stays so: neither a key of the Repository nor an attestation tells what
+// is in it.
+func notOpened(b *otav1alpha1.Bundle) bool {
+	c := apimeta.FindStatusCondition(b.Status.Conditions, otav1alpha1.InspectedCondition)
+	return b.Spec.Encryption != nil && b.Spec.Encryption.Mode == otav1alpha1.EncryptionOpaque && (c == nil || c.Status != metav1.ConditionTrue)
+}
+
+// offered tells whether devices can see a digest on the channel already.
+func offered(ch *otav1alpha1.Channel, digest otav1alpha1.Digest) bool {
+	st := ch.Status
+	return st.Stable != nil && st.Stable.Digest == digest || st.Candidate != nil && st.Candidate.Digest == digest
+}
+
+// overridden are the checks that people let a digest pass on the channel, with the newest word on each.
+func overridden(ch *otav1alpha1.Channel, digest otav1alpha1.Digest) map[string]otav1alpha1.ContentOverride {
+	out := map[string]otav1alpha1.ContentOverride{}
+	for _, o := range slices.Backward(ch.Status.Overrides) {
+		if o.Digest != digest {
+			continue
+		}
+		for _, check := range o.Checks {
+			out[check] = o
+		}
+	}
+	return out
+}
+
+// report reads facts out of a status.
+func report(i *otav1alpha1.Inspection) *content.Report {
+	out := &content.Report{Ruleset: i.Ruleset, Unpacked: i.UnpackedSize, Native: native(i.NativeDependencies)}
+	for _, x := range i.Findings {
+		out.Findings = append(out.Findings, content.Finding{Check: x.Check, Count: x.Count, Values: x.Values, More: x.More != ""})
+	}
+	return out
+}
+
+func native(n *otav1alpha1.NativeDependencies) *content.Native {
+	if n == nil {
+		return nil
+	}
+	out := &content.Native{Packages: make(map[string]string, len(n.Packages))}
+	for _, p := range n.Packages {
+		out.Packages[p.Name] = p.Version
+	}
+	return out
+}

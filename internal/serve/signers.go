@@ -1,0 +1,184 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package serve
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/release"
+)
+
+// signer is who made a signature: the authority that it counts for, and all that tells its key or identity from others'.
+type signer struct {
+	name string
+	ids  []string
+}
+
+func signersOf(b *otav1alpha1.Bundle) []signer {
+	var out []signer
+	for _, v := range b.Status.Verifications {
+		out = append(out, newSigner(v.Authority, v.KeyID, v.Issuer, v.Subject, v.Trust))
+	}
+	return out
+}
+
+func signersIn(b *release.Bundle) []signer {
+	var out []signer
+	for _, s := range b.Signatures {
+		out = append(out, newSigner(s.Authority, s.KeyID, s.Issuer, s.Subject, ""))
+	}
+	return out
+}
+
+//nolint:revive // these are the parts of a signature that say who made it
+func newSigner(name, keyID, issuer, subject, trust string) signer {
+	s := signer{name: name}
+	if keyID != "" {
+		s.ids = append(s.ids, "key "+keyID)
+	}
+	if issuer != "" || subject != "" {
+		s.ids = append(s.ids, "identity "+issuer+"\n"+subject)
+	}
+	if trust != "" {
+		s.ids = append(s.ids, "trust "+trust)
+	}
+	return s
+}
+
+// persons numbers signers so that those with a key or identity in common have one number: whoever has the key of one can sign as
+// all of them.
+func persons(have []signer) []int {
+	out := make([]int, len(have))
+	for i := range have {
+		out[i] = i
+		for j := range i {
+			if !slices.ContainsFunc(have[i].ids, func(id string) bool { return slices.Contains(have[j].ids, id) }) {
+				continue
+			}
+			for k, from := 0, out[i]; k <= i; k++ {
+				if out[k] == from {
+					out[k] = out[j]
+				}
+			}
+		}
+	}
+	return out
+}
+
+// roll tells under which names signatures count.
+type roll struct {
+	have   []signer
+	person []int
+	acting map[int]string // the only name that a person counts under
+}
+
+// call goes through the names that an admission asks for, in its order: a person counts under the first of them alone, so that
+// a second name for one key is no second opinion.
+func call(a *otav1alpha1.Admission, have []signer) roll {
+	r := roll{have: have, person: persons(have), acting: map[int]string{}}
+	names := slices.Clone(a.RequiredAuthorities)
+	for _, q := range a.Quorums {
+		names = append(names, q.Authorities...)
+	}
+	for _, name := range names {
+		if i := r.find(name); i >= 0 {
+			if _, taken := r.acting[r.person[i]]; !taken {
+				r.acting[r.person[i]] = name
+			}
+		}
+	}
+	return r
+}
+
+func (r roll) find(name string) int {
+	return slices.IndexFunc(r.have, func(s signer) bool { return s.name == name })
+}
+
+// counts tells whether a signature under this name counts.
+func (r roll) counts(name string) bool {
+	i := r.find(name)
+	return i >= 0 && r.acting[r.person[i]] == name
+}
+
+// name says with whom an authority that signed shares its key, if that is why it does not count.
+func (r roll) name(authority string) string {
+	if i := r.find(authority); i >= 0 && !r.counts(authority) {
+		return authority + " (its key or identity is that of " + r.acting[r.person[i]] + ", and counts once)"
+	}
+	return authority
+}
+
+func (r roll) signedBy() string {
+	if len(r.have) == 0 {
+		return "nobody"
+	}
+	var names []string
+	for _, s := range r.have {
+		names = append(names, s.name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// unsigned says which signatures an admission asks for that are not there; empty: none.
+func unsigned(a *otav1alpha1.Admission, have []signer) string {
+	if a == nil {
+		return ""
+	}
+	r := call(a, have)
+	var missing []string
+	for _, want := range a.RequiredAuthorities {
+		if !r.counts(want) {
+			missing = append(missing, r.name(want))
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Sprintf("the channel requires signatures of %s: missing %s, signed by %s",
+			strings.Join(a.RequiredAuthorities, ", "), strings.Join(missing, ", "), r.signedBy())
+	}
+	for _, q := range a.Quorums {
+		if why := r.short(q); why != "" {
+			return why
+		}
+	}
+	return ""
+}
+
+// short says why a quorum is not reached; empty: it is.
+func (r roll) short(q otav1alpha1.Quorum) string {
+	var count int32
+	var shown []string
+	for _, name := range q.Authorities {
+		if r.counts(name) {
+			count++
+		}
+		shown = append(shown, r.name(name))
+	}
+	if count >= q.Required {
+		return ""
+	}
+	return fmt.Sprintf("the channel requires signatures of %d of %s: %d count, signed by %s", q.Required, strings.Join(shown, ", "), count, r.signedBy())
+}
+
+// lostSignatures says of a bundle that is out which signatures the channel asks for and had, and that no longer count; empty:
+// none. What the channel asks for since then takes nothing back.
+func lostSignatures(a *otav1alpha1.Admission, out *release.Bundle, b *otav1alpha1.Bundle) string {
+	now := signersOf(b)
+	then := slices.Clone(now)
+	var lost []string
+	for _, s := range signersIn(out) {
+		if !slices.ContainsFunc(now, func(n signer) bool { return n.name == s.name }) {
+			then, lost = append(then, s), append(lost, s.name)
+		}
+	}
+	if len(lost) == 0 || unsigned(a, then) != "" {
+		return ""
+	}
+	if why := unsigned(a, now); why != "" {
+		return "no longer trusted: signatures of " + strings.Join(lost, ", ") + " do not count any more, and " + why
+	}
+	return ""
+}

@@ -1,0 +1,175 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package serve
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/Masterminds/semver/v3"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/release"
+)
+
+// failedTries are reasons of Verified that tell of a try that failed, and not of a signature: they take nothing away.
+var failedTries = []string{
+	otav1alpha1.FetchFailedReason, otav1alpha1.SourceNotFoundReason, otav1alpha1.SourceAccessDeniedReason, otav1alpha1.SecretNotFoundReason,
+	otav1alpha1.AddressDeniedReason, otav1alpha1.SignatureUnreadableReason, otav1alpha1.StorageFailedReason,
+	otav1alpha1.StorageUnreachableReason, otav1alpha1.StorageAccessDeniedReason, otav1alpha1.BucketNotFoundReason,
+	otav1alpha1.NotSupportedYetReason, otav1alpha1.InternalErrorReason,
+}
+
+// Distrusted says why nobody vouches for a Bundle any more. Empty: somebody does, or nobody can tell at the moment, as while its
+// signatures are verified again.
+func Distrusted(b *otav1alpha1.Bundle) string {
+	c := apimeta.FindStatusCondition(b.Status.Conditions, otav1alpha1.VerifiedCondition)
+	if c == nil || c.Status != metav1.ConditionFalse || slices.Contains(failedTries, c.Reason) {
+		return ""
+	}
+	return "no longer trusted: " + c.Reason + ": " + c.Message
+}
+
+// unsettled tells whether a Bundle is looked at again, so that what it lacks may be there in a moment.
+func unsettled(b *otav1alpha1.Bundle) bool {
+	c := apimeta.FindStatusCondition(b.Status.Conditions, otav1alpha1.VerifiedCondition)
+	return c != nil && c.Status != metav1.ConditionTrue && Distrusted(b) == ""
+}
+
+// Trusted tells whether a Bundle may be served at all: verified, stored and not revoked. Otherwise it says why not.
+func Trusted(b *otav1alpha1.Bundle) (ok bool, why string) {
+	switch {
+	case b.Spec.Revoked != "":
+		return false, "revoked: " + b.Spec.Revoked
+	case !b.DeletionTimestamp.IsZero():
+		return false, "it is being deleted"
+	}
+	c := apimeta.FindStatusCondition(b.Status.Conditions, otav1alpha1.ReadyCondition)
+	switch {
+	case c == nil:
+		return false, "it has not been looked at yet"
+	case c.Status != metav1.ConditionTrue || b.Status.Artifact == nil:
+		return false, c.Reason + ": " + c.Message
+	}
+	return true, ""
+}
+
+// RepositoryFloor is the floor of an app in the Repository's published root of trust; empty: there is none.
+func RepositoryFloor(r *otav1alpha1.Repository, app otav1alpha1.AppID) otav1alpha1.Version {
+	for _, f := range r.Status.Floors {
+		if f.App == app {
+			return f.MinVersion
+		}
+	}
+	return ""
+}
+
+// Below tells whether a version is below a floor; nothing is below an empty one.
+func Below(version, floor string) (bool, error) {
+	if floor == "" {
+		return false, nil
+	}
+	low, err := semver.StrictNewVersion(floor)
+	if err != nil {
+		return false, fmt.Errorf("floor %q: %w", floor, err)
+	}
+	v, err := semver.StrictNewVersion(version)
+	if err != nil {
+		return false, fmt.Errorf("version %q: %w", version, err)
+	}
+	return v.LessThan(low), nil
+}
+
+// withdraw refuses what must not be served any more, whoever asks for it: what was revoked, has lost its trust, or is below the
+// Repository's floor.
+func (o *Outcome) withdraw(f Facts) {
+	for _, name := range slices.Sorted(maps.Keys(f.Bundles)) {
+		b := f.Bundles[name]
+		if why := unfit(f, b); why != "" {
+			o.add(f, string(b.Spec.Digest), string(b.Spec.Version), Refusal{By: "bundle/" + b.Name, Reason: why})
+		}
+	}
+	by := "repository/" + RepositoryName(f.Channel.Spec.RepositoryRef)
+	for _, b := range belowFloor(f) {
+		o.add(f, b.Digest, b.Version, Refusal{By: by, Reason: belowReason(b.Version, f.LeastVersion)})
+	}
+}
+
+func belowReason(version, floor string) string {
+	return fmt.Sprintf("version %s is below the floor %s of the Repository, withdrawn for security", version, floor)
+}
+
+// unfit says why a Bundle that devices may run must not be served; empty: it may.
+func unfit(f Facts, b *otav1alpha1.Bundle) string {
+	digest := string(b.Spec.Digest)
+	if b.Spec.App != f.Channel.Spec.App {
+		return ""
+	}
+	if b.Spec.Revoked != "" && touched(f, digest) {
+		return "revoked: " + b.Spec.Revoked
+	}
+	if !touchedBy(f, b) {
+		return ""
+	}
+	if why := Distrusted(b); why != "" {
+		return why
+	}
+	if f.Committed == nil || !apimeta.IsStatusConditionTrue(b.Status.Conditions, otav1alpha1.VerifiedCondition) {
+		return ""
+	}
+	for _, out := range f.Committed.Bundles() {
+		if out.Name == b.Name && out.Digest == digest {
+			return lostSignatures(f.Channel.Spec.Admission, out, b)
+		}
+	}
+	return ""
+}
+
+// touched tells whether devices may run a digest because this channel serves it or has served it.
+func touched(f Facts, digest string) bool {
+	served := func(b *release.Bundle) bool { return b.Digest == digest }
+	if f.Committed != nil && (slices.ContainsFunc(f.Committed.Bundles(), served) || f.Committed.Refuses(digest)) {
+		return true
+	}
+	return slices.ContainsFunc(f.Channel.Status.History, func(h otav1alpha1.ChannelHistoryEntry) bool { return string(h.Digest) == digest })
+}
+
+// touchedBy tells whether devices may run a digest because of this very Bundle: another one with the same artifact and bad
+// signatures says nothing of it.
+func touchedBy(f Facts, b *otav1alpha1.Bundle) bool {
+	digest := string(b.Spec.Digest)
+	served := func(o *release.Bundle) bool { return o.Name == b.Name && o.Digest == digest }
+	if f.Committed != nil && (slices.ContainsFunc(f.Committed.Bundles(), served) || f.Committed.Refuses(digest)) {
+		return true
+	}
+	return slices.ContainsFunc(f.Channel.Status.History, func(h otav1alpha1.ChannelHistoryEntry) bool {
+		return h.Bundle == b.Name && string(h.Digest) == digest
+	})
+}
+
+// below tells whether a version is below the Repository's floor. Both were checked when they were taken in.
+func (f Facts) below(version string) bool {
+	below, err := Below(version, f.LeastVersion)
+	return below && err == nil
+}
+
+// belowFloor lists what this channel serves or has served below the Repository's floor. An artifact that is also served under a
+// version above it is not refused: only the version goes.
+func belowFloor(f Facts) []release.Bundle {
+	var all []release.Bundle
+	above := map[string]bool{}
+	if f.Committed != nil {
+		for _, b := range f.Committed.Bundles() {
+			all = append(all, *b)
+			above[b.Digest] = above[b.Digest] || !f.below(b.Version)
+		}
+	}
+	for _, h := range f.Channel.Status.History {
+		all = append(all, release.Bundle{Version: string(h.Version), Digest: string(h.Digest)})
+	}
+	return slices.DeleteFunc(all, func(b release.Bundle) bool { return above[b.Digest] || !f.below(b.Version) })
+}
