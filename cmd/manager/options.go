@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"github.com/windlass-dev/windlass/internal/analysis/telemetry"
+	"github.com/windlass-dev/windlass/internal/egress"
 )
 
 // options are the flags of the manager.
@@ -37,6 +38,8 @@ type options struct {
 	gatewayURLs      targets
 	gatewayTokenFile string
 	recheckEvery     time.Duration
+
+	allowed addresses
 }
 
 // targets is a flag that may be given more than once.
@@ -59,10 +62,25 @@ func (t *targets) Set(v string) error {
 	return nil
 }
 
+// addresses is a flag that may be given more than once, and the policy that all of them make.
+type addresses struct {
+	entries []string
+	policy  egress.Policy
+}
+
+func (a *addresses) String() string { return strings.Join(a.entries, ",") }
+
+func (a *addresses) Set(v string) (err error) {
+	a.entries = append(a.entries, v)
+	a.policy, err = egress.Parse(a.entries)
+	return err
+}
+
 const usage = `manager is the operator of Windlass: it verifies updates, publishes them, and carries out rollouts.
 
   manager --namespace mobile --gateway-url dns+http://windlass-gateway-internal:8081 --gateway-token-file /var/run/token
   KUBECONFIG=~/.kube/config manager --leader-elect=false        # on your own machine
+  manager --allow-address prometheus.monitoring.svc:9090 --allow-address 10.20.0.0/16    # what resources may name in your network
 
 The API server is found by --kubeconfig, $KUBECONFIG, or the pod's service account.
 
@@ -90,6 +108,7 @@ func parseOptions(args []string) (options, error) {
 	fs.IntVar(&o.concurrency, "concurrency", 8, "objects of a kind that are worked on at the same time")
 	fs.Var(&o.gatewayURLs, "gateway-url", "internal address of a gateway that counts devices, such as http://10.0.0.7:8081; dns+http://name:8081 asks every address of the name, as a headless Service has them; may be repeated")
 	fs.StringVar(&o.gatewayTokenFile, "gateway-token-file", "", "file with the bearer token for the gateways' counts")
+	fs.Var(&o.allowed, "allow-address", "what sources, object stores and metrics may be reached at besides public addresses: an address such as 10.1.2.3, a prefix such as 10.0.0.0/8, or a host as resources name it, such as minio.storage.svc, all but prefixes also with :port; http:// before it lets a registry there be asked without TLS; may be repeated")
 	fs.DurationVar(&o.recheckEvery, "recheck-interval", 5*time.Minute, "how often buckets, credentials and stored artifacts are looked at again")
 	if err := fs.Parse(args); err != nil {
 		return o, err

@@ -42,7 +42,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 	}
 	repo := &repository.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("repository-controller"),
-		Set: set, Now: now, Options: repository.Options{Recheck: o.recheckEvery},
+		Set: set, Now: now, Options: repository.Options{Recheck: o.recheckEvery, Egress: o.allowed.policy},
 	}
 	if err := repo.SetupWithManager(ctx, mgr, commits.repositories, controllerOptions(o)); err != nil {
 		return err
@@ -51,7 +51,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("bundle-controller"),
 		Repositories: publishers{set}, Now: now, Options: bundle.Options{
 			Transfers: o.transfers, Recheck: o.recheckEvery, ScratchDir: o.scratchDir,
-			Source: source.Options{MaxSize: o.maxArtifactSize.Value()},
+			Source: source.Options{MaxSize: o.maxArtifactSize.Value(), Egress: o.allowed.policy},
 		},
 	}
 	if err := bundles.SetupWithManager(ctx, mgr, controllerOptions(o)); err != nil {
@@ -125,7 +125,7 @@ func (p publishers) References(repo types.NamespacedName, digest string) (refers
 
 // newMeasurer connects the analysis to its providers.
 func newMeasurer(o options) (rollout.Measurer, error) {
-	out := rollout.Providers{Prometheus: prometheus.New()}
+	out := rollout.Providers{Prometheus: prometheus.New(o.allowed.policy)}
 	if len(o.gatewayURLs) == 0 {
 		return out, nil
 	}

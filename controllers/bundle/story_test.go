@@ -104,7 +104,7 @@ func prepare(t *testing.T, edit ...func(*story)) *story {
 	s.repo = s.Repository(b, s.author)
 	s.options = Options{
 		RetryMin: 20 * time.Millisecond, RetryMax: 200 * time.Millisecond, ScratchDir: t.TempDir(),
-		Source: source.Options{MaxSize: maxSize, Idle: 10 * time.Second},
+		Source: source.Options{MaxSize: maxSize, Idle: 10 * time.Second, Egress: testkit.Loopback()},
 	}
 	serve := s.site.Config.Handler
 	s.site.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.asked.Add(1); serve.ServeHTTP(w, r) })

@@ -61,7 +61,7 @@ func begin(t *testing.T) *story {
 	})
 	r := &Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("repository-controller"),
-		Set: s.set, Now: time.Now, Options: Options{Recheck: 100 * time.Millisecond},
+		Set: s.set, Now: time.Now, Options: Options{Recheck: 100 * time.Millisecond, Egress: testkit.Loopback()},
 	}
 	if err := r.SetupWithManager(t.Context(), mgr, news, controller.Options{}); err != nil {
 		t.Fatal(err)

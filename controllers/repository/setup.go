@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/egress"
 	"github.com/windlass-dev/windlass/internal/index"
 )
 
@@ -38,6 +39,7 @@ type Options struct {
 	Recheck    time.Duration // of the bucket, Secrets and ConfigMaps; 1 minute
 	ProbeEvery time.Duration // of what the object store can be trusted with; 6 hours
 	Collect    time.Duration // between collections of what nothing refers to; 6 hours
+	Egress     egress.Policy // where connections to object stores may go
 }
 
 func (o Options) withDefaults() Options {

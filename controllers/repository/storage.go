@@ -86,7 +86,7 @@ func (r *Reconciler) probeDue(s *scope) bool {
 // storeConfig gathers how to reach the bucket.
 func (r *Reconciler) storeConfig(ctx context.Context, s *scope) error {
 	spec := s.repo.Spec.Storage
-	s.config = store.Config{Endpoint: spec.Endpoint, Bucket: spec.Bucket, Prefix: spec.Prefix, Region: spec.Region}
+	s.config = store.Config{Endpoint: spec.Endpoint, Bucket: spec.Bucket, Prefix: spec.Prefix, Region: spec.Region, Egress: &r.Options.Egress}
 	if ref := spec.CredentialsSecretRef; ref != nil {
 		if err := r.credentials(ctx, s, ref.Name); err != nil {
 			return err

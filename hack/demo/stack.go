@@ -175,6 +175,7 @@ func (s *stack) startManager(ctx context.Context) error {
 		Args: []string{
 			"--namespace=" + namespace, "--leader-elect=false", "--metrics-bind-address=0", "--health-probe-bind-address=" + probe,
 			"--scratch-dir=" + s.path("scratch"), "--gateway-url=" + s.internalURL, "--gateway-token-file=" + s.tokenFile,
+			"--allow-address=127.0.0.0/8", // all parts of the demo are on this machine
 		},
 		Env:   []string{"KUBECONFIG=" + s.controlPlane.Kubeconfig},
 		Ready: func(ctx context.Context) error { return getJSON(ctx, "http://"+probe+"/readyz", nil) },

@@ -51,6 +51,7 @@ func newBench(t *testing.T, opts source.Options) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
+	opts.Egress = testkit.Loopback()
 	client := source.New(opts)
 	t.Cleanup(client.Close)
 	out.worker = &ingest.Worker{Client: client, Scratch: scratch, Now: time.Now, Observe: func(s ingest.Stage, _ time.Duration, _ error) {

@@ -17,7 +17,10 @@ import (
 // maxRedirects is how many redirects are followed.
 const maxRedirects = 3
 
-// HTTP is a file on a web server. With Token it asks as bearer, else with Username it uses basic authentication.
+// userAgent tells servers who asks.
+const userAgent = "windlass"
+
+// HTTP is a file on a web server. With Token it asks as bearer, with Username it uses basic authentication; not with both.
 type HTTP struct {
 	URL      string
 	Token    string
@@ -41,14 +44,28 @@ func (h HTTP) SameOrigin(other string) bool {
 	return errA == nil && errB == nil && a.Scheme == b.Scheme && a.Host == b.Host
 }
 
+func (h HTTP) host() string {
+	u, err := url.Parse(h.URL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
+}
+
 func (h HTTP) open(ctx context.Context, c *Client) (io.ReadCloser, int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL, http.NoBody)
 	if err != nil {
 		return nil, 0, kit.Stall(otav1alpha1.InvalidSpecReason, "the URL of the source cannot be read: expected an absolute http or https URL")
 	}
-	req.Header.Set("User-Agent", "windlass")
+	if req.URL.User != nil {
+		return nil, 0, kit.Stall(otav1alpha1.InvalidSpecReason, "%s has a user name in its URL: expected credentials in a Secret", h)
+	}
+	req.Header.Set("User-Agent", userAgent)
 	req.Header.Set("Accept", "*/*")
 	switch {
+	case h.Token != "" && h.Username+h.Password != "":
+		return nil, 0, kit.Retry(otav1alpha1.SourceAccessDeniedReason,
+			"the Secret of %s has a token and a user name: expected either token, or username and password", h)
 	case h.Token != "":
 		req.Header.Set("Authorization", "Bearer "+h.Token)
 	case h.Username != "":
@@ -56,7 +73,7 @@ func (h HTTP) open(ctx context.Context, c *Client) (io.ReadCloser, int64, error)
 	}
 	resp, err := c.web.Do(req)
 	if err != nil {
-		return nil, 0, kit.Retry(otav1alpha1.FetchFailedReason, "%s could not be fetched: %s", h, describe(ctx, err))
+		return nil, 0, failed(ctx, h, err)
 	}
 	if resp.StatusCode != http.StatusOK {
 		resp.Body.Close() // not read: an error page is none of our business
@@ -68,22 +85,26 @@ func (h HTTP) open(ctx context.Context, c *Client) (io.ReadCloser, int64, error)
 // Causes of a refused redirect.
 var (
 	errRedirects = errors.New("it redirects more than 3 times")
-	errDowngrade = errors.New("it redirects from https to http, which is not followed")
+	errScheme    = errors.New("it redirects from http to https or back, which is not followed: name the URL that it redirects to")
+	errUserinfo  = errors.New("it redirects to a URL with a user name, which is not followed")
 )
 
-// checkRedirect bounds redirects, never follows one to less security, and takes credentials and the last URL, which may be a
-// signed one, out of a request to another server.
+// checkRedirect bounds redirects, never follows one to another scheme, and takes credentials and the last URL, which may be a
+// signed one, out of requests from the first one to another server on.
 func checkRedirect(req *http.Request, via []*http.Request) error {
-	last := via[len(via)-1].URL
 	switch {
 	case len(via) > maxRedirects:
 		return errRedirects
-	case last.Scheme == "https" && req.URL.Scheme != "https":
-		return errDowngrade
+	case req.URL.Scheme != via[0].URL.Scheme:
+		return errScheme
+	case req.URL.User != nil:
+		return errUserinfo
 	}
 	req.Header.Del("Referer")
-	if first := via[0].URL; first.Host != req.URL.Host || first.Scheme != req.URL.Scheme {
-		req.Header.Del("Authorization")
+	for _, r := range append(via[1:len(via):len(via)], req) {
+		if r.URL.Host != via[0].URL.Host {
+			req.Header.Del("Authorization")
+		}
 	}
 	return nil
 }

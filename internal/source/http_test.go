@@ -28,6 +28,7 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/source"
+	"github.com/windlass-dev/windlass/internal/testkit"
 )
 
 // secretText is what no error may hold: answers, queries and credentials of this test have it in them.
@@ -42,6 +43,7 @@ func serve(t *testing.T, h http.HandlerFunc) string {
 
 func newClient(t *testing.T, opts source.Options) *source.Client {
 	t.Helper()
+	opts.Egress = testkit.Loopback()
 	c := source.New(opts)
 	t.Cleanup(c.Close)
 	return c
@@ -226,7 +228,7 @@ func TestHTTP_noDowngrade(t *testing.T) {
 	pool := x509.NewCertPool()
 	pool.AddCert(secure.Certificate())
 	_, err := fetch(t.Context(), newClient(t, source.Options{RootCAs: pool}), source.HTTP{URL: secure.URL})
-	wantError(t, err, kit.Transient, otav1alpha1.FetchFailedReason, "from https to http")
+	wantError(t, err, kit.Transient, otav1alpha1.FetchFailedReason, "from http to https or back")
 }
 
 // certificate makes one that signs itself.

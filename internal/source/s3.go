@@ -35,6 +35,8 @@ type S3 struct {
 // String names the object.
 func (s S3) String() string { return "object s3://" + s.Bucket + "/" + s.Key }
 
+func (s S3) host() string { return HTTP{URL: s.Endpoint}.host() }
+
 func (s S3) open(ctx context.Context, c *Client) (io.ReadCloser, int64, error) {
 	endpoint, err := url.Parse(s.Endpoint)
 	if err != nil || endpoint.Host == "" {
@@ -74,5 +76,5 @@ func (s S3) failed(ctx context.Context, err error) error {
 	case ok:
 		return statusError(s, cmp.Or(s3Codes[answer.Code], answer.StatusCode))
 	}
-	return kit.Retry(otav1alpha1.FetchFailedReason, "%s could not be fetched: %s", s, describe(ctx, err))
+	return failed(ctx, s, err)
 }

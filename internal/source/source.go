@@ -1,8 +1,9 @@
 // Copyright The Windlass Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package source reads artifacts and signatures from where authors put them: web servers and S3-compatible object stores.
-// A read is one streaming pass with a hard size limit and with timeouts for the whole and for no progress. Errors carry
+// Package source reads artifacts and signatures from where authors put them: web servers, S3-compatible object stores and
+// container registries. A read is one streaming pass with a hard size limit, and with limits of time for the whole, for no
+// progress and for slow progress. Connections are made only to addresses that the policy of package egress allows. Errors carry
 // the class and the reason for the controller; they hold neither what the server sent nor the query of a URL.
 package source
 
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/egress"
 	"github.com/windlass-dev/windlass/internal/kit"
 )
 
@@ -25,6 +27,8 @@ const (
 	DefaultIdle    = 30 * time.Second
 	DefaultConnect = 10 * time.Second
 	DefaultAnswer  = 30 * time.Second
+	DefaultMinRate = 16 << 10
+	DefaultWindow  = time.Minute
 )
 
 // smallTimeout is for a signature: a few hundred bytes.
@@ -37,7 +41,10 @@ type Options struct {
 	Idle    time.Duration  // for the next bytes of it
 	Connect time.Duration  // for the connection, and again for the TLS handshake
 	Answer  time.Duration  // for the head of the answer
+	MinRate int64          // bytes a second that an artifact must come with, on average over Window
+	Window  time.Duration  // of waiting for the server; nothing is judged before the first one is over
 	RootCAs *x509.CertPool // to trust; nil: those of the system
+	Egress  egress.Policy  // where connections may go
 }
 
 func (o Options) withDefaults() Options {
@@ -46,15 +53,19 @@ func (o Options) withDefaults() Options {
 	o.Idle = cmp.Or(o.Idle, DefaultIdle)
 	o.Connect = cmp.Or(o.Connect, DefaultConnect)
 	o.Answer = cmp.Or(o.Answer, DefaultAnswer)
+	o.MinRate = cmp.Or(o.MinRate, DefaultMinRate)
+	o.Window = cmp.Or(o.Window, DefaultWindow)
 	return o
 }
 
-// Source is where an artifact is. The two kinds of it are HTTP and S3.
+// Source is where an artifact is. The kinds of it are HTTP, S3 and OCI.
 type Source interface {
 	// open sends the request and gives the answer's body, and its length in bytes or -1.
 	open(ctx context.Context, c *Client) (io.ReadCloser, int64, error)
 	// String names the source for people, without secrets.
 	String() string
+	// host is the one that the source names, without the port.
+	host() string
 }
 
 // Client reads from sources. It is safe for concurrent use.
@@ -108,7 +119,9 @@ func (c *Client) read(ctx context.Context, src Source, limit int64, timeout time
 		return nil, tooLarge(src, limit)
 	}
 	b := &body{src: src, ctx: ctx, raw: raw, stop: stop, left: limit, limit: limit, idle: c.opts.Idle}
+	b.pace = pace{least: c.opts.MinRate, window: c.opts.Window}
 	b.watch = time.AfterFunc(c.opts.Idle, func() { abort(errIdle) })
+	b.watch.Stop() // runs while the server is waited for, not while the reader has work with what came
 	return b, nil
 }
 
@@ -120,6 +133,7 @@ type body struct {
 	stop  func()
 	watch *time.Timer
 	idle  time.Duration
+	pace  pace
 	left  int64 // bytes that may still come
 	limit int64
 }
@@ -129,14 +143,16 @@ func (b *body) Read(p []byte) (int, error) {
 	if int64(len(p)) > b.left+1 {
 		p = p[:b.left+1]
 	}
+	b.watch.Reset(b.idle)
+	since := time.Now()
 	n, err := b.raw.Read(p)
-	if n > 0 {
-		b.watch.Reset(b.idle)
-	}
+	b.watch.Stop()
 	b.left -= int64(n)
 	switch {
 	case b.left < 0:
 		return 0, tooLarge(b.src, b.limit)
+	case err == nil && !b.pace.keeps(n, time.Since(since)):
+		err = errTrickle
 	case err == nil || err == io.EOF:
 		return n, err
 	}

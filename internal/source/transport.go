@@ -11,16 +11,20 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 	"time"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/egress"
+	"github.com/windlass-dev/windlass/internal/kit"
 )
 
-// newTransport is the one place where connections to sources are made: rules for addresses belong into its dialer.
+// newTransport is the one place where connections to sources are made.
 func newTransport(opts Options) *http.Transport {
-	dialer := &net.Dialer{Timeout: opts.Connect}
 	return &http.Transport{
-		Proxy:                  http.ProxyFromEnvironment,
-		DialContext:            dialer.DialContext,
+		Proxy:                  opts.Egress.Proxy,
+		DialContext:            opts.Egress.DialContext(&net.Dialer{Timeout: opts.Connect}),
 		TLSClientConfig:        &tls.Config{RootCAs: opts.RootCAs, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout:    opts.Connect,
 		ResponseHeaderTimeout:  opts.Answer,
@@ -37,7 +41,30 @@ func newTransport(opts Options) *http.Transport {
 var (
 	errTooSlow = errors.New("it took longer than the time that an artifact is given")
 	errIdle    = errors.New("no data came for too long")
+	errTrickle = errors.New("it came slower than the least rate that the server is held to")
 )
+
+// failed types an error of a connection, or of an answer that never came.
+func failed(ctx context.Context, src Source, err error) error {
+	if denied, ok := errors.AsType[*egress.DeniedError](err); ok {
+		return refused(src, denied)
+	}
+	return kit.Retry(otav1alpha1.FetchFailedReason, "%s could not be fetched: %s", src, describe(ctx, err))
+}
+
+// refused tells of an address that no connection was made to. One that the source names itself stays what it is; what a name
+// leads to, and where a server redirects to, may change. A host that a server named is not repeated.
+func refused(src Source, denied *egress.DeniedError) error {
+	host := src.host()
+	switch {
+	case !strings.EqualFold(denied.Host, host) && !strings.HasSuffix(denied.Host, "."+host):
+		return kit.Retry(otav1alpha1.AddressDeniedReason,
+			"%s leads to another host, which is %s: the manager connects only to public addresses and to those of --allow-address", src, denied.Why)
+	case denied.Literal():
+		return kit.Stall(otav1alpha1.AddressDeniedReason, "%s cannot be fetched: %w", src, denied)
+	}
+	return kit.Retry(otav1alpha1.AddressDeniedReason, "%s cannot be fetched: %w", src, denied)
+}
 
 // describe says in stable words what went wrong: texts of package net have addresses and ports in them that change with
 // every try, and those of package url the query.
@@ -50,7 +77,7 @@ func describe(ctx context.Context, err error) string {
 			return "the transfer was cancelled"
 		}
 	}
-	for _, known := range []error{errRedirects, errDowngrade} {
+	for _, known := range []error{errRedirects, errScheme, errUserinfo, errTrickle} {
 		if errors.Is(err, known) {
 			return known.Error()
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/minio/minio-go/v7"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/egress"
 	"github.com/windlass-dev/windlass/internal/kit"
 )
 
@@ -80,6 +81,12 @@ func (b *Bucket) failStatus(op, key string, res minio.ErrorResponse) error {
 // unreachable words a failure without an answer: no addresses of this side and no ports, which change.
 func (b *Bucket) unreachable(op, key string, err error) error {
 	host := b.core.EndpointURL().Host
+	if denied, ok := errors.AsType[*egress.DeniedError](err); ok {
+		if denied.Literal() {
+			return kit.Stall(otav1alpha1.AddressDeniedReason, "object store %s is not asked: %w", host, denied)
+		}
+		return kit.Retry(otav1alpha1.AddressDeniedReason, "object store %s is not asked: %w", host, denied)
+	}
 	if _, ok := errors.AsType[net.Error](err); !ok && !isNetwork(err) {
 		// Credentials that cannot be had, a local reader that failed: say it as it is.
 		return kit.Retry(otav1alpha1.StorageUnreachableReason, "%s %s: %w", op, key, err)

@@ -28,6 +28,7 @@ import (
 	"github.com/minio/minio-go/v7/pkg/credentials"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/egress"
 )
 
 // Limits of every call.
@@ -37,6 +38,8 @@ const (
 	maxRetries    = 4                // of the library: with jittered backoff of at most 1 s
 	slowestBody   = 1 << 20          // bytes a second: large bodies get this much more time
 	maxIdleConns  = 64
+
+	identityTimeout = 10 * time.Second
 )
 
 // Config says where a bucket is and how to reach it.
@@ -56,6 +59,9 @@ type Config struct {
 	// ConditionalWrites is what Probe found; empty means Atomic. With less, writes look at what is there before, and
 	// CompareAndSwap after it too.
 	ConditionalWrites otav1alpha1.ConditionalWrites
+
+	// Egress says where connections may go. Nil: anywhere, for buckets that no resource names.
+	Egress *egress.Policy
 
 	// WrapTransport sees all requests; when nil, nothing does.
 	WrapTransport func(http.RoundTripper) http.RoundTripper
@@ -124,13 +130,16 @@ func newCredentials(cfg Config) *credentials.Credentials {
 	if cfg.AccessKey != "" || cfg.SecretKey != "" {
 		return credentials.NewStaticV4(cfg.AccessKey, cfg.SecretKey, cfg.SessionToken)
 	}
-	return credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.IAM{}})
+	// The machine's own identity is asked for at addresses that no resource names, so not through the bucket's transport.
+	own := &http.Client{Transport: http.DefaultTransport, Timeout: identityTimeout}
+	return credentials.NewChainCredentials([]credentials.Provider{&credentials.EnvAWS{}, &credentials.IAM{Client: own}})
 }
 
 func newTransport(cfg Config) (http.RoundTripper, error) {
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	t := &http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+		DialContext:           dialer.DialContext,
 		TLSHandshakeTimeout:   10 * time.Second,
 		ResponseHeaderTimeout: 2 * time.Minute, // a server hashes a large object before it answers
 		IdleConnTimeout:       time.Minute,
@@ -138,6 +147,9 @@ func newTransport(cfg Config) (http.RoundTripper, error) {
 		WriteBufferSize:       256 << 10, // fewer system calls for large bodies
 		ReadBufferSize:        64 << 10,
 		DisableCompression:    true, // objects are what their digest says
+	}
+	if cfg.Egress != nil {
+		t.Proxy, t.DialContext = cfg.Egress.Proxy, cfg.Egress.DialContext(dialer)
 	}
 	if len(cfg.CABundle) > 0 {
 		pool, err := x509.SystemCertPool()

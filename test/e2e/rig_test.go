@@ -107,7 +107,7 @@ func (r *rig) startManager(more ...string) {
 	r.manager, err = devcluster.StartProcess(r.Context(), devcluster.Command{
 		Name: fmt.Sprintf("manager-%d", r.starts), Path: bin, Dir: r.dir, Env: []string{"KUBECONFIG=" + r.kubeconfig()},
 		Args: append([]string{
-			"--namespace", r.Namespace, "--leader-elect=false", "--metrics-bind-address=0", "--health-probe-bind-address", probe,
+			"--namespace", r.Namespace, "--leader-elect=false", "--metrics-bind-address=0", "--health-probe-bind-address", probe, "--allow-address=127.0.0.0/8",
 			"--scratch-dir", filepath.Join(r.dir, "scratch"),
 		}, more...),
 		Ready: func(ctx context.Context) error { return answers(ctx, "http://"+probe+"/healthz") },

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/windlass-dev/windlass/internal/egress"
 )
 
 const (
@@ -55,15 +57,15 @@ type Client struct {
 	now     func() time.Time
 }
 
-// New makes a Client.
-func New() *Client {
+// New makes a Client that connects where a policy allows.
+func New(allowed egress.Policy) *Client {
 	dialer := &net.Dialer{Timeout: timeout}
 	return &Client{
 		now:     time.Now,
 		timeout: timeout,
 		http: &http.Client{
 			Transport: &http.Transport{
-				Proxy: http.ProxyFromEnvironment, DialContext: dialer.DialContext, ForceAttemptHTTP2: true,
+				Proxy: allowed.Proxy, DialContext: allowed.DialContext(dialer), ForceAttemptHTTP2: true,
 				TLSHandshakeTimeout: timeout, MaxConnsPerHost: maxConns, IdleConnTimeout: time.Minute,
 			},
 			// A redirect is the login page of a proxy, or an address that should be corrected. Following it would send the
@@ -162,6 +164,9 @@ func (e *connError) sentence() string {
 		nerr net.Error
 		text = e.err.Error() // net/http has no types for these
 	)
+	if denied, ok := errors.AsType[*egress.DeniedError](e.err); ok {
+		return "is not asked: " + denied.Error()
+	}
 	switch {
 	case errors.As(e.err, &nerr) && nerr.Timeout():
 		return "did not answer in time"

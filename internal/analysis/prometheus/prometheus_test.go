@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/windlass-dev/windlass/internal/devcluster"
+	"github.com/windlass-dev/windlass/internal/testkit"
 )
 
 // outcome is what Query gave, in a form that tables can show.
@@ -112,7 +113,7 @@ func TestQuery_answers(t *testing.T) {
 				_, _ = w.Write([]byte(tc.body))
 			}))
 			defer server.Close()
-			c := New()
+			c := New(testkit.Loopback())
 			c.now = func() time.Time { return time.Unix(now, 0) }
 			if diff := cmp.Diff(tc.want, query(t, c, server.URL, "up")); diff != "" {
 				t.Errorf("Query (-want +got):\n%s", diff)
@@ -129,7 +130,7 @@ func TestQuery_request(t *testing.T) {
 		_, _ = w.Write([]byte(vector("1")))
 	}))
 	defer server.Close()
-	c := New()
+	c := New(testkit.Loopback())
 	c.now = func() time.Time { return time.UnixMilli(now*1000 + 250) }
 	query(t, c, server.URL+"/prometheus/", `sum(x{a="1"})`)
 	want := []string{"POST", "/prometheus/api/v1/query", `sum(x{a="1"})`, "1700000000.250"}
@@ -166,7 +167,7 @@ func TestQuery_connection(t *testing.T) {
 			if name == "TLS missing" {
 				scheme = "https://"
 			}
-			c := New()
+			c := New(testkit.Loopback())
 			c.timeout = 500 * time.Millisecond
 			if diff := cmp.Diff(outcome{Provider: address + " " + tc.want}, query(t, c, scheme+address, "up")); diff != "" {
 				t.Errorf("Query (-want +got):\n%s", diff)
@@ -218,19 +219,19 @@ func TestQuery_unreachable(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(outcome{Provider: tc.want}, query(t, New(), tc.address, "up")); diff != "" {
+			if diff := cmp.Diff(outcome{Provider: tc.want}, query(t, New(testkit.Loopback()), tc.address, "up")); diff != "" {
 				t.Errorf("Query (-want +got):\n%s", diff)
 			}
 		})
 	}
 	tls := httptest.NewTLSServer(http.NotFoundHandler())
 	defer tls.Close()
-	if got := query(t, New(), tls.URL, "up"); !strings.Contains(got.Provider, "no certificate that is trusted") {
+	if got := query(t, New(testkit.Loopback()), tls.URL, "up"); !strings.Contains(got.Provider, "no certificate that is trusted") {
 		t.Errorf("with an unknown certificate Query gave %+v", got)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := New().Query(ctx, "http://"+address, "up"); !errors.Is(err, context.Canceled) {
+	if _, err := New(testkit.Loopback()).Query(ctx, "http://"+address, "up"); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a canceled context Query gave %v, want context.Canceled", err)
 	}
 }
@@ -246,7 +247,7 @@ func TestQuery_retry(t *testing.T) {
 			write(c, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
 		}
 	})
-	c := New()
+	c := New(testkit.Loopback())
 	c.now = func() time.Time { return time.Unix(now, 0) }
 	if diff := cmp.Diff(outcome{Value: 7}, query(t, c, "http://"+address, "up")); diff != "" {
 		t.Errorf("Query (-want +got):\n%s", diff)
@@ -265,7 +266,7 @@ func TestQuery_prometheus(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Stop()
-	c := New()
+	c := New(testkit.Loopback())
 	ratio := `sum(devices{outcome="failed"}) / sum(devices)`
 	waitFor(t, func() bool { return query(t, c, server.URL, ratio).Value > 0 })
 

@@ -23,6 +23,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/windlass-dev/windlass/internal/egress"
 	"github.com/windlass-dev/windlass/internal/ingest"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/source"
@@ -133,7 +134,11 @@ func (in childJob) prepare(out *childResult) (*ingest.Worker, ingest.Job, error)
 			out.Store = took
 		}
 	}
-	worker := &ingest.Worker{Client: source.New(source.Options{}), Scratch: scratch, Now: time.Now, Observe: observe}
+	allowed, err := egress.Parse([]string{"127.0.0.0/8"})
+	if err != nil {
+		return nil, ingest.Job{}, err
+	}
+	worker := &ingest.Worker{Client: source.New(source.Options{Egress: allowed}), Scratch: scratch, Now: time.Now, Observe: observe}
 	return worker, ingest.Job{
 		App: "com.example.bench", Version: in.Version, Digest: in.Digest, Source: source.HTTP{URL: in.URL}, Bucket: bucket,
 		Signatures:  []ingest.Signature{{Inline: in.Signature}},

@@ -133,7 +133,7 @@ func (w *world) startStore(ctx context.Context) error {
 func (w *world) startManager(ctx context.Context) error {
 	p, err := devcluster.StartProcess(ctx, devcluster.Command{
 		Name: "manager", Path: filepath.Join(w.dir, "manager"), Dir: w.dir, Env: []string{"KUBECONFIG=" + filepath.Join(w.dir, "kubeconfig")},
-		Args: []string{"--leader-elect=false", "--metrics-bind-address=0", "--health-probe-bind-address=0", "--concurrency=16",
+		Args: []string{"--leader-elect=false", "--metrics-bind-address=0", "--health-probe-bind-address=0", "--concurrency=16", "--allow-address=127.0.0.0/8",
 			"--scratch-dir", filepath.Join(w.dir, "scratch")},
 	})
 	if err == nil {
