@@ -31,7 +31,7 @@ func (r *Reconciler) open(ctx context.Context, s *scope) (time.Duration, error) 
 	s.identity.add("expiries", fmt.Append(nil, root, timestamp))
 	cfg := publish.Config{Keys: s.signing.keys, RootExpiry: root, TimestampExpiry: timestamp}
 	if m := s.repo.Status.Metadata; m != nil {
-		cfg.Floor = m.Version
+		cfg.Seen, cfg.SeenRoot = m.Version, m.RootVersion
 	}
 	s.publisher, err = r.Set.Open(ctx, s.key(), s.identity.String(), s.bucket, cfg)
 	if err != nil {

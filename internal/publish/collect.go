@@ -17,6 +17,7 @@ import (
 
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/store"
+	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
 const (
@@ -144,7 +145,7 @@ func (m *marks) add(name string) bool {
 
 // markCommit marks what one commit refers to and gives the one before it.
 func (p *Publisher) markCommit(ctx context.Context, name string, live *marks) (int64, error) {
-	raw, _, err := p.cfg.Bucket.Get(ctx, name, maxSnapshot)
+	raw, _, err := p.cfg.Bucket.Get(ctx, name, tuf.MaxSnapshot)
 	if err != nil {
 		return 0, err
 	}
@@ -165,7 +166,7 @@ func (p *Publisher) markCommit(ctx context.Context, name string, live *marks) (i
 
 // markRole marks the targets of a role. A role that is lost has nothing to keep.
 func (p *Publisher) markRole(ctx context.Context, name string, live *marks) error {
-	raw, _, err := p.cfg.Bucket.Get(ctx, name, maxTargets)
+	raw, _, err := p.cfg.Bucket.Get(ctx, name, tuf.MaxTargets)
 	if errors.Is(err, store.ErrNotExist) {
 		return nil
 	}

@@ -136,7 +136,7 @@ type history struct {
 }
 
 func (h *history) open(b Bucket, floor int64) error {
-	p := newPublisher(Config{Bucket: b, Keys: h.keys, Clock: h.clock, Floor: floor})
+	p := newPublisher(Config{Bucket: b, Keys: h.keys, Clock: h.clock, Seen: floor})
 	if err := p.prepare(h.t.Context()); err != nil {
 		return err
 	}

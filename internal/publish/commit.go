@@ -17,31 +17,29 @@ import (
 )
 
 // commit publishes a batch, along with the signatures that are due. It gives the channels that have news: those that are
-// committed, and those whose own submission is at fault.
-func (p *Publisher) commit(ctx context.Context, batch map[ChannelKey]*submission) ([]ChannelKey, error) {
-	news, err := p.checkArtifacts(ctx, batch)
-	if err != nil {
-		return news, err
+// committed, and those whose own submission is at fault. More is true when there may be another commit to make.
+func (p *Publisher) commit(ctx context.Context, batch map[ChannelKey]*submission) (news []ChannelKey, more bool, err error) {
+	if news, err = p.checkArtifacts(ctx, batch); err != nil {
+		return news, false, err
 	}
 	p.mu.Lock()
 	w := p.world
 	p.mu.Unlock()
-	pl := p.plan(w, batch)
-	if pl.empty() {
-		return news, nil
+	roots, problem := p.nextRoots(w)
+	if p.noteRoot(problem) {
+		defer p.cfg.Notify(nil)
+	}
+	news = append(news, p.refuseBelow(batch, lastRoot(w, roots).floors)...)
+	pl, err := p.plan(w, batch, roots)
+	if err != nil || pl.empty() {
+		return news, false, err
 	}
 	d, err := p.draft(w, pl)
 	if err != nil {
-		return news, fmt.Errorf("sign: %w", err)
+		return news, false, fmt.Errorf("sign: %w", err)
 	}
-	if err := p.putAll(ctx, d.put); err != nil {
-		return news, err
-	}
-	if err := p.readBack(ctx, w, d); err != nil {
-		return news, err
-	}
-	if d.world.etag, err = p.cfg.Bucket.CompareAndSwap(ctx, timestampName, w.etag, d.timestamp, jsonType); err != nil {
-		return news, err
+	if err := p.publish(ctx, w, d); err != nil {
+		return news, false, err
 	}
 	d.world.committedAt = p.cfg.Clock.Now()
 	for key := range pl.changes {
@@ -49,7 +47,32 @@ func (p *Publisher) commit(ctx context.Context, batch map[ChannelKey]*submission
 			c.at = d.world.committedAt
 		}
 	}
-	return append(news, p.install(d.world, batch)...), nil
+	news = append(news, p.install(d.world, pl.changes)...)
+	if len(d.roots) == 0 || d.rootsFirst {
+		return news, len(d.roots) > 0, nil
+	}
+	if err := p.putRoots(ctx, d.roots); err != nil {
+		return news, false, err
+	}
+	p.adopt(lastRoot(w, d.roots))
+	return news, true, nil
+}
+
+// publish writes a draft, verifies it, and makes it visible.
+func (p *Publisher) publish(ctx context.Context, w *world, d *draft) (err error) {
+	if err := p.putAll(ctx, d.put); err != nil {
+		return err
+	}
+	if err := p.readBack(ctx, w, d); err != nil {
+		return err
+	}
+	if d.rootsFirst {
+		if err := p.putRoots(ctx, d.roots); err != nil {
+			return err
+		}
+	}
+	d.world.etag, err = p.cfg.Bucket.CompareAndSwap(ctx, timestampName, w.etag, d.timestamp, jsonType)
+	return err
 }
 
 // checkArtifacts takes those submissions out of a batch that refer to an artifact that is not in the bucket.
@@ -126,8 +149,7 @@ func firstMissing(s *submission, missing map[string]error) error {
 	return nil
 }
 
-// putAll writes the immutable objects of a commit, in any order: nothing refers to them before timestamp.json does. Only a
-// new root can be seen at once; it has the keys of its predecessor.
+// putAll writes the immutable objects of a commit, in any order: nothing refers to them before timestamp.json does.
 func (p *Publisher) putAll(ctx context.Context, objects map[string][]byte) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(parallel)

@@ -6,6 +6,8 @@ package publish
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +16,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
 // previousField of a snapshot names the version of the commit that it followed. It is text, because numbers of unknown
@@ -30,42 +33,61 @@ type draft struct {
 	put       map[string][]byte // immutable objects, by name
 	timestamp []byte
 	signed    []ChannelKey // channels with a new role
-	newRoot   bool
+	roots     []*rootFile  // new ones, in order
+	// rootsFirst says that the roots come before timestamp.json, because nothing can be signed under the present one any more.
+	// Else they come after it, and what is signed holds under both: no client ever finds what its root does not verify.
+	rootsFirst bool
+	under      []*metadata.RootType // the roots under which it holds
 }
 
 // plan says what a commit has to do.
 type plan struct {
 	changes map[ChannelKey]*submission
 	renew   []ChannelKey // unchanged channels whose role is to be signed again
-	root    bool
+	roots   []*rootFile  // new ones, in order
 	targets bool
 	forced  bool // even when nothing of the above
 }
 
 func (p *plan) empty() bool {
-	return len(p.changes) == 0 && len(p.renew) == 0 && !p.root && !p.targets && !p.forced
+	return len(p.changes) == 0 && len(p.renew) == 0 && len(p.roots) == 0 && !p.targets && !p.forced
 }
 
 // plan decides what to sign besides the changes.
-func (p *Publisher) plan(w *world, changes map[ChannelKey]*submission) plan {
+func (p *Publisher) plan(w *world, changes map[ChannelKey]*submission, roots []*rootFile) (plan, error) {
 	now := p.cfg.Clock.Now()
 	due := func(at time.Time) bool { return !at.After(now) }
+	last := lastRoot(w, roots)
 	pl := plan{
-		changes: changes,
-		root:    p.cfg.Keys.HasRoot() && due(p.otherDue(w.root.Signed.Expires)),
-		targets: w.version == 0 || due(p.otherDue(w.targets.Signed.Expires)),
+		changes: maps.Clone(changes), roots: roots,
+		targets: w.version == 0 || due(p.otherDue(w.targets.Signed.Expires)) ||
+			len(roots) > 0 && last.root.VerifyDelegate(metadata.TARGETS, w.targets) != nil,
 		// A bucket that was restored from a backup is behind what devices have seen.
-		forced: w.etag == "" || w.version < p.cfg.Floor || due(p.timestampDue(w)) || due(p.otherDue(w.snapshotExpires)),
+		forced: w.etag == "" || w.version < p.cfg.Seen || due(p.timestampDue(w)) || due(p.otherDue(w.snapshotExpires)),
 	}
-	all := w.recovered || p.rekeyed(w)
-	pl.targets = pl.targets || all
+	withdrawn, err := withdrawals(w, last.floors, changes, now)
+	if err != nil {
+		return pl, err
+	}
+	for _, s := range withdrawn {
+		pl.changes[s.key] = s
+	}
+	all := w.recovered || w.inherited || p.rekeyed(w)
+	pl.targets = pl.targets || all || redelegates(w, pl.changes)
 	for key, c := range w.channels {
-		if changes[key] == nil && (all || c.restored || due(p.otherDue(c.expires)) && len(pl.renew) < maxRenewals) {
+		if pl.changes[key] == nil && (all || c.restored || due(p.otherDue(c.expires)) && len(pl.renew) < maxRenewals) {
 			pl.renew = append(pl.renew, key)
 		}
 	}
-	pl.targets = pl.targets || redelegates(w, changes)
-	return pl
+	return pl, nil
+}
+
+// lastRoot is the root that counts after new ones are published.
+func lastRoot(w *world, roots []*rootFile) *rootFile {
+	if len(roots) == 0 {
+		return &w.rootFile
+	}
+	return roots[len(roots)-1]
 }
 
 // redelegates tells whether changes add or remove a delegation.
@@ -82,7 +104,7 @@ func redelegates(w *world, changes map[ChannelKey]*submission) bool {
 func (p *Publisher) rekeyed(w *world) bool {
 	d := w.targets.Signed.Delegations
 	return d != nil && slices.ContainsFunc(d.Roles, func(r metadata.DelegatedRole) bool {
-		return !slices.Contains(r.KeyIDs, p.cfg.Keys.byRole[channelsRole].id)
+		return !slices.Contains(r.KeyIDs, p.cfg.Keys.wanted(tuf.ChannelsRole).ID)
 	})
 }
 
@@ -94,7 +116,8 @@ func isDelegated(targets *metadata.Metadata[metadata.TargetsType], role string) 
 // draft signs everything that a plan needs. Nothing is written yet.
 func (p *Publisher) draft(w *world, pl plan) (*draft, error) {
 	p.highest++
-	d := &draft{version: p.highest, world: w.clone(), put: map[string][]byte{}}
+	d := &draft{version: p.highest, world: w.clone(), put: map[string][]byte{}, roots: pl.roots}
+	p.chooseRoots(d, w)
 	for key, s := range pl.changes {
 		if err := p.draftChange(d, key, s); err != nil {
 			return nil, err
@@ -106,14 +129,33 @@ func (p *Publisher) draft(w *world, pl plan) (*draft, error) {
 			return nil, err
 		}
 	}
-	for _, step := range []func(*draft, *world, plan) error{p.draftRoot, p.draftTargets, p.draftSnapshot} {
+	for _, step := range []func(*draft, *world, plan) error{p.draftTargets, p.draftSnapshot} {
 		if err := step(d, w, pl); err != nil {
 			return nil, err
 		}
 	}
-	d.world.recovered = false
+	d.world.recovered, d.world.inherited = false, false
 	d.world.count()
 	return d, nil
+}
+
+// chooseRoots says under which roots the commit holds.
+func (p *Publisher) chooseRoots(d *draft, w *world) {
+	d.under = []*metadata.RootType{&w.root.Signed}
+	if len(d.roots) == 0 {
+		return
+	}
+	last := lastRoot(w, d.roots)
+	d.rootsFirst = w.root.Signed.IsExpired(p.cfg.Clock.Now()) || p.cfg.Keys.matches(&w.root.Signed, inBucket) != nil
+	if d.rootsFirst {
+		d.under, d.world.rootFile = nil, *last
+	}
+	d.under = append(d.under, &last.root.Signed)
+}
+
+// signers gives the keys that sign for a top-level role.
+func (p *Publisher) signers(role string, d *draft) []tuf.Key {
+	return signers(p.cfg.Keys, role, d.under...)
 }
 
 // draftChange adds the document and the role of a channel, or the empty role of one that is removed.
@@ -131,15 +173,20 @@ func (p *Publisher) draftChange(d *draft, key ChannelKey, s *submission) error {
 // draftRole adds the role of a channel: its document and the artifacts that the document refers to.
 func (p *Publisher) draftRole(d *draft, key ChannelKey, c *channel) error {
 	role := metadata.Targets(p.expires(p.cfg.RootExpiry))
-	files := role.Signed.Targets
-	files[release.ChannelTarget(key.App, key.Channel)] = targetFile(int64(len(c.raw)), sum(c.raw))
-	for _, b := range c.doc.Bundles() {
-		files[b.Path] = targetFile(b.Size, release.Hex(b.Digest))
-	}
+	role.Signed.Targets = filesOf(c.doc, c.raw)
 	c.version, c.expires, c.restored = d.version, role.Signed.Expires, false
 	d.world.channels[key] = c
 	d.signed = append(d.signed, key)
 	return p.addRole(d, release.Role(key.App, key.Channel), role)
+}
+
+// filesOf gives the targets of a channel's role.
+func filesOf(doc *release.Document, raw []byte) map[string]*metadata.TargetFiles {
+	files := map[string]*metadata.TargetFiles{release.ChannelTarget(doc.App, doc.Channel): targetFile(int64(len(raw)), sum(raw))}
+	for _, b := range doc.Bundles() {
+		files[b.Path] = targetFile(b.Size, release.Hex(b.Digest))
+	}
+	return files
 }
 
 func targetFile(length int64, digest string) *metadata.TargetFiles {
@@ -149,43 +196,16 @@ func targetFile(length int64, digest string) *metadata.TargetFiles {
 
 func (p *Publisher) addRole(d *draft, name string, role *metadata.Metadata[metadata.TargetsType]) error {
 	role.Signed.Version = d.version
-	raw, err := sign(role, p.cfg.Keys.byRole[channelsRole])
+	if err := tuf.CheckRole(name, &role.Signed, p.cfg.Clock.Now()); err != nil {
+		return fmt.Errorf("role %s: %w", name, err)
+	}
+	raw, err := sign(role, tuf.MaxTargets, p.cfg.Keys.wanted(tuf.ChannelsRole))
 	if err != nil {
-		return err
+		return fmt.Errorf("role %s: %w", name, err)
 	}
 	d.put[object(name, d.version)] = raw
 	d.world.versions[name] = d.version
 	return nil
-}
-
-// draftRoot renews the root with the same keys.
-func (p *Publisher) draftRoot(d *draft, w *world, pl plan) (err error) {
-	if !pl.root {
-		return nil
-	}
-	d.newRoot = true
-	if d.world.root, d.world.rootRaw, err = p.signRoot(w.root); err != nil {
-		return err
-	}
-	d.put[object(metadata.ROOT, d.world.root.Signed.Version)] = d.world.rootRaw
-	return nil
-}
-
-// signRoot makes the first root, or the successor of one with the same keys and roles.
-func (p *Publisher) signRoot(old *metadata.Metadata[metadata.RootType]) (*metadata.Metadata[metadata.RootType], []byte, error) {
-	root := metadata.Root(p.expires(p.cfg.RootExpiry))
-	if old != nil {
-		root.Signed.Keys, root.Signed.Roles = old.Signed.Keys, old.Signed.Roles
-		root.Signed.Version = old.Signed.Version + 1
-	} else {
-		for _, role := range metadata.TOP_LEVEL_ROLE_NAMES {
-			if err := root.Signed.AddKey(p.cfg.Keys.byRole[role].public, role); err != nil {
-				return nil, nil, err
-			}
-		}
-	}
-	raw, err := sign(root, p.cfg.Keys.byRole[metadata.ROOT])
-	return root, raw, err
 }
 
 // draftTargets renews the list of delegations.
@@ -196,8 +216,11 @@ func (p *Publisher) draftTargets(d *draft, _ *world, pl plan) (err error) {
 	targets := metadata.Targets(p.expires(p.cfg.RootExpiry))
 	targets.Signed.Version = d.version
 	targets.Signed.Delegations = p.delegations(d.world)
-	if d.world.targetsRaw, err = sign(targets, p.cfg.Keys.byRole[metadata.TARGETS]); err != nil {
-		return err
+	if err := tuf.CheckTargets(&targets.Signed, p.cfg.Clock.Now()); err != nil {
+		return fmt.Errorf("targets: %w", err)
+	}
+	if d.world.targetsRaw, err = sign(targets, tuf.MaxTargets, p.signers(metadata.TARGETS, d)...); err != nil {
+		return fmt.Errorf("targets: %w", err)
 	}
 	d.world.targets = targets
 	d.world.versions[metadata.TARGETS] = d.version
@@ -206,12 +229,12 @@ func (p *Publisher) draftTargets(d *draft, _ *world, pl plan) (err error) {
 }
 
 func (p *Publisher) delegations(w *world) *metadata.Delegations {
-	signer := p.cfg.Keys.byRole[channelsRole]
-	d := &metadata.Delegations{Keys: map[string]*metadata.Key{signer.id: signer.public}, Roles: []metadata.DelegatedRole{}}
+	signer := p.cfg.Keys.wanted(tuf.ChannelsRole)
+	d := &metadata.Delegations{Keys: map[string]*metadata.Key{signer.ID: signer.Public}, Roles: []metadata.DelegatedRole{}}
 	for key := range w.delegated() {
 		d.Roles = append(d.Roles, metadata.DelegatedRole{
-			Name: release.Role(key.App, key.Channel), KeyIDs: []string{signer.id}, Threshold: 1,
-			Paths: []string{release.ChannelTarget(key.App, key.Channel), "bundles/" + key.App + "/*"},
+			Name: release.Role(key.App, key.Channel), KeyIDs: []string{signer.ID}, Threshold: 1,
+			Paths: tuf.Paths(key.App, key.Channel),
 		})
 	}
 	slices.SortFunc(d.Roles, func(a, b metadata.DelegatedRole) int { return strings.Compare(a.Name, b.Name) })
@@ -226,9 +249,13 @@ func (p *Publisher) draftSnapshot(d *draft, w *world, _ plan) error {
 	for role, version := range d.world.versions {
 		snapshot.Signed.Meta[role+".json"] = metadata.MetaFile(version)
 	}
-	raw, err := sign(snapshot, p.cfg.Keys.byRole[metadata.SNAPSHOT])
+	before, now := tuf.Versions{Timestamp: w.version, Roles: w.versions}, p.cfg.Clock.Now()
+	if err := tuf.CheckSnapshot(&snapshot.Signed, before, now); err != nil {
+		return fmt.Errorf("snapshot: %w", err)
+	}
+	raw, err := sign(snapshot, tuf.MaxSnapshot, p.signers(metadata.SNAPSHOT, d)...)
 	if err != nil {
-		return err
+		return fmt.Errorf("snapshot: %w", err)
 	}
 	d.put[object(metadata.SNAPSHOT, d.version)] = raw
 
@@ -238,10 +265,15 @@ func (p *Publisher) draftSnapshot(d *draft, w *world, _ plan) error {
 	timestamp.Signed.Meta[metadata.SNAPSHOT+".json"] = &metadata.MetaFiles{
 		Version: d.version, Length: int64(len(raw)), Hashes: metadata.Hashes{"sha256": digest[:]},
 	}
-	d.timestamp, err = sign(timestamp, p.cfg.Keys.byRole[metadata.TIMESTAMP])
+	if err := tuf.CheckTimestamp(&timestamp.Signed, w.version, now); err != nil {
+		return fmt.Errorf("timestamp: %w", err)
+	}
+	if d.timestamp, err = sign(timestamp, tuf.MaxTimestamp, p.signers(metadata.TIMESTAMP, d)...); err != nil {
+		return fmt.Errorf("timestamp: %w", err)
+	}
 	d.world.version = d.version
 	d.world.snapshotExpires, d.world.timestampExpires = snapshot.Signed.Expires, timestamp.Signed.Expires
-	return err
+	return nil
 }
 
 // expires gives a time as TUF writes it: UTC and whole seconds.
@@ -249,11 +281,13 @@ func (p *Publisher) expires(life time.Duration) time.Time {
 	return p.cfg.Clock.Now().Add(life).UTC().Truncate(time.Second)
 }
 
-func sign[T metadata.Roles](m *metadata.Metadata[T], k key) ([]byte, error) {
-	if _, err := m.Sign(k.signer); err != nil {
+// sign gives a file that clients read: at most limit bytes.
+func sign[T metadata.Roles](m *metadata.Metadata[T], limit int, keys ...tuf.Key) ([]byte, error) {
+	raw, err := tuf.Sign(m, keys...)
+	if err != nil {
 		return nil, err
 	}
-	return m.ToBytes(false)
+	return raw, tuf.CheckSize(raw, limit)
 }
 
 func sum(raw []byte) string {

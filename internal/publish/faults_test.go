@@ -10,6 +10,8 @@ import (
 	"maps"
 	"sync"
 	"testing"
+
+	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
 // A writer dies at each of its calls to the object store, before or after the call has its effect, and a client reads before
@@ -126,7 +128,7 @@ func TestTwoPublishersOnOnePrefix(t *testing.T) {
 			t.Fatalf("got %v, %v, want %v: a commit of one writer was lost", got, err, want)
 		}
 	}
-	timestamp, _, err := b.Get(t.Context(), timestampName, maxTimestamp)
+	timestamp, _, err := b.Get(t.Context(), timestampName, tuf.MaxTimestamp)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,7 +168,7 @@ func TestVersionsAfterRestores(t *testing.T) {
 		{"bucket is older: it was restored", 50, 51, 52},
 		{"both agree", 52, 52, 53},
 	} {
-		p, err := Open(t.Context(), Config{Bucket: b, Keys: keys, Floor: c.floor})
+		p, err := Open(t.Context(), Config{Bucket: b, Keys: keys, Seen: c.floor})
 		if err != nil {
 			t.Fatal(err)
 		}

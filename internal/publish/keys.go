@@ -4,136 +4,105 @@
 package publish
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/sigstore/sigstore/pkg/signature"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
-// channelsRole names the key that signs the roles of all channels.
-const channelsRole = "channels"
-
-// keyRoles are the roles that have a key, in the order in which errors name them.
-var keyRoles = []string{metadata.ROOT, metadata.TARGETS, metadata.SNAPSHOT, metadata.TIMESTAMP, channelsRole}
-
-const (
-	keySuffix = ".key"
-	pemType   = "PRIVATE KEY"
-)
-
-// key is a private key and its TUF form.
-type key struct {
-	signer signature.Signer
-	public *metadata.Key
-	id     string
-}
-
-// Keys sign the metadata of one repository.
+// Keys sign the metadata of one repository. A role has one key, and a second one while its key is changed.
 type Keys struct {
-	byRole map[string]key // root is absent when it is kept offline
+	byRole map[string][]tuf.Key // the root's are absent when they are kept offline
+	next   map[string]tuf.Key   // those of byRole that are to replace the present one
 }
 
-// HasRoot tells whether the root key is here, so that roots can be signed.
-func (k *Keys) HasRoot() bool {
-	_, ok := k.byRole[metadata.ROOT]
-	return ok
-}
+// HasRoot tells whether a root key is here.
+func (k *Keys) HasRoot() bool { return len(k.byRole[metadata.ROOT]) > 0 }
 
 // GenerateKeys makes an Ed25519 key for each role, as ParseKeys reads them: data of a Secret.
 func GenerateKeys() (map[string][]byte, error) {
-	data := make(map[string][]byte, len(keyRoles))
-	for _, role := range keyRoles {
-		_, private, err := ed25519.GenerateKey(rand.Reader)
+	data := make(map[string][]byte, len(tuf.KeyRoles))
+	for _, role := range tuf.KeyRoles {
+		text, err := tuf.GenerateKey()
 		if err != nil {
-			return nil, fmt.Errorf("generate the %s key: %w", role, err)
+			return nil, fmt.Errorf("role %s: %w", role, err)
 		}
-		der, err := x509.MarshalPKCS8PrivateKey(private)
-		if err != nil {
-			return nil, fmt.Errorf("encode the %s key: %w", role, err)
-		}
-		data[role+keySuffix] = pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der})
+		data[role+tuf.KeySuffix] = text
 	}
 	return data, nil
 }
 
 // ParseKeys reads the data of a Secret: root.key, targets.key, snapshot.key, timestamp.key and channels.key, each an Ed25519
-// private key as PEM in PKCS #8 ("openssl genpkey -algorithm ed25519"). root.key may be absent.
+// private key as PEM in PKCS #8 ("openssl genpkey -algorithm ed25519"). root.key may be absent. Beside or in place of each may be
+// the one that comes next, such as timestamp.next.key: of the two, those sign that the root names.
 func ParseKeys(data map[string][]byte) (*Keys, error) {
-	keys := &Keys{byRole: make(map[string]key, len(keyRoles))}
-	for _, role := range keyRoles {
-		name := role + keySuffix
-		text, ok := data[name]
-		if !ok && role == metadata.ROOT {
-			continue
+	keys := &Keys{byRole: make(map[string][]tuf.Key, len(tuf.KeyRoles)), next: map[string]tuf.Key{}}
+	for _, role := range tuf.KeyRoles {
+		for _, suffix := range []string{tuf.KeySuffix, tuf.NextSuffix} {
+			text, ok := data[role+suffix]
+			if !ok {
+				continue
+			}
+			k, err := tuf.ParseKey(text)
+			if err != nil {
+				return nil, kit.Retry(otav1alpha1.InvalidKeyReason, "%s%s of the signing Secret: %w", role, suffix, err)
+			}
+			keys.byRole[role] = append(keys.byRole[role], k)
+			if suffix == tuf.NextSuffix {
+				keys.next[role] = k
+			}
 		}
-		if !ok {
-			return nil, kit.Retry(otav1alpha1.SecretNotFoundReason, "the signing Secret has no %s", name)
+		if len(keys.byRole[role]) == 0 && role != metadata.ROOT {
+			return nil, kit.Retry(otav1alpha1.SecretNotFoundReason,
+				"the signing Secret has no %s%s: restore it from your copy, or replace the key (docs/tuf.md, lost keys)", role, tuf.KeySuffix)
 		}
-		k, err := parseKey(text)
-		if err != nil {
-			return nil, kit.Retry(otav1alpha1.InvalidKeyReason, "%s of the signing Secret: %w", name, err)
-		}
-		keys.byRole[role] = k
 	}
 	return keys, nil
 }
 
-func parseKey(text []byte) (key, error) {
-	block, rest := pem.Decode(text)
-	switch {
-	case block == nil:
-		return key{}, fmt.Errorf("want a PEM block of type %s, found none", pemType)
-	case block.Type != pemType:
-		return key{}, fmt.Errorf("want a PEM block of type %s, found %q", pemType, block.Type)
+// named gives the keys of a role that a root names.
+func (k *Keys) named(role string, root *metadata.RootType) []tuf.Key {
+	var out []tuf.Key
+	for _, have := range k.byRole[role] {
+		if r := root.Roles[role]; r != nil && slices.Contains(r.KeyIDs, have.ID) {
+			out = append(out, have)
+		}
 	}
-	if more, _ := pem.Decode(rest); more != nil {
-		return key{}, errors.New("want one PEM block, found more")
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return key{}, fmt.Errorf("want a private key in PKCS #8: %w", err)
-	}
-	private, ok := parsed.(ed25519.PrivateKey)
-	if !ok {
-		return key{}, fmt.Errorf("want an Ed25519 key, found %T", parsed)
-	}
-	return newKey(private)
+	return out
 }
 
-func newKey(private ed25519.PrivateKey) (key, error) {
-	signer, err := signature.LoadED25519Signer(private)
-	if err != nil {
-		return key{}, err
+// wanted is the key that a role is to have: the one that comes next, if there is one.
+func (k *Keys) wanted(role string) tuf.Key {
+	if next, ok := k.next[role]; ok {
+		return next
 	}
-	public, err := metadata.KeyFromPublicKey(private.Public())
-	if err != nil {
-		return key{}, err
-	}
-	id, err := public.ID()
-	return key{signer: signer, public: public, id: id}, err
+	return k.byRole[role][0]
 }
 
-// matches is an error unless the root names these keys for their roles.
-func (k *Keys) matches(root *metadata.RootType) error {
+// signRoots tells whether enough root keys are here to sign the successor of a root.
+func (k *Keys) signRoots(root *metadata.RootType) bool {
+	return k.HasRoot() && len(k.named(metadata.ROOT, root)) >= root.Roles[metadata.ROOT].Threshold
+}
+
+// sign tells whether enough keys are here to sign for a role.
+func (k *Keys) sign(role string, root *metadata.RootType) bool {
+	want := root.Roles[role]
+	return want != nil && want.Threshold >= 1 && len(k.named(role, root)) >= want.Threshold
+}
+
+// matches is an error unless these keys can sign under a root. where says where the root is.
+func (k *Keys) matches(root *metadata.RootType, where string) error {
 	for _, role := range []string{metadata.ROOT, metadata.TARGETS, metadata.SNAPSHOT, metadata.TIMESTAMP} {
-		have, ok := k.byRole[role]
-		if !ok {
+		if role == metadata.ROOT && (!k.HasRoot() || len(k.named(role, root)) > 0) || role != metadata.ROOT && k.sign(role, root) {
 			continue
 		}
-		want := root.Roles[role]
-		if want == nil || len(want.KeyIDs) == 0 || want.Threshold > 1 && role != metadata.ROOT || !slices.Contains(want.KeyIDs, have.id) {
-			return kit.Retry(otav1alpha1.KeysMismatchReason,
-				"%s%s of the signing Secret is not the %s key of the root in the bucket: restore the Secret that belongs to this bucket and prefix", role, keySuffix, role)
-		}
+		return kit.Retry(otav1alpha1.KeysMismatchReason,
+			"%s%s of the signing Secret is not the %s key of the root %s: restore the Secret that belongs to this bucket and prefix (docs/tuf.md)",
+			role, tuf.KeySuffix, role, where)
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"golang.org/x/sync/errgroup"
@@ -20,14 +21,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/store"
-)
-
-// Limits of what is read, in bytes: those of go-tuf's client, so that nothing is written that clients refuse.
-const (
-	maxRoot      = 512_000
-	maxTimestamp = 16_384
-	maxSnapshot  = 2_000_000
-	maxTargets   = 5_000_000
+	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
 // reload makes what is in the bucket the present, and gives the channels that another writer changed. It makes a root when
@@ -59,7 +53,7 @@ func (p *Publisher) load(ctx context.Context) (*world, error) {
 	if err := p.loadRoot(ctx, w, found.lastRoot); err != nil {
 		return nil, err
 	}
-	raw, obj, err := p.cfg.Bucket.Get(ctx, timestampName, maxTimestamp)
+	raw, obj, err := p.cfg.Bucket.Get(ctx, timestampName, tuf.MaxTimestamp)
 	if errors.Is(err, store.ErrNotExist) {
 		return p.recover(ctx, w, found)
 	}
@@ -68,19 +62,20 @@ func (p *Publisher) load(ctx context.Context) (*world, error) {
 	}
 	w.etag, w.committedAt = obj.ETag, obj.LastModified
 	timestamp, err := metadata.Timestamp().FromBytes(raw)
-	if err := verified(err, func() error { return w.root.VerifyDelegate(metadata.TIMESTAMP, timestamp) }, timestampName); err != nil {
+	if err := verified(err, func() error { return tuf.CheckTimestamp(&timestamp.Signed, 0, time.Time{}) }, timestampName); err != nil {
 		return nil, err
 	}
+	under, err := p.signedUnder(ctx, w, timestamp)
+	if err != nil {
+		return nil, err
+	}
+	w.inherited = under != w.root
 	w.version, w.timestampExpires = timestamp.Signed.Version, timestamp.Signed.Expires
 	p.highest = max(p.highest, w.version)
-	snapshot := timestamp.Signed.Meta[metadata.SNAPSHOT+".json"]
-	if snapshot == nil {
-		return nil, damaged(timestampName, errors.New("it names no snapshot"))
-	}
-	if err := p.loadSnapshot(ctx, w, snapshot.Version); err != nil {
+	if err := p.loadSnapshot(ctx, w, under, w.version); err != nil {
 		return nil, err
 	}
-	if err := p.loadTargets(ctx, w); err != nil {
+	if err := p.loadTargets(ctx, w, under); err != nil {
 		return nil, err
 	}
 	return w, p.loadChannels(ctx, w, found)
@@ -91,9 +86,9 @@ func (p *Publisher) seen() int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.world == nil {
-		return p.cfg.Floor
+		return p.cfg.Seen
 	}
-	return max(p.cfg.Floor, p.world.version)
+	return max(p.cfg.Seen, p.world.version)
 }
 
 // survey is what the metadata folder has, committed or not.
@@ -104,7 +99,7 @@ type survey struct {
 
 // survey lists the metadata, and remembers the highest version that any object carries.
 func (p *Publisher) survey(ctx context.Context) (*survey, error) {
-	p.highest = max(p.highest, p.cfg.Floor)
+	p.highest = max(p.highest, p.cfg.Seen)
 	found := &survey{versions: map[string][]int64{}}
 	for obj, err := range p.cfg.Bucket.List(ctx, metadataFolder) {
 		if err != nil {
@@ -132,42 +127,46 @@ func (p *Publisher) loadRoot(ctx context.Context, w *world, version int64) error
 		return p.firstRoot(ctx, w)
 	}
 	name := object(metadata.ROOT, version)
-	raw, _, err := p.cfg.Bucket.Get(ctx, name, maxRoot)
+	raw, _, err := p.cfg.Bucket.Get(ctx, name, tuf.MaxRoot)
 	if err != nil {
 		return err
 	}
-	root, err := metadata.Root().FromBytes(raw)
-	if err := verified(err, func() error { return root.VerifyDelegate(metadata.ROOT, root) }, name); err != nil {
+	f, err := parseRoot(raw)
+	if err := verified(err, func() error {
+		return cmp.Or(f.root.VerifyDelegate(metadata.ROOT, f.root), sameVersion(f.version(), version))
+	}, name); err != nil {
 		return err
 	}
-	w.root, w.rootRaw = root, raw
-	return p.cfg.Keys.matches(&root.Signed)
+	w.rootFile = *f
+	return p.canSign(w)
 }
 
-func (p *Publisher) firstRoot(ctx context.Context, w *world) (err error) {
-	if !p.cfg.Keys.HasRoot() {
-		return kit.Retry(otav1alpha1.SecretNotFoundReason,
-			"the bucket has no root of trust yet and the signing Secret no root.key: put metadata/1.root.json into the bucket, or root.key into the Secret")
+// canSign is an error unless the keys can sign under the present root, or under one that comes next.
+func (p *Publisher) canSign(w *world) error {
+	err := p.cfg.Keys.matches(&w.root.Signed, inBucket)
+	if err == nil {
+		return nil
 	}
-	if w.root, w.rootRaw, err = p.signRoot(nil); err != nil {
+	roots, problem := p.nextRoots(w)
+	switch {
+	case problem != nil && len(roots) == 0:
+		return fmt.Errorf("%w; %w", err, problem)
+	case len(roots) == 0:
 		return err
 	}
-	err = p.cfg.Bucket.PutImmutable(ctx, object(metadata.ROOT, 1), w.rootRaw, jsonType)
-	if errors.Is(err, store.ErrDifferent) { // another writer was first
-		return p.loadRoot(ctx, w, 1)
-	}
-	return err
+	return nil
 }
 
-func (p *Publisher) loadSnapshot(ctx context.Context, w *world, version int64) error {
+func (p *Publisher) loadSnapshot(ctx context.Context, w *world, under *tuf.Root, version int64) error {
 	name := object(metadata.SNAPSHOT, version)
-	raw, _, err := p.cfg.Bucket.Get(ctx, name, maxSnapshot)
+	raw, _, err := p.cfg.Bucket.Get(ctx, name, tuf.MaxSnapshot)
 	if err != nil {
 		return lost(name, err)
 	}
 	snapshot, err := metadata.Snapshot().FromBytes(raw)
 	if err := verified(err, func() error {
-		return cmp.Or(w.root.VerifyDelegate(metadata.SNAPSHOT, snapshot), sameVersion(snapshot.Signed.Version, version))
+		return cmp.Or(under.VerifyDelegate(metadata.SNAPSHOT, snapshot), sameVersion(snapshot.Signed.Version, version),
+			tuf.CheckSnapshot(&snapshot.Signed, tuf.Versions{}, time.Time{}))
 	}, name); err != nil {
 		return err
 	}
@@ -179,16 +178,17 @@ func (p *Publisher) loadSnapshot(ctx context.Context, w *world, version int64) e
 }
 
 // loadTargets reads the delegations that a snapshot refers to.
-func (p *Publisher) loadTargets(ctx context.Context, w *world) error {
+func (p *Publisher) loadTargets(ctx context.Context, w *world, under *tuf.Root) error {
 	version := w.versions[metadata.TARGETS]
 	name := object(metadata.TARGETS, version)
-	raw, _, err := p.cfg.Bucket.Get(ctx, name, maxTargets)
+	raw, _, err := p.cfg.Bucket.Get(ctx, name, tuf.MaxTargets)
 	if err != nil {
 		return lost(name, err)
 	}
 	targets, err := metadata.Targets().FromBytes(raw)
 	if err := verified(err, func() error {
-		return cmp.Or(w.root.VerifyDelegate(metadata.TARGETS, targets), sameVersion(targets.Signed.Version, version))
+		return cmp.Or(under.VerifyDelegate(metadata.TARGETS, targets), sameVersion(targets.Signed.Version, version),
+			tuf.CheckTargets(&targets.Signed, time.Time{}))
 	}, name); err != nil {
 		return err
 	}
@@ -265,13 +265,13 @@ func (p *Publisher) loadChannel(ctx context.Context, w *world, role string, vers
 // readRole reads one version of a channel's role and its document. What is wrong with them is a *damage.
 func (p *Publisher) readRole(ctx context.Context, w *world, role string, version int64) (*channel, error) {
 	name := object(role, version)
-	raw, _, err := p.cfg.Bucket.Get(ctx, name, maxTargets)
+	raw, _, err := p.cfg.Bucket.Get(ctx, name, tuf.MaxTargets)
 	if err != nil {
 		return nil, damageOf(name, err)
 	}
 	meta, err := metadata.Targets().FromBytes(raw)
 	if err == nil {
-		err = cmp.Or(w.targets.VerifyDelegate(role, meta), sameVersion(meta.Signed.Version, version))
+		err = cmp.Or(w.targets.VerifyDelegate(role, meta), sameVersion(meta.Signed.Version, version), tuf.CheckRole(role, &meta.Signed, time.Time{}))
 	}
 	if err != nil {
 		return nil, &damage{object: name, err: err}

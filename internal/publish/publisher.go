@@ -9,9 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
-	"maps"
 	"math/rand/v2"
-	"strings"
 	"sync"
 	"time"
 
@@ -65,8 +63,15 @@ type ChannelKey struct {
 type Config struct {
 	Bucket Bucket
 	Keys   *Keys
-	// Floor is the highest metadata version that status has recorded.
-	Floor int64
+	// Seen is the highest metadata version that status has recorded.
+	Seen int64
+	// SeenRoot is the version of the root of trust that status has recorded; zero: it has recorded none.
+	SeenRoot int64
+	// Roots are roots of trust that were signed offline: files, by version. Each is published once it may follow the present one
+	// and the keys can sign under it. Not nil means that the first root is one of them too.
+	Roots map[int64][]byte
+	// Floors are the least versions of apps that the root of trust is to hold. They have an effect where the keys can sign roots.
+	Floors map[string]string
 	// RootExpiry is how long root, targets, snapshot and roles hold; TimestampExpiry is how long devices trust the last
 	// state when nobody re-signs. Zero means the default.
 	RootExpiry      time.Duration
@@ -76,19 +81,6 @@ type Config struct {
 	// Notify is told, from the publisher's goroutine, which channels were committed or failed. No channel means that only
 	// the state of the publisher changed. It must not block.
 	Notify func(channels []ChannelKey)
-}
-
-// State of a publisher.
-type State struct {
-	Version       int64     // of timestamp.json
-	CommittedAt   time.Time // of that version
-	ExpiresAt     time.Time // of timestamp.json
-	RootVersion   int64
-	RootExpiresAt time.Time
-	Channels      int   // published
-	Bundles       int   // distinct digests that published channels refer to
-	Pending       int   // submissions that are not committed
-	LastError     error // of the last attempt; nil after one that succeeded
 }
 
 // Publisher commits the release documents of one repository. Its methods never wait for the bucket, except Collect and
@@ -110,20 +102,8 @@ type Publisher struct {
 	pending map[ChannelKey]*submission
 	problem map[ChannelKey]error // of submissions that are pending or were refused
 	lastErr error
+	rootErr error           // why a root of Config.Roots is not published
 	known   map[string]bool // artifacts that were seen in the bucket, by object name
-}
-
-// submission asks that a channel publishes a document, or nothing any more.
-type submission struct {
-	key ChannelKey
-	doc *release.Document // nil: remove
-	raw []byte
-	// base is the digest of the committed document that this one was computed from; empty: none was committed. Revisions
-	// alone do not tell: two writers that start from the same document give their successors the same revision.
-	base string
-
-	notBefore time.Time // real time of the next attempt
-	backoff   time.Duration
 }
 
 // Open reads the repository from the bucket, makes one when there is none, and starts to publish. ctx bounds only the opening.
@@ -175,52 +155,6 @@ func (p *Publisher) prepare(ctx context.Context) error {
 func (p *Publisher) Close() {
 	p.cancel()
 	<-p.done
-}
-
-// Submit asks to publish a document. The latest submission of a channel wins. What is wrong with one shows in Problem.
-func (p *Publisher) Submit(doc *release.Document) {
-	key := ChannelKey{App: doc.App, Channel: doc.Channel}
-	raw, err := encode(doc)
-	if err != nil {
-		p.refuse(key, err)
-		return
-	}
-	own, err := release.Decode(raw) // a copy that the caller cannot change
-	if err != nil {
-		p.refuse(key, err)
-		return
-	}
-	p.enqueue(&submission{key: key, doc: own, raw: raw})
-}
-
-// Remove asks to publish a channel no more.
-func (p *Publisher) Remove(app, channel string) {
-	p.enqueue(&submission{key: ChannelKey{App: app, Channel: channel}})
-}
-
-func (p *Publisher) enqueue(s *submission) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if s.doc != nil && p.world.lost[s.key] != nil {
-		return // what it was computed from is not what was published
-	}
-	s.base = p.world.base(s.key)
-	if old := p.pending[s.key]; old != nil {
-		if string(old.raw) == string(s.raw) {
-			return // the same again: keep its backoff
-		}
-		s.base = old.base // nothing was committed in between
-	}
-	delete(p.problem, s.key)
-	p.pending[s.key] = s
-	p.signal()
-}
-
-func (p *Publisher) refuse(key ChannelKey, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.pending, key)
-	p.problem[key] = err
 }
 
 // signal wakes the goroutine.
@@ -286,18 +220,6 @@ func refersTo(doc *release.Document, digest string) bool {
 		}
 	}
 	return false
-}
-
-// State gives a summary.
-func (p *Publisher) State() State {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	w := p.world
-	return State{
-		Version: w.version, CommittedAt: w.committedAt, ExpiresAt: w.timestampExpires,
-		RootVersion: w.root.Signed.Version, RootExpiresAt: w.root.Signed.Expires,
-		Channels: len(w.channels), Bundles: len(w.digests), Pending: len(p.pending), LastError: p.lastErr,
-	}
 }
 
 // run commits what is submitted until the context ends.
@@ -371,14 +293,18 @@ func (p *Publisher) attempt(ctx context.Context) ([]ChannelKey, error) {
 	if err != nil {
 		return touched, err
 	}
-	for range conflictAttempts {
+	for conflicts, steps := 0, 0; conflicts < conflictAttempts && steps < maxSteps; steps++ {
 		batch, settled := p.batch(time.Now())
 		touched = append(touched, settled...)
-		done, err := p.commit(ctx, batch)
+		done, more, err := p.commit(ctx, batch)
 		touched = append(touched, done...)
-		if !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrDifferent) {
+		switch {
+		case err == nil && more:
+			continue
+		case !errors.Is(err, store.ErrConflict) && !errors.Is(err, store.ErrDifferent):
 			return touched, classify(err)
 		}
+		conflicts++
 		changed, err := p.reload(ctx)
 		if touched = append(touched, changed...); err != nil {
 			return touched, err
@@ -387,7 +313,10 @@ func (p *Publisher) attempt(ctx context.Context) ([]ChannelKey, error) {
 	return touched, kit.Retry(otav1alpha1.PublishFailedReason, "another writer commits to this bucket and prefix at the same time: look for a second manager")
 }
 
-const conflictAttempts = 5
+const (
+	conflictAttempts = 5
+	maxSteps         = 64 // commits of one attempt: each root that is published has its own
+)
 
 // classify gives an error without a class the reason of a failed commit.
 func classify(err error) error {
@@ -395,45 +324,6 @@ func classify(err error) error {
 		return err
 	}
 	return kit.Retry(otav1alpha1.PublishFailedReason, "commit: %w", err)
-}
-
-// batch takes the submissions that are due, and settles those that are committed already or that are older than what is.
-func (p *Publisher) batch(now time.Time) (batch map[ChannelKey]*submission, settled []ChannelKey) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	batch = map[ChannelKey]*submission{}
-	for key, s := range maps.All(p.pending) {
-		have := p.world.channels[key]
-		switch {
-		case p.world.lost[key] != nil && s.doc != nil: // Problem says why
-		case have == nil && s.doc == nil && p.world.lost[key] == nil, have != nil && s.doc != nil && string(have.raw) == string(s.raw):
-		case s.isOutdated(p.world):
-			p.problem[key] = kit.Retry(otav1alpha1.PublishFailedReason,
-				"revision %d of channel %s was computed from another document than the committed one: it is computed again", s.doc.Revision, key.Channel)
-		case s.notBefore.After(now):
-			continue
-		default:
-			batch[key] = s
-			continue
-		}
-		delete(p.pending, key)
-		settled = append(settled, key)
-	}
-	return batch, settled
-}
-
-// postpone keeps a submission whose own fault it is for later, and tells whether its problem is new.
-func (p *Publisher) postpone(s *submission, err error) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.pending[s.key] != s {
-		return false // replaced meanwhile
-	}
-	fresh := errorText(p.problem[s.key]) != errorText(err)
-	p.problem[s.key] = err
-	s.backoff = min(max(2*s.backoff, firstBackoff), lastBackoff)
-	s.notBefore = time.Now().Add(jitter(s.backoff))
-	return fresh
 }
 
 // install makes a commit the present, and forgets the submissions that it fulfilled.
@@ -455,32 +345,4 @@ func (p *Publisher) install(w *world, batch map[ChannelKey]*submission) []Channe
 	return done
 }
 
-// encode checks what the publisher relies on.
-func encode(doc *release.Document) ([]byte, error) {
-	fail := func(format string, args ...any) ([]byte, error) {
-		return nil, kit.Stall(otav1alpha1.PublishFailedReason, "release document of %s/%s: "+format, append([]any{doc.App, doc.Channel}, args...)...)
-	}
-	if !isName(doc.App) || !isName(doc.Channel) || strings.Contains(doc.Channel, ".") {
-		return fail("app and channel must be names without slashes, the channel without dots")
-	}
-	paths := map[string]string{}
-	for _, b := range doc.Bundles() {
-		if err := checkBundle(doc.App, b); err != nil {
-			return fail("bundle %s: %w", b.Name, err)
-		}
-		if other, ok := paths[b.Path]; ok && other != b.Digest {
-			return fail("%s stands for two digests", b.Path)
-		}
-		paths[b.Path] = b.Digest
-	}
-	raw, err := doc.Encode()
-	if err != nil {
-		return fail("%w", err)
-	}
-	return raw, nil
-}
-
 func errorText(err error) string { return fmt.Sprint(err) }
-
-// Floor is the least version of an app that may be offered, as the published root of trust says; empty: there is none.
-func (p *Publisher) Floor(_ string) string { return "" }

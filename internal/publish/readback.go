@@ -22,6 +22,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/store"
+	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
 // clientURL is the base that the client believes in; the fetcher maps it to the bucket.
@@ -37,20 +38,36 @@ func (p *Publisher) readBack(ctx context.Context, w *world, d *draft) error {
 	if err := f.prefetch(ctx, d.put); err != nil {
 		return err
 	}
-	if err := p.verify(w, d, f); err != nil {
-		if f.err != nil {
-			return f.err
+	if !d.rootsFirst {
+		if err := p.verify(w, d, f); err != nil {
+			return f.blame(err)
 		}
-		return kit.Retry(otav1alpha1.PublishFailedReason, "what was written does not verify, nothing was published: %w", err)
+	}
+	if len(d.roots) == 0 {
+		return nil
+	}
+	for _, r := range d.roots { // and as a client will that follows the new roots
+		f.have[r.name()] = r.raw
+	}
+	if err := p.verify(w, d, f); err != nil {
+		return f.blame(err)
 	}
 	return nil
 }
 
+// blame tells a failure of the bucket from metadata that do not verify.
+func (f *fetcher) blame(err error) error {
+	if f.err != nil {
+		return f.err
+	}
+	return kit.Retry(otav1alpha1.PublishFailedReason, "what was written does not verify, nothing was published: %w", err)
+}
+
 func (p *Publisher) verify(w *world, d *draft, f *fetcher) error {
 	client, err := updater.New(&config.UpdaterConfig{
-		MaxRootRotations: 8, MaxDelegations: 32,
-		RootMaxLength: maxRoot, TimestampMaxLength: maxTimestamp, SnapshotMaxLength: maxSnapshot, TargetsMaxLength: maxTargets,
-		Fetcher: f, LocalTrustedRoot: w.rootRaw, RemoteMetadataURL: clientURL + metadataFolder,
+		MaxRootRotations: 256, MaxDelegations: 32,
+		RootMaxLength: tuf.MaxRoot, TimestampMaxLength: tuf.MaxTimestamp, SnapshotMaxLength: tuf.MaxSnapshot, TargetsMaxLength: tuf.MaxTargets,
+		Fetcher: f, LocalTrustedRoot: w.rootFile.raw, RemoteMetadataURL: clientURL + metadataFolder,
 		DisableLocalCache: true, LocalMetadataDir: "/dev/null", // the client looks for cached files even so
 	})
 	if err != nil {
@@ -78,7 +95,7 @@ func (p *Publisher) verify(w *world, d *draft, f *fetcher) error {
 // delegations for each channel.
 func verifyChannel(trusted *trustedmetadata.TrustedMetadata, c *channel, key ChannelKey, f *fetcher) error {
 	name := release.Role(key.App, key.Channel)
-	raw, err := f.get(object(name, c.version), maxTargets)
+	raw, err := f.get(object(name, c.version), tuf.MaxTargets)
 	if err != nil {
 		return err
 	}

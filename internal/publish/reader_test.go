@@ -16,6 +16,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
 
 	"github.com/windlass-dev/windlass/internal/release"
+	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
 // reader is a stock TUF client that pins the first root and keeps what it has seen, as a device does. It refuses metadata
@@ -29,7 +30,7 @@ type reader struct {
 
 func newReader(t testing.TB, b Bucket) *reader {
 	t.Helper()
-	root, _, err := b.Get(t.Context(), object(metadata.ROOT, 1), maxRoot)
+	root, _, err := b.Get(t.Context(), object(metadata.ROOT, 1), tuf.MaxRoot)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func (p *Publisher) recover(ctx context.Context, w *world, found *survey) (*worl
 			break // no role ever vanishes from snapshots: older ones list no more
 		}
 		candidate := newWorld()
-		candidate.root, candidate.rootRaw = w.root, w.rootRaw
+		candidate.rootFile = w.rootFile
 		err := p.loadCandidate(ctx, candidate, version, found, first != nil)
 		bad, ok := errors.AsType[*damage](err)
 		switch {
@@ -145,13 +145,13 @@ var errNoChannels = errors.New("the snapshot lists no channels")
 // devices may have seen newer versions, and refuse what goes back. For the same reason a role must not be newer than the
 // snapshot says when there was a later commit, unless it is signed again.
 func (p *Publisher) loadCandidate(ctx context.Context, w *world, version int64, found *survey, skipped bool) error {
-	if err := p.loadSnapshot(ctx, w, version); err != nil {
+	if err := p.loadSnapshot(ctx, w, w.root, version); err != nil {
 		return err
 	}
 	if len(w.versions) <= 1 {
 		return errNoChannels // what a first opening leaves when it is interrupted; roles of removed channels stay listed
 	}
-	if err := p.loadTargets(ctx, w); err != nil {
+	if err := p.loadTargets(ctx, w, w.root); err != nil {
 		return err
 	}
 	if err := p.loadChannels(ctx, w, found); err != nil {

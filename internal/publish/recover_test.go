@@ -16,6 +16,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/store"
+	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
 func remove(t *testing.T, b Bucket, name string) {
@@ -85,7 +86,7 @@ func TestLostTimestamp(t *testing.T) {
 			if c.spoil != nil {
 				c.spoil(t, b, version)
 			}
-			again := open(t, Config{Bucket: b, Keys: keys, Floor: c.floor})
+			again := open(t, Config{Bucket: b, Keys: keys, Seen: c.floor})
 			if got := again.State(); got.Version <= version || got.Channels != 2 {
 				t.Errorf("got %+v, want two channels and a version above %d", got, version)
 			}
@@ -130,10 +131,10 @@ func TestLostTimestampAndSnapshots(t *testing.T) {
 			publishAndWait(t, p, document("a", 1, artifact(t, b, "1.0.0")))
 			version := p.State().Version
 			p.Close()
-			timestamp, _, _ := b.Get(t.Context(), timestampName, maxTimestamp)
+			timestamp, _, _ := b.Get(t.Context(), timestampName, tuf.MaxTimestamp)
 			remove(t, b, timestampName)
 			c.spoil(t, b, version)
-			_, err := Open(t.Context(), Config{Bucket: b, Keys: keys, Floor: c.floor})
+			_, err := Open(t.Context(), Config{Bucket: b, Keys: keys, Seen: c.floor})
 			if kit.Classify(err).Reason != otav1alpha1.PublishFailedReason || !strings.Contains(err.Error(), "restore it") {
 				t.Errorf("got %v, want that it has to be restored", err)
 			}
@@ -164,7 +165,7 @@ func TestLostTimestampOfAnEmptyRepository(t *testing.T) {
 	b, keys := openBucket(t), generateKeys(t)
 	open(t, Config{Bucket: b, Keys: keys}).Close()
 	remove(t, b, timestampName)
-	if got := open(t, Config{Bucket: b, Keys: keys, Floor: 1}).State(); got.Version != 2 {
+	if got := open(t, Config{Bucket: b, Keys: keys, Seen: 1}).State(); got.Version != 2 {
 		t.Errorf("got %+v, want version 2", got)
 	}
 }
@@ -232,7 +233,7 @@ func lose(t *testing.T, b Bucket, cfg Config) (role string, raw []byte) {
 	publishAndWait(t, p, document("a", 7, one), document("b", 1, one))
 	p.Close()
 	role = object(app+".a", p.State().Version)
-	raw, _, err := b.Get(t.Context(), role, maxTargets)
+	raw, _, err := b.Get(t.Context(), role, tuf.MaxTargets)
 	if err != nil {
 		t.Fatal(err)
 	}

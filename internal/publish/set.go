@@ -44,7 +44,7 @@ func (s *Set) Open(ctx context.Context, repository types.NamespacedName, identit
 	cfg.Bucket = bucket
 	cfg.Notify = func(channels []ChannelKey) { s.notify(repository, channels) }
 	if old.publisher != nil {
-		cfg.Floor = max(cfg.Floor, old.publisher.State().Version)
+		cfg.Seen = max(cfg.Seen, old.publisher.State().Version)
 	}
 	p, err := prepared(ctx, cfg)
 	if err != nil {

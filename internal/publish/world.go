@@ -22,8 +22,7 @@ type world struct {
 	timestampExpires time.Time
 	snapshotExpires  time.Time
 
-	root       *metadata.Metadata[metadata.RootType]
-	rootRaw    []byte
+	rootFile   // the last one that is published
 	targets    *metadata.Metadata[metadata.TargetsType]
 	targetsRaw []byte
 	versions   map[string]int64 // of all roles in the snapshot: targets, channels and channels that were removed
@@ -31,6 +30,7 @@ type world struct {
 	channels map[ChannelKey]*channel
 	// lost are channels of which nothing intact is in the bucket, and why. They stay delegated until they are removed.
 	lost      map[ChannelKey]error
+	inherited bool            // signed under a root before the present one: all of it is to be signed again
 	recovered bool            // from a snapshot without a timestamp: all of it is to be signed again
 	loadedAt  time.Time       // from the bucket
 	digests   map[string]bool // of the bundles that channels refer to
@@ -163,7 +163,7 @@ func (p *Publisher) due(w *world) time.Time {
 	for _, other := range []time.Time{w.snapshotExpires, w.targets.Signed.Expires} {
 		at = earlier(at, p.otherDue(other))
 	}
-	if p.cfg.Keys.HasRoot() {
+	if p.cfg.Keys.signRoots(&w.root.Signed) {
 		at = earlier(at, p.otherDue(w.root.Signed.Expires))
 	}
 	for _, c := range w.channels {

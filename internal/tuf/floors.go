@@ -11,6 +11,8 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/windlass-dev/windlass/internal/release"
 )
 
 // FloorsField is the field of a root's signed part that holds the floors: an object of app ids and versions, all text.
@@ -93,10 +95,16 @@ func (f Floors) Raise(app, version string) (Floors, error) {
 	if err := next.check(); err != nil {
 		return nil, err
 	}
-	if have, ok := f[app]; ok && compare(version, have) <= 0 {
-		return nil, fmt.Errorf("floor of app %s is %s already: a floor only rises", app, have)
+	if !f.Raises(app, version) {
+		return nil, fmt.Errorf("floor of app %s is %s already: a floor only rises", app, f[app])
 	}
 	return next, nil
+}
+
+// Raises tells whether a floor would be higher than the one that an app has.
+func (f Floors) Raises(app, version string) bool {
+	have, ok := f[app]
+	return !ok || compare(version, have) > 0
 }
 
 // Apply writes the floors into a root.
@@ -111,6 +119,17 @@ func (f Floors) Apply(root *metadata.RootType) {
 func (f Floors) Below(app, version string) bool {
 	floor, ok := f[app]
 	return ok && compare(version, floor) < 0
+}
+
+// Withdrawn gives the bundles of a release document that may not be offered.
+func (f Floors) Withdrawn(doc *release.Document) []*release.Bundle {
+	var out []*release.Bundle
+	for _, b := range doc.Bundles() {
+		if f.Below(doc.App, b.Version) {
+			out = append(out, b)
+		}
+	}
+	return out
 }
 
 // compare orders versions by precedence (semver.org, section 11). One that cannot be read comes before all.

@@ -11,6 +11,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/secure-systems-lab/go-securesystemslib/cjson"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -114,13 +115,8 @@ func Sign[T metadata.Roles](m *metadata.Metadata[T], keys ...Key) ([]byte, error
 		return nil, err
 	}
 	for _, k := range keys {
-		var others []metadata.Signature
-		for _, s := range m.Signatures {
-			if s.KeyID != k.ID {
-				others = append(others, s)
-			}
-		}
-		m.Signatures = append(others, metadata.Signature{KeyID: k.ID, Signature: ed25519.Sign(k.private, payload)})
+		m.Signatures = slices.DeleteFunc(m.Signatures, func(s metadata.Signature) bool { return s.KeyID == k.ID })
+		m.Signatures = append(m.Signatures, metadata.Signature{KeyID: k.ID, Signature: ed25519.Sign(k.private, payload)})
 	}
 	return m.ToBytes(false)
 }

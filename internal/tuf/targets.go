@@ -128,21 +128,26 @@ func CheckRole(name string, t *metadata.TargetsType, now time.Time) error {
 	if err := (head{t.Type, t.SpecVersion, t.Version, t.Expires}).check(metadata.TARGETS, now); err != nil {
 		return err
 	}
-	app, channel, err := splitRole(name)
-	if err != nil {
-		return err
-	}
-	switch {
-	case t.Delegations != nil:
+	if t.Delegations != nil {
 		return errors.New("it delegates, expected targets only")
-	case len(t.Targets) > maxFiles:
-		return fmt.Errorf("%d targets, expected at most %d", len(t.Targets), maxFiles)
 	}
 	if err := integers(t.UnrecognizedFields); err != nil {
 		return err
 	}
-	for _, path := range slices.Sorted(maps.Keys(t.Targets)) {
-		if err := checkFile(app, channel, path, t.Targets[path]); err != nil {
+	return CheckFiles(name, t.Targets)
+}
+
+// CheckFiles checks the targets of a channel's role.
+func CheckFiles(role string, files map[string]*metadata.TargetFiles) error {
+	app, channel, err := splitRole(role)
+	if err != nil {
+		return err
+	}
+	if len(files) > maxFiles {
+		return fmt.Errorf("%d targets, expected at most %d", len(files), maxFiles)
+	}
+	for _, path := range slices.Sorted(maps.Keys(files)) {
+		if err := checkFile(app, channel, path, files[path]); err != nil {
 			return fmt.Errorf("target %.120q: %w", path, err)
 		}
 	}
