@@ -12,9 +12,9 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"time"
 
@@ -159,7 +159,7 @@ func (s *Sigstore) bundle(o Signing, key crypto.Signer, sig []byte, content Obje
 			return nil, err
 		}
 		hint := sha256.Sum256(der)
-		material["publicKey"] = Object{"hint": fmt.Sprintf("%x", hint)}
+		material["publicKey"] = Object{"hint": hex.EncodeToString(hint[:])}
 	} else if err := s.certify(material, o, key.Public(), at); err != nil {
 		return nil, err
 	}

@@ -48,6 +48,15 @@ func printable(text string) string {
 	}, text)
 }
 
+// quoteless gives an error of sigstore-go without what it quotes of the input when a field has another type than expected.
+func quoteless(err error) string {
+	text, _, found := strings.Cut(err.Error(), "proto:")
+	if found {
+		text += "a field is unknown or has another type than expected"
+	}
+	return fmt.Sprintf("%.200s", printable(text))
+}
+
 func parseBundle(file []byte) (s Signature, err error) {
 	defer recoverAs(&err, "the Sigstore bundle cannot be read; "+bundleAdvice)
 	if err = checkJSON(file); err != nil {
@@ -55,7 +64,7 @@ func parseBundle(file []byte) (s Signature, err error) {
 	}
 	var parsed bundle.Bundle
 	if err = parsed.UnmarshalJSON(file); err != nil {
-		return Signature{}, fmt.Errorf("the JSON is no Sigstore bundle 0.1 to 0.3: %.200s; %s", printable(err.Error()), bundleAdvice)
+		return Signature{}, fmt.Errorf("the JSON is no Sigstore bundle 0.1 to 0.3: %s; %s", quoteless(err), bundleAdvice)
 	}
 	b := &sigstoreBundle{proto: parsed.Bundle}
 	verification, err := parsed.VerificationContent()

@@ -50,7 +50,7 @@ func ParseTrustedRoot(text []byte) (t *TrustedRoot, err error) {
 	}
 	parsed, err := root.NewTrustedRootFromJSON(text)
 	if err != nil {
-		return nil, fmt.Errorf("the trusted root cannot be read: %.200s; expected a trusted_root.json of Sigstore", printable(err.Error()))
+		return nil, fmt.Errorf("the trusted root cannot be read: %s; expected a trusted_root.json of Sigstore", quoteless(err))
 	}
 	if len(parsed.FulcioCertificateAuthorities()) == 0 {
 		return nil, errors.New("the trusted root names no certificate authority, so no identity could be verified against it")
@@ -172,7 +172,7 @@ type Statement struct {
 
 // VerifyStatement checks a Sigstore bundle with a signed in-toto statement against authorities, whatever its predicate is. An
 // authority that has a provenance policy vouches for provenance only, and does not count here.
-func VerifyStatement(now time.Time, authorities []Authority, file []byte) (Statement, Match, error) {
+func VerifyStatement(now time.Time, authorities []Authority, file []byte) (Statement, Match, error) { //nolint:revive // verify.Statement is what it gives
 	s, err := DecodeSignature(file)
 	if err != nil {
 		return Statement{}, Match{}, err
