@@ -235,6 +235,32 @@ var channelRules = map[string]ruleCase{
 	"size of zero":               {patch: `spec: {admission: {content: {maxSize: 0Mi}}}`, want: wrongSize},
 	"size in MB":                 {patch: `spec: {admission: {content: {maxSize: 50MB}}}`, want: wrongSize},
 	"content without a rule":     {patch: `spec: {admission: {content: {}}}`, want: "should have at least 1 properties"},
+	"profile":                    {patch: content(`profile: AppStores`)},
+	"profile of none":            {patch: content(`profile: None`)},
+	"profile of a store":         {patch: content(`profile: AppStore`), want: `Unsupported value: "AppStore": supported values: "None", "AppStores"`},
+	"check":                      {patch: content(`checks: [{name: remote-script, action: Warn}, {name: native-code, action: Allow}, {name: x, action: Deny}]`)},
+	"check in upper case":        {patch: content(`checks: [{name: Remote, action: Warn}]`), want: "must be the name of a check, such as remote-script: see docs/content-rules.md"},
+	"check with a space":         {patch: content(`checks: [{name: remote script, action: Warn}]`), want: "must be the name of a check"},
+	"check that ends in a dash":  {patch: content(`checks: [{name: remote-, action: Warn}]`), want: "must be the name of a check"},
+	"check twice":                {patch: content(`checks: [{name: a, action: Warn}, {name: a, action: Deny}]`), want: "Duplicate value"},
+	"check without an action":    {patch: content(`checks: [{name: a}]`), want: "action: Required value"},
+	"check with another action":  {patch: content(`checks: [{name: a, action: Ignore}]`), want: `Unsupported value: "Ignore": supported values: "Deny", "Warn", "Allow"`},
+	"checks of none":             {patch: content(`checks: []`), want: "should have at least 1 items"},
+	"native code":                {patch: content(`nativeCode: Allowed`)},
+	"native code, perhaps":       {patch: content(`nativeCode: Sometimes`), want: "Unsupported value"},
+	"baseline of nothing":        {patch: content(`nativeBaseline: {}`)},
+	"baseline":                   {patch: content(`nativeBaseline: {packages: [{name: "@capacitor/camera", version: 6.1.0}]}`)},
+	"baseline of a range":        {patch: content(`nativeBaseline: {packages: [{name: a, version: ^6.1.0}]}`), want: wrongVersion},
+	"baseline without a version": {patch: content(`nativeBaseline: {packages: [{name: a}]}`), want: "version: Required value"},
+	"baseline twice":             {patch: content(`nativeBaseline: {packages: [{name: a, version: 1.0.0}, {name: a, version: 2.0.0}]}`), want: "Duplicate value"},
+	"quorum":                     {patch: quorum(`{required: 2, authorities: [anna, ben, carla]}`)},
+	"quorum of all":              {patch: quorum(`{required: 2, authorities: [anna, ben]}`, `{required: 1, authorities: [ci]}`)},
+	"quorum of more than all":    {patch: quorum(`{required: 3, authorities: [anna, ben]}`), want: "required is more than there are authorities: nothing could be released"},
+	"quorum of nobody":           {patch: quorum(`{required: 0, authorities: [anna]}`), want: "should be greater than or equal to 1"},
+	"quorum without a number":    {patch: quorum(`{authorities: [anna]}`), want: "required: Required value"},
+	"quorum among nobody":        {patch: quorum(`{required: 1, authorities: []}`), want: "should have at least 1 items"},
+	"quorum with one twice":      {patch: quorum(`{required: 1, authorities: [anna, anna]}`), want: "Duplicate value"},
+	"quorums of none":            {patch: quorum(), want: "should have at least 1 items"},
 	"soak time":                  {patch: `spec: {admission: {promotedFrom: {name: beta, requiredSoakTime: 24h}}}`},
 	"soak time in words":         {patch: `spec: {admission: {promotedFrom: {name: beta, requiredSoakTime: a day}}}`, want: wrongDuration},
 	"soak from nowhere":          {patch: `spec: {admission: {promotedFrom: {requiredSoakTime: 24h}}}`, want: "spec.admission.promotedFrom.name: Required value"},
@@ -342,6 +368,14 @@ func keyless(subject string) string {
 		subject += ", "
 	}
 	return "keyless: {" + subject + `issuer: "https://issuer.example.com", trustedRootConfigMapRef: {name: root, key: root.json}}`
+}
+
+// content is a patch of a Channel's content rules.
+func content(fields string) string { return `spec: {admission: {content: {` + fields + `}}}` }
+
+// quorum is a patch of a Channel's quorums.
+func quorum(quorums ...string) string {
+	return `spec: {admission: {quorums: [` + strings.Join(quorums, ", ") + `]}}`
 }
 
 func origin(value string) string { return `spec: {allowedOrigins: ["` + value + `"]}` }
