@@ -6,6 +6,7 @@ package artifact
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -27,16 +28,22 @@ func (o outside) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// source counts what is read, remembers the error that ended it, and the last bytes if asked to.
+// source counts what is read, remembers the error that ended it, and the last bytes if asked to. It ends once: bufio.Reader
+// asks again after an end.
 type source struct {
 	r     io.Reader
 	count int64
+	ended bool
 	err   error // but io.EOF
 	tail  []byte
 }
 
 func (s *source) Read(p []byte) (int, error) {
+	if s.ended {
+		return 0, cmp.Or(s.err, io.EOF)
+	}
 	n, err := s.r.Read(p)
+	s.ended = err != nil
 	s.count += int64(n)
 	if s.tail != nil {
 		s.remember(p[:n])

@@ -108,7 +108,7 @@ func (s *scan) compressed(ext string) error {
 	if err != nil {
 		return err
 	}
-	if kindOf(head).ext != tarExt && !zeros(head) {
+	if empty := len(head) == blockSize && zeros(head); !empty && kindOf(head).ext != tarExt {
 		return invalid("the compressed file holds no tar archive: expected one, as in tar.gz or tar.zst")
 	}
 	if err := (&tarScan{scan: s, in: inner}).run(); err != nil {
