@@ -33,6 +33,9 @@ type attack struct {
 	rootOnly bool // only a root was changed: who refuses it may go on with the one before
 }
 
+// oneBit is the class of changes that may mean nothing to a reader.
+const oneBit = "one bit"
+
 // Roles that are signed in each commit.
 const (
 	shopRole = app + "." + channel
@@ -288,7 +291,7 @@ func (w *world) flipped(t *testing.T) []attack {
 			at := from + random.IntN(to-from)
 			changed := bytes.Clone(raw)
 			changed[at] ^= 1 << random.IntN(8)
-			a := attack{class: "one bit", name: fmt.Sprintf("%s at %d", part, at), mirror: w.with(4, map[string][]byte{names[part]: changed})}
+			a := attack{class: oneBit, name: fmt.Sprintf("%s at %d", part, at), mirror: w.with(4, map[string][]byte{names[part]: changed})}
 			if part == "artifact" {
 				a.asks = "bundles/" + app + "/4.0.0.zip"
 			}
