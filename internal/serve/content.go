@@ -43,7 +43,6 @@ func UnknownChecks(ch *otav1alpha1.Channel) []string {
 	return out
 }
 
-// policyOf reads content rules. To allow what no profile denies is no rule: nobody has to look into the artifact for it.
 func policyOf(p otav1alpha1.ContentPolicy) content.Policy {
 	out := content.Policy{AppStores: p.Profile == otav1alpha1.ContentProfileAppStores, Checks: map[string]content.Action{}}
 	for _, c := range p.Checks {
@@ -61,31 +60,51 @@ func policyOf(p otav1alpha1.ContentPolicy) content.Policy {
 			out.Baseline[pkg.Name] = string(pkg.Version)
 		}
 	}
-	if !out.AppStores && out.Baseline == nil && out.NativeCode != content.Deny && !slices.ContainsFunc(p.Checks, objects) {
-		return content.Policy{}
-	}
 	return out
 }
 
-func objects(c otav1alpha1.ContentCheck) bool { return c.Action != otav1alpha1.CheckAllow }
-
 // clean asks that the content of the artifact keeps to the channel's rules, but for what a person let pass.
 func clean(f AdmitFacts) Verdict {
-	policy := policyOf(contentOf(f.Channel))
 	if unknown := UnknownChecks(f.Channel); len(unknown) > 0 {
 		return Verdict{Wait: "waiting for a Channel that names checks of this version only: it does not have " + strings.Join(unknown, ", ")}
 	}
-	if !policy.Needs() {
-		return Verdict{}
+	facts := content.Facts{Report: report(f.Bundle), Native: native(f.Bundle.Spec.NativeDependencies)}
+	if f.Stable != nil {
+		facts.Stable = report(f.Stable)
 	}
-	if v := inspected(f); !v.Admitted() {
-		return v
+	violations := content.Evaluate(policyOf(contentOf(f.Channel)), facts)
+	passes := overridden(f.Channel, f.Bundle.Spec.Digest)
+	if why := unlooked(f, violations); why != "" && passes[content.CheckInspection].Reason == "" {
+		return Verdict{Wait: "waiting until the manager has looked into the artifact of Bundle " + f.Bundle.Name + ": " + why}
 	}
-	facts := content.Facts{Report: report(f.Bundle.Status.Inspection), Native: native(f.Bundle.Spec.NativeDependencies)}
-	if f.Stable != nil && f.Stable.Status.Inspection != nil {
-		facts.Stable = report(f.Stable.Status.Inspection)
+	v := judge(violations, passes)
+	if v.Denied != "" && f.Stable != nil && uninspected(f.Stable) {
+		return Verdict{Wait: "waiting until the manager has looked into Bundle " + f.Stable.Name + ", which is stable, to compare: " + v.Denied}
 	}
-	return judge(content.Evaluate(policy, facts), overridden(f.Channel, f.Bundle.Spec.Digest))
+	return v
+}
+
+// unlooked says what is not known of an artifact and will be soon. Devices that can see a bundle keep it meanwhile, also where
+// CI attested what is in it with the checks of another version.
+func unlooked(f AdmitFacts, violations []content.Violation) string {
+	for _, x := range violations {
+		kept := f.Bundle.Status.Inspection != nil && offered(f.Channel, f.Bundle.Spec.Digest)
+		if x.Check == content.CheckInspection && x.Action == content.Deny && (kept || uninspected(f.Bundle)) {
+			return x.Message
+		}
+	}
+	return ""
+}
+
+// uninspected tells whether the manager has yet to look into an artifact that it can read, or to look again with the checks of this
+// version. What CI attested stays as it is.
+func uninspected(b *otav1alpha1.Bundle) bool {
+	if i := b.Status.Inspection; i != nil {
+		return i.By == otav1alpha1.InspectorManager && i.Ruleset != content.Ruleset
+	}
+	c := apimeta.FindStatusCondition(b.Status.Conditions, otav1alpha1.InspectedCondition)
+	opaque := b.Spec.Encryption != nil && b.Spec.Encryption.Mode == otav1alpha1.EncryptionOpaque
+	return unsettled(b) || !opaque || c != nil && c.Status == metav1.ConditionTrue
 }
 
 // judge turns violations into a verdict. What a person let pass is a warning that says so.
@@ -96,16 +115,16 @@ func judge(violations []content.Violation, passes map[string]otav1alpha1.Content
 		pass, ok := passes[x.Check]
 		switch {
 		case x.Action != content.Deny:
-			v.Warnings = append(v.Warnings, kit.Clip(x.Check+": "+x.Message, maxWarning))
+			v.Warnings = append(v.Warnings, kit.Clip(x.Message, maxWarning))
 		case ok:
-			v.Warnings = append(v.Warnings, kit.Clip(x.Check+", which "+pass.By+" let pass ("+pass.Reason+"): "+x.Message, maxWarning))
+			v.Warnings = append(v.Warnings, kit.Clip("let pass by "+pass.By+" ("+pass.Reason+"): "+x.Message, maxWarning))
 		default:
 			names, messages = append(names, x.Check), append(messages, x.Message)
 		}
 	}
 	v.Warnings = v.Warnings[:min(len(v.Warnings), maxWarnings)]
 	if len(names) > 0 {
-		v.Denied = fmt.Sprintf("content checks deny it: %s: %s", list(names, ", ", maxViolations), list(messages, "; ", maxExplained))
+		v.Denied = fmt.Sprintf("content checks deny it (%s): %s", list(names, ", ", maxViolations), list(messages, "; ", maxExplained))
 	}
 	return v
 }
@@ -116,34 +135,6 @@ func list(texts []string, separator string, most int) string {
 		return strings.Join(texts, separator)
 	}
 	return fmt.Sprintf("%s%sand %d more", strings.Join(texts[:most], separator), separator, len(texts)-most)
-}
-
-// inspected asks that somebody looked into the artifact, with the checks of this version. What devices can see already stays
-// with what an older version saw, until the manager has looked again.
-func inspected(f AdmitFacts) Verdict {
-	i := f.Bundle.Status.Inspection
-	name := f.Bundle.Name
-	switch {
-	case i == nil && notOpened(f.Bundle) && !unsettled(f.Bundle):
-		return deny("the channel has content rules, and nobody could look into the encrypted artifact of Bundle %s: add to spec.attestations what "+
-			"kubectl windlass bundle inspect says in CI, signed by an authority, or give the Repository the app's key", name)
-	case i == nil:
-		return Verdict{Wait: "waiting until the manager has looked into the artifact of Bundle " + name + ", which the channel's content rules need"}
-	case i.Ruleset >= content.Ruleset || offered(f.Channel, f.Bundle.Spec.Digest):
-		return Verdict{}
-	case i.By == otav1alpha1.InspectorAttestation:
-		return deny("the attestation of Bundle %s was made with version %d of the checks, expected at least %d: make it again with kubectl windlass of this version",
-			name, i.Ruleset, content.Ruleset)
-	}
-	return Verdict{Wait: fmt.Sprintf("waiting until the manager has looked into the artifact of Bundle %s again: version %d of the checks did, this one is %d",
-		name, i.Ruleset, content.Ruleset)}
-}
-
-// notOpened tells whether the artifact is encrypted and stays so: neither a key of the Repository nor an attestation tells what
-// is in it.
-func notOpened(b *otav1alpha1.Bundle) bool {
-	c := apimeta.FindStatusCondition(b.Status.Conditions, otav1alpha1.InspectedCondition)
-	return b.Spec.Encryption != nil && b.Spec.Encryption.Mode == otav1alpha1.EncryptionOpaque && (c == nil || c.Status != metav1.ConditionTrue)
 }
 
 // offered tells whether devices can see a digest on the channel already.
@@ -166,8 +157,12 @@ func overridden(ch *otav1alpha1.Channel, digest otav1alpha1.Digest) map[string]o
 	return out
 }
 
-// report reads facts out of a status.
-func report(i *otav1alpha1.Inspection) *content.Report {
+// report reads facts out of a status; nil: nobody looked into the artifact.
+func report(b *otav1alpha1.Bundle) *content.Report {
+	i := b.Status.Inspection
+	if i == nil {
+		return nil
+	}
 	out := &content.Report{Ruleset: i.Ruleset, Unpacked: i.UnpackedSize, Native: native(i.NativeDependencies)}
 	for _, x := range i.Findings {
 		out.Findings = append(out.Findings, content.Finding{Check: x.Check, Count: x.Count, Values: x.Values, More: x.More != ""})

@@ -16,28 +16,20 @@ import (
 	"github.com/windlass-dev/windlass/internal/release"
 )
 
-// failedTries are reasons of Verified that tell of a try that failed, and not of a signature: they take nothing away.
-var failedTries = []string{
-	otav1alpha1.FetchFailedReason, otav1alpha1.SourceNotFoundReason, otav1alpha1.SourceAccessDeniedReason, otav1alpha1.SecretNotFoundReason,
-	otav1alpha1.AddressDeniedReason, otav1alpha1.SignatureUnreadableReason, otav1alpha1.StorageFailedReason,
-	otav1alpha1.StorageUnreachableReason, otav1alpha1.StorageAccessDeniedReason, otav1alpha1.BucketNotFoundReason,
-	otav1alpha1.NotSupportedYetReason, otav1alpha1.InternalErrorReason,
-}
-
-// Distrusted says why nobody vouches for a Bundle any more. Empty: somebody does, or nobody can tell at the moment, as while its
-// signatures are verified again.
+// Distrusted says why nobody vouches for a Bundle any more. Empty: somebody does, or nobody can tell at the moment: while signatures
+// are verified again, and while that fails for reasons that may pass, Verified is Unknown (docs/adr/0010).
 func Distrusted(b *otav1alpha1.Bundle) string {
 	c := apimeta.FindStatusCondition(b.Status.Conditions, otav1alpha1.VerifiedCondition)
-	if c == nil || c.Status != metav1.ConditionFalse || slices.Contains(failedTries, c.Reason) {
+	if c == nil || c.Status != metav1.ConditionFalse {
 		return ""
 	}
 	return "no longer trusted: " + c.Reason + ": " + c.Message
 }
 
-// unsettled tells whether a Bundle is looked at again, so that what it lacks may be there in a moment.
+// unsettled tells whether a Bundle is verified again, so that what it lacks may be there in a moment.
 func unsettled(b *otav1alpha1.Bundle) bool {
 	c := apimeta.FindStatusCondition(b.Status.Conditions, otav1alpha1.VerifiedCondition)
-	return c != nil && c.Status != metav1.ConditionTrue && Distrusted(b) == ""
+	return c != nil && c.Status == metav1.ConditionUnknown
 }
 
 // Trusted tells whether a Bundle may be served at all: verified, stored and not revoked. Otherwise it says why not.
