@@ -100,9 +100,13 @@ func retention(spec *otav1alpha1.RetentionSpec) (time.Duration, error) {
 	return atLeast("spec.retention.unreferencedAfter", spec.UnreferencedAfter, minRetention)
 }
 
-// wanted asks the cache whether Bundles of a Repository want a digest. It asks each time: between the choice of what to delete
-// and its deletion a Bundle may come. When nobody can tell, the answer is yes.
+// wanted asks the cache whether Bundles of a Repository want a digest, of an artifact or of what proves a signature. It asks each
+// time: between the choice of what to delete and its deletion a Bundle may come. When nobody can tell, the answer is yes.
 func wanted(ctx context.Context, c client.Reader, repository client.ObjectKey, digest string) bool {
 	bundles, err := bundlesOf(ctx, c, repository)
-	return err != nil || slices.ContainsFunc(bundles, func(b *otav1alpha1.Bundle) bool { return string(b.Spec.Digest) == digest })
+	return err != nil || slices.ContainsFunc(bundles, func(b *otav1alpha1.Bundle) bool {
+		return string(b.Spec.Digest) == digest || slices.ContainsFunc(b.Status.Verifications, func(v otav1alpha1.Verification) bool {
+			return string(v.Evidence) == digest
+		})
+	})
 }

@@ -33,7 +33,7 @@ const (
 type Collection struct {
 	// Grace is the least age of what is deleted. It must be longer than an upload and the commit after it take.
 	Grace time.Duration
-	// Keep tells whether somebody outside of the repository wants a digest. It is asked again right before a deletion.
+	// Keep tells whether somebody outside of the repository wants a digest, of an artifact or of evidence. It is asked again right before a deletion.
 	Keep func(digest string) bool
 	// DryRun only counts.
 	DryRun bool
@@ -72,7 +72,7 @@ func (p *Publisher) Collect(ctx context.Context, c Collection) (Collected, error
 	var doomed []string
 	limit := p.cfg.Clock.Now().Add(-c.Grace)
 	for name, changed := range listing {
-		if live.names[name] || changed.After(limit) || c.keeps(name) {
+		if live.names[name] || changed.After(limit) || c.keeps(name) || p.proves(name) {
 			out.Kept++
 			continue
 		}
@@ -93,7 +93,7 @@ func (p *Publisher) Collect(ctx context.Context, c Collection) (Collected, error
 // list gives all objects that a collection may delete, with their age. Roots stay for ever: clients follow them one by one.
 func (p *Publisher) list(ctx context.Context) (map[string]time.Time, error) {
 	listing := map[string]time.Time{}
-	for _, folder := range []string{metadataFolder, targetsFolder} {
+	for _, folder := range []string{metadataFolder, targetsFolder, evidenceFolder} {
 		for obj, err := range p.cfg.Bucket.List(ctx, folder) {
 			if err != nil {
 				return nil, err
@@ -269,8 +269,16 @@ func (p *Publisher) forget(name string) (referenced bool) {
 	return false
 }
 
-// digestOf gives the digest of an artifact from the name of its object; empty for other objects.
+// proves tells whether an object is evidence of a signature in a document that is published or about to be.
+func (p *Publisher) proves(name string) bool {
+	return strings.HasPrefix(name, evidenceFolder) && p.References(digestOf(name))
+}
+
+// digestOf gives the digest of an artifact, or of evidence, from the name of its object; empty for other objects.
 func digestOf(name string) string {
+	if file, ok := strings.CutPrefix(name, evidenceFolder); ok {
+		return release.DigestPrefix + strings.TrimSuffix(file, ".json")
+	}
 	rest, ok := strings.CutPrefix(name, targetsFolder+"bundles/")
 	if !ok {
 		return ""

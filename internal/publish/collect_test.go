@@ -323,3 +323,35 @@ func TestSubmitRefusesBadDocuments(t *testing.T) {
 		t.Errorf("%d refused submissions are pending", s.Pending)
 	}
 }
+
+// Evidence stays as long as a signature of a committed document refers to it, or somebody else wants it.
+func TestCollectEvidence(t *testing.T) {
+	fake := clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	b := newMemory(fake.Now)
+	p := open(t, Config{Bucket: b, Keys: generateKeys(t), Clock: fake})
+	put := func(content string) string {
+		digest := release.DigestPrefix + sum([]byte(content))
+		if err := b.PutImmutable(t.Context(), release.EvidenceObject(digest), []byte(content), jsonType); err != nil {
+			t.Fatal(err)
+		}
+		return digest
+	}
+	named, wanted, unwanted := put("named"), put("wanted"), put("unwanted")
+	one := artifact(t, b, "1.0.0")
+	one.Signatures = []release.Signature{{Authority: "ci", Evidence: named}}
+	publishAndWait(t, p, document("a", 1, one))
+	keep := Collection{Grace: day, Keep: func(digest string) bool { return digest == wanted }}
+	step(t, fake, 30*day)
+	waitFor(t, "the timestamp is renewed", func() bool { return p.State().ExpiresAt.After(fake.Now()) })
+	for _, want := range [][]string{{unwanted}, {named}} {
+		out, err := p.Collect(t.Context(), keep)
+		gone := slices.DeleteFunc(out.Deleted, func(name string) bool { return !strings.HasPrefix(name, evidenceFolder) })
+		if err != nil || !slices.Equal(gone, []string{release.EvidenceObject(want[0])}) {
+			t.Errorf("deleted %v, %v, want %v", gone, err, want)
+		}
+		publishAndWait(t, p, document("a", 2, artifact(t, b, "2.0.0")))
+	}
+	if s := p.State(); s.Bundles != 1 {
+		t.Errorf("%d bundles, want 1: evidence is none", s.Bundles)
+	}
+}

@@ -74,12 +74,19 @@ func (p *Publisher) plan(w *world, changes map[ChannelKey]*submission, roots []*
 	}
 	all := w.recovered || w.inherited || p.rekeyed(w)
 	pl.targets = pl.targets || all || redelegates(w, pl.changes)
+	pl.renew = p.renewals(w, pl.changes, all)
+	return pl, nil
+}
+
+// renewals are the channels whose role is to be signed again as it is.
+func (p *Publisher) renewals(w *world, changes map[ChannelKey]*submission, all bool) (keys []ChannelKey) {
+	now := p.cfg.Clock.Now()
 	for key, c := range w.channels {
-		if pl.changes[key] == nil && (all || c.restored || due(p.otherDue(c.expires)) && len(pl.renew) < maxRenewals) {
-			pl.renew = append(pl.renew, key)
+		if changes[key] == nil && (all || c.restored || !p.otherDue(c.expires).After(now) && len(keys) < maxRenewals) {
+			keys = append(keys, key)
 		}
 	}
-	return pl, nil
+	return keys
 }
 
 // lastRoot is the root that counts after new ones are published.

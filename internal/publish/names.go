@@ -18,6 +18,7 @@ import (
 const (
 	metadataFolder = "metadata/"
 	targetsFolder  = "targets/"
+	evidenceFolder = "evidence/sha256/" // see release.EvidenceObject
 	timestampName  = metadataFolder + metadata.TIMESTAMP + ".json"
 	jsonType       = "application/json"
 )

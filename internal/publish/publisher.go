@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -194,7 +195,7 @@ func (p *Publisher) Problem(app, channel string) error {
 	return nil
 }
 
-// References tells whether a digest is part of what is published or about to be.
+// References tells whether a digest, of an artifact or of evidence, is part of what is published or about to be.
 func (p *Publisher) References(digest string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -202,7 +203,7 @@ func (p *Publisher) References(digest string) bool {
 }
 
 func (p *Publisher) references(digest string) bool {
-	if p.world.digests[digest] {
+	if p.world.digests[digest] || p.world.evidence[digest] {
 		return true
 	}
 	for _, s := range p.pending {
@@ -215,7 +216,7 @@ func (p *Publisher) references(digest string) bool {
 
 func refersTo(doc *release.Document, digest string) bool {
 	for _, b := range doc.Bundles() {
-		if b.Digest == digest {
+		if b.Digest == digest || slices.ContainsFunc(b.Signatures, func(s release.Signature) bool { return s.Evidence == digest }) {
 			return true
 		}
 	}

@@ -67,7 +67,7 @@ func (p *Publisher) verify(w *world, d *draft, f *fetcher) error {
 	client, err := updater.New(&config.UpdaterConfig{
 		MaxRootRotations: 256, MaxDelegations: 32,
 		RootMaxLength: tuf.MaxRoot, TimestampMaxLength: tuf.MaxTimestamp, SnapshotMaxLength: tuf.MaxSnapshot, TargetsMaxLength: tuf.MaxTargets,
-		Fetcher: f, LocalTrustedRoot: w.rootFile.raw, RemoteMetadataURL: clientURL + metadataFolder,
+		Fetcher: f, LocalTrustedRoot: w.raw, RemoteMetadataURL: clientURL + metadataFolder,
 		DisableLocalCache: true, LocalMetadataDir: "/dev/null", // the client looks for cached files even so
 	})
 	if err != nil {

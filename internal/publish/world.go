@@ -34,6 +34,7 @@ type world struct {
 	recovered bool            // from a snapshot without a timestamp: all of it is to be signed again
 	loadedAt  time.Time       // from the bucket
 	digests   map[string]bool // of the bundles that channels refer to
+	evidence  map[string]bool // digests of what proves their signatures
 }
 
 // channel is what is committed of one.
@@ -138,10 +139,13 @@ func (w *world) delegated() iter.Seq[ChannelKey] {
 
 // count fills in which digests are published.
 func (w *world) count() {
-	w.digests = map[string]bool{}
+	w.digests, w.evidence = map[string]bool{}, map[string]bool{}
 	for _, c := range w.channels {
 		for _, b := range c.doc.Bundles() {
 			w.digests[b.Digest] = true
+			for _, s := range b.Signatures {
+				w.evidence[s.Evidence] = true
+			}
 		}
 	}
 }
