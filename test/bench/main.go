@@ -31,7 +31,7 @@ var benches = []struct {
 	name string
 	run  func(context.Context, io.Writer) error
 }{
-	{"ingest", ingest.Run}, {"commit", commit.Run}, {"rollback", rollback.Run}, {"gateway", gateway.Run},
+	{"ingest", ingest.Run}, {"trust", ingest.RunTrust}, {"commit", commit.Run}, {"rollback", rollback.Run}, {"gateway", gateway.Run},
 }
 
 func main() {

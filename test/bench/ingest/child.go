@@ -141,7 +141,7 @@ func (in childJob) prepare(out *childResult) (*ingest.Worker, ingest.Job, error)
 	worker := &ingest.Worker{Client: source.New(source.Options{Egress: allowed}), Scratch: scratch, Now: time.Now, Observe: observe}
 	return worker, ingest.Job{
 		App: "com.example.bench", Version: in.Version, Digest: in.Digest, Source: source.HTTP{URL: in.URL}, Bucket: bucket,
-		Signatures:  []ingest.Signature{{Inline: in.Signature}},
+		Signatures:  []ingest.File{{Inline: in.Signature}},
 		Authorities: []verify.Authority{{Name: "ci", Key: key}},
 	}, nil
 }

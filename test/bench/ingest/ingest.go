@@ -1,8 +1,8 @@
 // Copyright The Windlass Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ingest measures how fast an artifact is taken in, and how much memory that takes: from a web server through
-// digest, signature, scratch file and archive check into a real object store, against sha256sum of the same file.
+// Package ingest measures how fast artifacts are taken in, and how much memory that takes: from a web server through digest,
+// signature, scratch file, archive and content checks into a real object store, against sha256sum of the same file.
 package ingest
 
 import (
@@ -32,14 +32,31 @@ const (
 	readHeader   = 10 * time.Second
 )
 
-// Run measures and prints a table, and below it one line a figure.
+// kind is an artifact that is measured.
+type kind struct {
+	name   string // of the figures: <name>_ratio and <name>_peak_mib
+	title  string
+	make   func(file string) error
+	report bool // in figures, not only in the table
+}
+
+// Run measures one large artifact that is no archive, and prints a table and below it one line a figure.
 func Run(ctx context.Context, w io.Writer) error {
+	return measure(ctx, w, kind{name: "ingest", title: "INGEST of 1 GiB", make: fill, report: true})
+}
+
+// measure takes an artifact in some times.
+func measure(ctx context.Context, w io.Writer, k kind) error {
 	dir, err := os.MkdirTemp("", "windlass-bench-ingest-")
 	if err != nil {
 		return fmt.Errorf("make a folder: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	bench, stop, err := start(ctx, dir)
+	file := filepath.Join(dir, "artifact")
+	if err := k.make(file); err != nil {
+		return fmt.Errorf("make the artifact: %w", err)
+	}
+	bench, stop, err := start(ctx, dir, file)
 	if err != nil {
 		return err
 	}
@@ -52,22 +69,23 @@ func Run(ctx context.Context, w io.Writer) error {
 		}
 		all = append(all, r)
 	}
-	return report(w, all)
+	return bench.print(w, k, all)
 }
 
 // bench is what all rounds share.
 type bench struct {
-	dir  string
 	file string
+	size int64 // of the file, in bytes
 	job  childJob
 }
 
-// start makes the artifact, its signature, a web server and an object store.
-func start(ctx context.Context, dir string) (*bench, func(), error) {
-	b := &bench{dir: dir, file: filepath.Join(dir, "artifact")}
-	if err := fill(b.file); err != nil {
-		return nil, nil, err
+// start makes the signature of an artifact, a web server and an object store.
+func start(ctx context.Context, dir, file string) (*bench, func(), error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, nil, fmt.Errorf("look at the artifact: %w", err)
 	}
+	b := &bench{file: file, size: info.Size()}
 	digest, _, err := sha256sum(ctx, b.file)
 	if err != nil {
 		return nil, nil, err
@@ -96,16 +114,16 @@ func start(ctx context.Context, dir string) (*bench, func(), error) {
 func fill(name string) error {
 	f, err := os.Create(name)
 	if err != nil {
-		return fmt.Errorf("make the artifact: %w", err)
+		return err
 	}
 	defer f.Close() //nolint:errcheck // closed below when it counts
 	var seed [32]byte
 	out := bufio.NewWriterSize(f, 1<<20)
 	if _, err := io.CopyN(out, rand.NewChaCha8(seed), artifactSize); err != nil {
-		return fmt.Errorf("make the artifact: %w", err)
+		return err
 	}
 	if err := out.Flush(); err != nil {
-		return fmt.Errorf("make the artifact: %w", err)
+		return err
 	}
 	return f.Close()
 }
@@ -161,19 +179,19 @@ func (b *bench) round(ctx context.Context, n int) (round, error) {
 	return round{yardstick: (before + after) / 2, childResult: result}, err
 }
 
-func report(w io.Writer, all []round) error {
+func (b *bench) print(w io.Writer, k kind, all []round) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "INGEST of 1 GiB\tsha256sum\tingest\tfetch+verify\tstore\tratio\tpeak over idle")
-	mib := float64(artifactSize >> 20)
+	fmt.Fprintln(t, k.title+"\tsha256sum\tingest\tfetch+verify+inspect\tstore\tratio\tpeak over idle")
+	mib := float64(b.size) / (1 << 20)
 	for i, r := range all {
 		fmt.Fprintf(t, "round %d\t%.2f s (%.0f MiB/s)\t%.2f s (%.0f MiB/s)\t%.2f s\t%.2f s\t%.2f\t%.1f MiB\n", i+1,
 			r.yardstick.Seconds(), mib/r.yardstick.Seconds(), r.Took.Seconds(), mib/r.Took.Seconds(), r.Fetch.Seconds(), r.Store.Seconds(), r.ratio(), r.peakMiB())
 	}
-	if err := t.Flush(); err != nil {
+	if err := t.Flush(); err != nil || !k.report {
 		return err
 	}
 	byRatio := slices.SortedFunc(slices.Values(all), func(a, b round) int { return int(1e6 * (a.ratio() - b.ratio())) })
 	peak := slices.MaxFunc(all, func(a, b round) int { return int(1e3 * (a.peakMiB() - b.peakMiB())) })
-	_, err := fmt.Fprintf(w, "BENCH ingest_ratio %.2f ratio\nBENCH ingest_peak_mib %.1f MiB\n", byRatio[len(byRatio)/2].ratio(), peak.peakMiB())
+	_, err := fmt.Fprintf(w, "BENCH %s_ratio %.2f ratio\nBENCH %s_peak_mib %.1f MiB\n", k.name, byRatio[len(byRatio)/2].ratio(), k.name, peak.peakMiB())
 	return err
 }
