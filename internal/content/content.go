@@ -5,7 +5,12 @@
 // web surfaces, secrets, native dependencies. docs/content-rules.md lists the checks and where they come from. It is pure.
 package content
 
-import "io"
+import (
+	"io"
+	"math"
+	"slices"
+	"strings"
+)
 
 // Ruleset is the version of the checks. It grows when a check finds more than before.
 const Ruleset = 1
@@ -22,8 +27,12 @@ type Report struct {
 	Native   *Native   `json:"nativeDependencies,omitempty"` // of native-dependencies.json; nil: there is no such file
 }
 
-// MaxValues is how many values of a finding are kept.
-const MaxValues = 16
+const (
+	// MaxValues is how many values of a finding are kept: the first ones, sorted.
+	MaxValues = 16
+	// maxValue is how many bytes a value has. What is longer is cut, and ends with a part of its hash.
+	maxValue = 256
+)
 
 // Finding is what one check found.
 type Finding struct {
@@ -38,63 +47,119 @@ type Native struct {
 	Packages map[string]string `json:"packages"`
 }
 
-// Scanner collects the facts of one artifact. Its File is an artifact.Visit.
-type Scanner struct{ report Report }
+// Finding gives what a check found; nil when it found nothing. It is for a nil Report too.
+func (r *Report) Finding(check string) *Finding {
+	if r == nil {
+		return nil
+	}
+	for i := range r.Findings {
+		if r.Findings[i].Check == check {
+			return &r.Findings[i]
+		}
+	}
+	return nil
+}
+
+// NativeCode tells whether one of the checks found something that the field nativeCode of a Channel decides on: native code, a
+// package of it, or an archive that nobody can look into.
+func (r *Report) NativeCode() bool {
+	return slices.ContainsFunc(nativeGroup, func(check string) bool { return r.Finding(check) != nil })
+}
+
+// Scanner collects the facts of one artifact. Its File is an artifact.Visit. The order of the files does not matter, as long as
+// what is unpacked from nested archives stays below maxNested in all.
+type Scanner struct {
+	found    map[string]*Finding
+	files    int64
+	unpacked int64
+	native   []*Native // of each native-dependencies.json; nil: broken
+	nested   int64     // bytes that were unpacked from archives in the artifact
+	text     []byte    // of the file that is being looked into
+	windows  [][]byte  // that are free
+}
 
 // NewScanner makes a Scanner.
-func NewScanner() *Scanner { return &Scanner{report: Report{Ruleset: Ruleset}} }
+func NewScanner() *Scanner { return &Scanner{found: map[string]*Finding{}} }
 
-// File looks into one file. Its only errors are those of r.
+// File looks into one file. Its only errors are those of r. It reads r to its end: every byte for what is native code, an archive or
+// a secret, and the first maxText bytes of a text for what a webview would run or read.
 func (s *Scanner) File(name string, r io.Reader) error {
-	_, _ = name, r
-	return nil
+	counted := &counter{r: r}
+	err := s.look(place{path: name}, counted)
+	s.files++
+	s.unpacked += counted.n
+	return err
 }
 
 // Report gives what was found, once all files were looked into.
-func (s *Scanner) Report() Report { return s.report }
-
-// Action is what the findings of a check lead to; values as in the API.
-type Action string
-
-// Actions.
-const (
-	Deny  Action = "Deny"
-	Warn  Action = "Warn"
-	Allow Action = "Allow"
-)
-
-// Policy is what a Channel asks for.
-type Policy struct {
-	AppStores  bool              // the profile; false: no rules but Checks
-	Checks     map[string]Action // by check
-	NativeCode Action            // empty: as the profile says
-	Baseline   map[string]string // versions of the packages in the installed app, by name; nil: not compared
+func (s *Scanner) Report() Report {
+	report := Report{Ruleset: Ruleset, Files: int32(min(s.files, math.MaxInt32)), Unpacked: s.unpacked}
+	for _, f := range s.found {
+		f := *f
+		f.Values = slices.Clone(f.Values)
+		report.Findings = append(report.Findings, f)
+	}
+	switch {
+	case len(s.native) == 1:
+		report.Native = s.native[0]
+	case len(s.native) > 1: // nobody can tell which one counts
+		report.add(CheckNativeInvalid, nativeFile+" is there more than once")
+	}
+	slices.SortFunc(report.Findings, func(a, b Finding) int { return strings.Compare(a.Check, b.Check) })
+	return report
 }
 
-// Needs tells whether the policy needs to know what is in the artifact.
-func (p Policy) Needs() bool {
-	return p.AppStores || len(p.Checks) > 0 || p.NativeCode != "" || p.Baseline != nil
+// add notes a value in a report.
+func (r *Report) add(check, value string) {
+	f := r.Finding(check)
+	if f == nil {
+		r.Findings = append(r.Findings, Finding{Check: check})
+		f = &r.Findings[len(r.Findings)-1]
+	}
+	f.add(value)
 }
 
-// Violation is what speaks against a release.
-type Violation struct {
-	Check   string
-	Action  Action // Deny or Warn
-	Message string // one sentence: what was found, what is allowed, what to do
+// note keeps a value that a check found.
+func (s *Scanner) note(check, value string) {
+	f := s.found[check]
+	if f == nil {
+		f = &Finding{Check: check}
+		s.found[check] = f
+	}
+	f.add(value)
 }
 
-// Facts are what Evaluate compares.
-type Facts struct {
-	Report *Report // nil: nobody looked into the artifact
-	Native *Native // of the Bundle's spec; nil: that of the report
-	Stable *Report // of the bundle that the channel serves; nil: none, so that everything is new
+// add counts a value and keeps it if it is among the first, so that what is kept does not depend on the order of files.
+func (f *Finding) add(value string) {
+	if f.Count < math.MaxInt32 {
+		f.Count++
+	}
+	value = clean(value)
+	at, there := slices.BinarySearch(f.Values, value)
+	switch {
+	case there:
+	case len(f.Values) < MaxValues:
+		f.Values = slices.Insert(f.Values, at, value)
+	default:
+		f.More = true
+		if at < MaxValues {
+			f.Values = slices.Insert(f.Values[:MaxValues-1], at, value)
+		}
+	}
 }
 
-// Evaluate gives the violations, those that deny first, each check at most once. It fails closed: what is not known denies.
-func Evaluate(p Policy, f Facts) []Violation {
-	_, _ = p, f
-	return nil
+// counter counts what is read, and remembers the error that ended it.
+type counter struct {
+	r   io.Reader
+	n   int64
+	err error // but io.EOF
 }
 
-// Known tells whether there is a check of this name.
-func Known(check string) bool { return check != "" }
+func (c *counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n += int64(n)
+	if err != nil && err != io.EOF {
+		c.err = err
+	}
+	return n, err
+}

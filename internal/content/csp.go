@@ -1,0 +1,116 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package content
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// policy are the directives of a Content Security Policy, by name.
+type policy map[string][]string
+
+// parsePolicy splits a policy into directives (CSP Level 3, section 2.2.1): the first of several with one name counts.
+func parsePolicy(text string) policy {
+	p := policy{}
+	for directive := range strings.SplitSeq(text, ";") {
+		words := strings.Fields(directive)
+		if len(words) == 0 {
+			continue
+		}
+		if name := strings.ToLower(words[0]); p[name] == nil {
+			p[name] = append([]string{}, words[1:]...)
+		}
+	}
+	return p
+}
+
+// scriptsBefore stands in a policy for scripts that a page has before it: it does not hold for them.
+const scriptsBefore = "scripts before the policy"
+
+// guarded are what a policy is for, and the directives that say it: the first that is there counts.
+var guarded = [][]string{
+	{"script-src-elem", "script-src", "default-src"},
+	{"script-src-attr", "script-src", "default-src"},
+	{"script-src", "default-src"},
+	{"worker-src", "child-src", "script-src", "default-src"},
+	{"object-src", "default-src"},
+	{"connect-src", "default-src"},
+	{"frame-src", "child-src", "default-src"},
+}
+
+// codeUses are the first ones of guarded, which run what is loaded.
+const codeUses = 5
+
+// weaknesses lists what a policy lets through, as "script-src 'unsafe-eval'". The name is that of the use, so that it does not matter
+// which directive says it.
+func (p policy) weaknesses() []string {
+	var found []string
+	if p[scriptsBefore] != nil {
+		found = append(found, scriptsBefore)
+	}
+	for i, names := range guarded {
+		if i < 2 && p[names[0]] == nil {
+			continue // script-src says the same
+		}
+		at := slices.IndexFunc(names, func(name string) bool { return p[name] != nil })
+		if at < 0 {
+			found = append(found, names[0]+" anything")
+			continue
+		}
+		for _, source := range p[names[at]] {
+			if w := weakness(source, p[names[at]], i < codeUses); w != "" {
+				found = append(found, names[0]+" "+w)
+			}
+		}
+	}
+	return found
+}
+
+// weakness tells what is weak about one source of a list; empty: nothing. Where code is loaded, each other host is.
+func weakness(source string, list []string, code bool) string {
+	source = strings.ToLower(source)
+	switch source {
+	case "*", "http:", "ws:":
+		return source
+	case "'unsafe-eval'", "'unsafe-hashes'", "https:", "data:", "blob:", "filesystem:":
+		if code {
+			return source
+		}
+		return ""
+	case "'unsafe-inline'":
+		if code && !slices.ContainsFunc(list, isNonce) { // which switch it off
+			return source
+		}
+		return ""
+	}
+	switch {
+	case strings.HasPrefix(source, "'"), strings.HasSuffix(source, ":") && !code:
+		return ""
+	case code, strings.HasPrefix(source, "http://"), strings.HasPrefix(source, "ws://"), strings.HasPrefix(source, "*"):
+		return source
+	}
+	return ""
+}
+
+// isNonce tells whether a source is a nonce or a hash.
+func isNonce(source string) bool {
+	source = strings.ToLower(source)
+	return strings.HasPrefix(source, "'nonce-") || strings.HasPrefix(source, "'sha256-") || strings.HasPrefix(source, "'sha384-") ||
+		strings.HasPrefix(source, "'sha512-")
+}
+
+// notePolicies notes that a page has policies, and what each of them lets through.
+func (p *page) notePolicies(policies []policy) {
+	where := cmp.Or(p.place.path, "the page")
+	if len(policies) > 0 {
+		p.note(CheckCSP, where)
+	}
+	for _, each := range policies {
+		for _, w := range each.weaknesses() {
+			p.note(CheckCSPLoosened, where+": "+w)
+		}
+	}
+}

@@ -1,0 +1,114 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package content
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// remoteOrigin gives the origin of a URL that is not in the bundle: of http and https, also without a scheme as in //host/a.js.
+// It is empty for others.
+func remoteOrigin(url []byte) string {
+	url = bytes.TrimSpace(url)
+	var scheme string
+	var rest []byte
+	switch lower := bytes.ToLower(url[:min(len(url), 8)]); {
+	case bytes.HasPrefix(lower, []byte("https://")):
+		scheme, rest = "https:", url[8:]
+	case bytes.HasPrefix(lower, []byte("http://")):
+		scheme, rest = "http:", url[7:]
+	case bytes.HasPrefix(lower, []byte("//")):
+		rest = url[2:]
+	default:
+		return ""
+	}
+	host := authority(rest)
+	if host == "" {
+		return ""
+	}
+	return scheme + "//" + host
+}
+
+// authority gives host and port at the start of what follows the slashes of a URL, in small letters and without a user's name.
+func authority(rest []byte) string {
+	end := bytes.IndexFunc(rest, func(r rune) bool {
+		return r < 0x80 && !isWord(byte(r)) && !strings.ContainsRune(".-:[]@%~*", r)
+	})
+	if end < 0 {
+		end = len(rest)
+	}
+	host := string(rest[:end])
+	host = host[strings.LastIndexByte(host, '@')+1:]
+	return strings.ToLower(host)
+}
+
+// cleartextOrigin gives the origin of a URL that is loaded without encryption; empty where nothing is loaded from: names of XML
+// namespaces, the device itself, names that are reserved for examples, and names without a dot, which tests have.
+func cleartextOrigin(before, after []byte) string {
+	var scheme string
+	switch {
+	case endsWithScheme(before, "http"):
+		scheme = "http"
+	case endsWithScheme(before, "ws"):
+		scheme = "ws"
+	default:
+		return ""
+	}
+	host := authority(after)
+	if host == "" {
+		return ""
+	}
+	if name := hostname(host); !isPublic(name) || isNamespace(name) {
+		return ""
+	}
+	return scheme + "://" + host
+}
+
+// endsWithScheme tells whether a text ends with a scheme, and not with a longer word.
+func endsWithScheme(before []byte, scheme string) bool {
+	n := len(before) - len(scheme)
+	return n >= 0 && bytes.EqualFold(before[n:], []byte(scheme)) && (n == 0 || !isWord(before[n-1]))
+}
+
+// hostname is a host without its port and its final dot.
+func hostname(host string) string {
+	if strings.HasPrefix(host, "[") {
+		name, _, _ := strings.Cut(host[1:], "]")
+		return name
+	}
+	name, _, _ := strings.Cut(host, ":")
+	return strings.TrimSuffix(name, ".")
+}
+
+// isPublic tells whether a name or address is of another machine.
+func isPublic(name string) bool {
+	if ip, err := netip.ParseAddr(name); err == nil {
+		return !ip.IsLoopback() && !ip.IsUnspecified()
+	}
+	last := name[strings.LastIndexByte(name, '.')+1:]
+	if len(last) == len(name) || len(last) < 2 || last[0] >= '0' && last[0] <= '9' {
+		return false
+	}
+	if slices.Contains([]string{"localhost", "example", "invalid", "test"}, last) { // RFC 6761
+		return false
+	}
+	return !slices.ContainsFunc(examples, func(e string) bool { return name == e || strings.HasSuffix(name, "."+e) })
+}
+
+// examples are names that RFC 2606 keeps for documents.
+var examples = []string{"example.com", "example.net", "example.org"}
+
+// isNamespace tells whether a host is one whose URLs name XML vocabularies and schemas: nothing loads them.
+func isNamespace(name string) bool {
+	return slices.ContainsFunc(namespaces, func(n string) bool { return name == n || strings.HasSuffix(name, "."+n) })
+}
+
+var namespaces = []string{
+	"w3.org", "json-schema.org", "schema.org", "purl.org", "xmlns.com", "xml.org", "xmlsoap.org", "openxmlformats.org", "ogp.me",
+	"schemas.microsoft.com", "schemas.android.com", "ns.adobe.com", "sodipodi.sourceforge.net", "inkscape.org", "opengis.net", "oasis-open.org",
+	"rdfs.org", "relaxng.org", "docbook.org", "dublincore.org", "iptc.org",
+}

@@ -1,0 +1,112 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package content
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"path"
+	"strings"
+	"unicode/utf16"
+)
+
+// maxText is how many bytes of a text are read as HTML, JavaScript or configuration, and so how many are in memory.
+const maxText = 8 << 20
+
+// webNames are extensions that webviews run or show as text, whatever the content looks like.
+var webNames = map[string]bool{
+	".js": true, ".mjs": true, ".cjs": true, ".jsx": true, ".ts": true, ".html": true, ".htm": true, ".xhtml": true, ".svg": true,
+}
+
+// markupNames are those of webNames that are HTML or XML.
+var markupNames = map[string]bool{".html": true, ".htm": true, ".xhtml": true, ".svg": true}
+
+// proseNames are extensions of what people read and nothing runs. Only secrets are searched for in those.
+var proseNames = map[string]bool{".txt": true, ".md": true, ".markdown": true, ".rst": true, ".csv": true}
+
+// isText tells by its first bytes whether a file is text: nearly no control characters, in an encoding where ASCII is one byte, or
+// UTF-16 with its mark.
+func isText(head []byte) bool {
+	if utf16Order(head) != nil {
+		return true
+	}
+	control := 0
+	for _, c := range head {
+		if c < ' ' && c != '\n' && c != '\r' && c != '\t' && c != '\f' {
+			control++
+		}
+	}
+	return control*50 <= len(head)
+}
+
+// utf16Order tells the byte order of UTF-16 by its mark; nil for other texts.
+func utf16Order(head []byte) binary.ByteOrder {
+	switch {
+	case bytes.HasPrefix(head, []byte("\xff\xfe")):
+		return binary.LittleEndian
+	case bytes.HasPrefix(head, []byte("\xfe\xff")):
+		return binary.BigEndian
+	}
+	return nil
+}
+
+// decode gives a text without its byte order mark, in UTF-8 if it was UTF-16.
+func decode(text []byte) []byte {
+	order := utf16Order(text)
+	if order == nil {
+		return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+	}
+	units := make([]uint16, len(text)/2)
+	for i := range units {
+		units[i] = order.Uint16(text[2*i:])
+	}
+	return bytes.TrimPrefix([]byte(string(utf16.Decode(units))), []byte("\xef\xbb\xbf"))
+}
+
+// read looks into a text of size bytes, of which text is the start: as configuration when it is named so, as HTML or XML when it
+// starts so, and else as JavaScript, whatever its name: JSON and stylesheets are close enough for what is searched for.
+func (s *Scanner) read(at place, text []byte, size int64) {
+	text = decode(text)
+	name := at.name()
+	base, ext := path.Base(name), extension(name)
+	trimmed := bytes.TrimLeft(text, " \t\r\n\f")
+	markup := bytes.HasPrefix(trimmed, []byte("<")) || markupNames[ext]
+	switch {
+	case at.depth == 0 && isNativeFile(at.path):
+		s.readNative(at, text, size)
+		return
+	case isSourceMap(text):
+		s.note(CheckSourceMap, at.value("source map", 0))
+		return
+	}
+	s.readSettings(at, base, text)
+	page := &page{scanner: s, place: at}
+	switch {
+	case markup:
+		page.readHTML(text)
+	case !proseNames[ext]:
+		page.readScript(text)
+	}
+	if size > maxText && !proseNames[ext] && !isData(trimmed) {
+		s.note(CheckUnreadText, at.value(fmt.Sprintf("only %d of %d bytes were read", maxText, size), 0))
+	}
+}
+
+// readSettings looks into configuration.
+func (s *Scanner) readSettings(at place, base string, text []byte) {
+	switch {
+	case isEnvironment(base, text):
+		s.note(CheckEnvFile, at.value("settings", 0))
+	case strings.HasPrefix(strings.ToLower(base), "capacitor.config."):
+		s.readCapacitor(at, extension(base), text)
+	case bytes.Contains(text[:min(len(text), headSize)], []byte("<widget")):
+		s.readCordova(at, text)
+	}
+}
+
+// isData tells whether a text that is too long to be read as a whole is an array or object of JSON: nothing runs those.
+func isData(text []byte) bool {
+	return len(text) > 1 && (text[0] == '[' || text[0] == '{' && bytes.HasPrefix(bytes.TrimLeft(text[1:], " \t\r\n"), []byte(`"`)))
+}
