@@ -6,7 +6,6 @@ package content
 import (
 	"bytes"
 	"encoding/binary"
-	"errors"
 	"io"
 )
 
@@ -107,13 +106,12 @@ func (s *search) run(r io.Reader, see func(part []byte)) error {
 	var base int64 // offset of window[0] in the file
 	from, have := 0, 0
 	for {
-		n, err := io.ReadFull(r, window[have:])
-		see(window[have : have+n])
-		have += n
-		last := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
-		if err != nil && !last {
+		n, last, err := fill(r, window[have:])
+		if err != nil {
 			return err
 		}
+		see(window[have : have+n])
+		have += n
 		if base == 0 && from == 0 {
 			s.start(window[:have])
 		}
@@ -131,6 +129,19 @@ func (s *search) run(r io.Reader, see func(part []byte)) error {
 		copy(window, window[kept:have])
 		base, have, from = base+int64(kept), have-kept, lookBehind
 	}
+}
+
+// fill reads until a buffer is full or r has ended. Not io.ReadFull: it gives an error that readers of cut streams give as well.
+func fill(r io.Reader, buf []byte) (n int, last bool, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = r.Read(buf[n:])
+		n += m
+	}
+	if err == io.EOF {
+		return n, true, nil
+	}
+	return n, false, err
 }
 
 func (s *search) hit(n *needle, at spot) {

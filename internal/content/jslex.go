@@ -219,11 +219,7 @@ func (l *jsLexer) punctuation(c byte) jsToken {
 		}
 		l.open = append(l.open, c)
 	case ')', ']', '}':
-		was := l.pop()
-		if c == '}' && was == '$' {
-			return l.template()
-		}
-		return l.ended(t, c == ']' || c == ')' && was != 'c')
+		return l.closing(t)
 	case '+', '-':
 		if l.pos < len(l.src) && l.src[l.pos] == c { // ++ and -- change nothing
 			l.pos++
@@ -231,6 +227,15 @@ func (l *jsLexer) punctuation(c byte) jsToken {
 		}
 	}
 	return l.ended(t, false)
+}
+
+// closing ends what was open: an operand, but for blocks and conditions. The end of ${} is followed by the rest of its template.
+func (l *jsLexer) closing(t jsToken) jsToken {
+	was := l.pop()
+	if t.char == '}' && was == '$' {
+		return l.template()
+	}
+	return l.ended(t, t.char == ']' || t.char == ')' && was != 'c')
 }
 
 func (l *jsLexer) pop() byte {

@@ -6,7 +6,6 @@ package content
 import (
 	"bytes"
 	"compress/gzip"
-	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -55,8 +54,8 @@ func (s *Scanner) look(at place, r io.Reader) error {
 	s.lookAtPath(at)
 	in := &counter{r: r}
 	head := make([]byte, headSize)
-	n, err := io.ReadFull(in, head)
-	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+	n, _, err := fill(in, head)
+	if err != nil {
 		return err
 	}
 	all := io.MultiReader(bytes.NewReader(head[:n]), in)
