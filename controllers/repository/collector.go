@@ -105,7 +105,8 @@ func retention(spec *otav1alpha1.RetentionSpec) (time.Duration, error) {
 func wanted(ctx context.Context, c client.Reader, repository client.ObjectKey, digest string) bool {
 	bundles, err := bundlesOf(ctx, c, repository)
 	return err != nil || slices.ContainsFunc(bundles, func(b *otav1alpha1.Bundle) bool {
-		return string(b.Spec.Digest) == digest || slices.ContainsFunc(b.Status.Verifications, func(v otav1alpha1.Verification) bool {
+		i := b.Status.Inspection
+		return string(b.Spec.Digest) == digest || i != nil && string(i.Evidence) == digest || slices.ContainsFunc(b.Status.Verifications, func(v otav1alpha1.Verification) bool {
 			return string(v.Evidence) == digest
 		})
 	})

@@ -17,7 +17,10 @@ type cached struct {
 
 // restore loads the cached state, and what it may not go back behind. A cache that does not verify is like none.
 func (p *Poller) restore(ctx context.Context) {
-	defer p.chain.recall(ctx, trusted{p.mirror})
+	defer func() {
+		p.chain.recall(ctx, trusted{p.mirror})
+		p.raiseFloors()
+	}()
 	raw, err := p.mirror.Get(ctx, timestampName, maxTimestamp)
 	if err != nil {
 		return

@@ -18,6 +18,7 @@ import (
 
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/resolve"
+	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
 // parallelReads is how many objects are read at a time when many channels changed.
@@ -37,6 +38,7 @@ type entry struct {
 	doc       []byte // the release document
 	docName   string // object name of the release document
 	expires   time.Time
+	floor     string           // of the app, when the channel was compiled
 	channel   *resolve.Channel // nil: the channel was removed, and left an empty role behind
 }
 
@@ -96,10 +98,21 @@ func (l *loader) load(ctx context.Context, src Getter, t *top) (*loaded, error) 
 	return out, nil
 }
 
+// raise puts the channels under higher floors, and tells whether that changed any of them.
+func (l *loader) raise(floors tuf.Floors) (changed bool) {
+	for role, e := range l.entries {
+		if now := e.under(floors); now != e {
+			l.entries[role], changed = now, true
+		}
+	}
+	return changed
+}
+
 // pending is one channel on its way through a load.
 type pending struct {
 	app, name, role string
 	meta            *metadata.MetaFiles
+	floors          tuf.Floors
 	before          *entry // as it was; nil: new
 	delegated       bool   // the role may speak for the channel's document
 	sameKeys        bool   // the delegation is that of the load before
@@ -129,7 +142,7 @@ func (l *loader) pending(t *top) []*pending {
 		}
 		dot := strings.LastIndexByte(role.Name, '.') // channel names have none
 		p := &pending{
-			app: role.Name[:dot], name: role.Name[dot+1:], role: role.Name, meta: meta,
+			app: role.Name[:dot], name: role.Name[dot+1:], role: role.Name, meta: meta, floors: t.floors,
 			before: l.entries[role.Name], sameKeys: targets.Version == l.targets,
 		}
 		p.delegated, _ = role.IsDelegatedPath(release.ChannelTarget(p.app, p.name))
@@ -223,7 +236,7 @@ func (p *pending) recall(ctx context.Context, m *mirror, version int64) *entry {
 		return nil
 	}
 	old := &pending{
-		app: p.app, name: p.name, role: p.role, meta: metadata.MetaFile(role.Signed.Version), raw: raw,
+		app: p.app, name: p.name, role: p.role, meta: metadata.MetaFile(role.Signed.Version), floors: p.floors, raw: raw,
 		expiry: role.Signed.Expires, target: role.Signed.Targets[release.ChannelTarget(p.app, p.name)],
 	}
 	old.readDocument(ctx, m)
@@ -250,9 +263,9 @@ func (p *pending) finish() (*entry, error) {
 		return nil, p.err
 	}
 	if p.unchanged() {
-		return p.before, nil
+		return p.before.under(p.floors), nil
 	}
-	e := &entry{app: p.app, name: p.name, version: p.meta.Version, role: p.raw, expires: p.expiry}
+	e := &entry{app: p.app, name: p.name, version: p.meta.Version, role: p.raw, expires: p.expiry, floor: p.floors[p.app]}
 	if p.target == nil {
 		return e, nil
 	}
@@ -262,11 +275,22 @@ func (p *pending) finish() (*entry, error) {
 	}
 	e.doc, e.docName = p.doc, name
 	if p.before != nil && p.before.docName == name {
-		e.channel = p.before.channel.Until(p.expiry)
+		e.channel = p.before.under(p.floors).channel.Until(p.expiry)
 		return e, nil
 	}
-	e.channel = p.compile().Until(p.expiry)
+	e.channel = e.compile(p.floors, p.channelBefore()).Until(p.expiry)
 	return e, nil
+}
+
+// under gives the entry as it is under floors, which may have risen since it was compiled.
+func (e *entry) under(floors tuf.Floors) *entry {
+	if e.channel == nil || e.doc == nil || e.floor == floors[e.app] {
+		return e
+	}
+	out := *e
+	out.floor = floors[e.app]
+	out.channel = out.compile(floors, e.channel).Until(e.channel.Expires())
+	return &out
 }
 
 // keep gives the entry of a channel that could not be read: as it was, if the keys that count now have signed that. If they
@@ -278,14 +302,14 @@ func (p *pending) keep(t *top) *entry {
 	case p.before == nil:
 		return unreadable
 	case p.sameKeys:
-		return p.before
+		return p.before.under(p.floors)
 	}
 	role, err := metadata.Targets().FromBytes(p.before.role)
 	if err == nil {
 		err = t.set.Targets[metadata.TARGETS].VerifyDelegate(p.role, role)
 	}
 	if err == nil && p.delegated {
-		return p.before
+		return p.before.under(p.floors)
 	}
 	return unreadable
 }
@@ -299,22 +323,25 @@ func (p *pending) channelBefore() *resolve.Channel {
 }
 
 // compile makes the channel of its document. Of one that is not understood, what says who follows is: a newer manager must
-// not move the devices of an older gateway.
-func (p *pending) compile() *resolve.Channel {
-	if doc, err := release.Decode(p.doc); err == nil && p.describes(doc) {
+// not move the devices of an older gateway. What is below the floor of the app counts as refused, whoever has signed the document.
+func (e *entry) compile(floors tuf.Floors, before *resolve.Channel) *resolve.Channel {
+	if doc, err := release.Decode(e.doc); err == nil && e.describes(doc) {
+		for _, b := range floors.Withdrawn(doc) {
+			doc.Refused = append(doc.Refused, release.Refusal{Digest: b.Digest, Version: b.Version})
+		}
 		if c, err := resolve.Compile(doc); err == nil {
 			return c
 		}
 	}
-	head, err := release.DecodeHead(p.doc)
-	if err != nil || !p.describes(head) {
+	head, err := release.DecodeHead(e.doc)
+	if err != nil || !e.describes(head) {
 		head = nil
 	}
-	return resolve.Unreadable(p.app, p.name, head, p.channelBefore())
+	return resolve.Unreadable(e.app, e.name, head, before)
 }
 
-func (p *pending) describes(doc *release.Document) bool {
-	return doc.App == p.app && doc.Channel == p.name
+func (e *entry) describes(doc *release.Document) bool {
+	return doc.App == e.app && doc.Channel == e.name
 }
 
 // errStale wraps the reasons why some channels are not as published.

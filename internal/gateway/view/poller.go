@@ -43,6 +43,10 @@ const maxBackoff = 15 * time.Second
 // staleRetry is the time after which channels are tried again that could not be read.
 const staleRetry = 5 * time.Second
 
+// rootCheck is how often a newer root is looked for while the timestamp stays the same: who can write timestamps and not roots
+// must not keep a raised floor from the gateway.
+const rootCheck = time.Minute
+
 // Poller follows a repository.
 type Poller struct {
 	cfg     Config
@@ -57,6 +61,7 @@ type Poller struct {
 	etag     string
 	last     []byte    // timestamp metadata of the last publication
 	retryAt  time.Time // when channels that are not as published are tried again; zero: there are none
+	rootsAt  time.Time // when roots were looked for
 	failures int       // polls in a row
 }
 
@@ -141,7 +146,7 @@ func (p *Poller) poll(ctx context.Context) (changed bool, err error) {
 	if raw == nil {
 		raw, etag = p.last, p.etag
 	}
-	if bytes.Equal(raw, p.last) && !p.retryDue() {
+	if bytes.Equal(raw, p.last) && !p.retryDue() && !p.newRoot(ctx) {
 		p.etag = etag
 		return false, nil
 	}
@@ -155,11 +160,32 @@ func (p *Poller) poll(ctx context.Context) (changed bool, err error) {
 // retryDue tells whether channels that could not be read are to be tried again though nothing changed.
 func (p *Poller) retryDue() bool { return !p.retryAt.IsZero() && !p.cfg.Now().Before(p.retryAt) }
 
+// newRoot looks from time to time for a root that was not followed yet.
+func (p *Poller) newRoot(ctx context.Context) bool {
+	now := p.cfg.Now()
+	if now.Sub(p.rootsAt) < rootCheck {
+		return false
+	}
+	p.rootsAt = now
+	return p.chain.hasNewer(ctx, p.cfg.Source)
+}
+
+// raiseFloors applies the floors of the newest root to the view of before, which stays though a newer state cannot be had.
+func (p *Poller) raiseFloors() {
+	v := p.View()
+	if !p.loader.raise(p.chain.floors) || v == nil {
+		return
+	}
+	p.publish(assemble(p.loader.entries, v.Expires, v.Version, v.LoadedAt))
+}
+
 // refresh verifies a state and publishes it.
 func (p *Poller) refresh(ctx context.Context, src Getter, timestamp []byte) error {
 	start := p.cfg.Now()
+	p.rootsAt = start
 	t, err := p.chain.update(ctx, src, timestamp, start)
 	if err != nil {
+		p.raiseFloors()
 		p.remember(src)
 		if p.View() == nil && errors.Is(err, &metadata.ErrExpiredMetadata{}) {
 			p.publish(expiredView(start)) // known, but expired: better than not to know
@@ -171,6 +197,7 @@ func (p *Poller) refresh(ctx context.Context, src Getter, timestamp []byte) erro
 	}
 	out, err := p.loader.load(ctx, src, t)
 	if err != nil {
+		p.raiseFloors()
 		p.remember(src)
 		return err
 	}

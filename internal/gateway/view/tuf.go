@@ -14,6 +14,8 @@ import (
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
+
+	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
 // Largest metadata files that are read, in bytes. A delegation takes about 200 bytes in targets.json and 60 in
@@ -43,12 +45,15 @@ type chain struct {
 	root, timestamp, snapshot, targets []byte
 
 	newerRoots map[string][]byte // by object name: those that lead from the pinned root to this one
+	next       string            // object name of the root that would follow; empty: nobody has looked yet
+	floors     tuf.Floors        // of this root
 }
 
 // top is a verified set of top-level metadata, to which delegated roles can be added.
 type top struct {
-	set   *trustedmetadata.TrustedMetadata
-	files map[string][]byte // by object name: all that it takes to verify this state again
+	set    *trustedmetadata.TrustedMetadata
+	floors tuf.Floors
+	files  map[string][]byte // by object name: all that it takes to verify this state again
 }
 
 // update verifies new timestamp metadata and what they lead to. What is verified is kept at once, also when a later file
@@ -63,6 +68,7 @@ func (c *chain) update(ctx context.Context, src Getter, timestamp []byte, now ti
 	if err := c.followRoots(ctx, src, t); err != nil {
 		return nil, err
 	}
+	t.floors = c.floors
 	if err := c.updateTimestamp(t, timestamp); err != nil {
 		return nil, err
 	}
@@ -121,24 +127,44 @@ func (t *top) snapshotVersion(raw []byte) int64 {
 
 func newChain(root []byte) *chain { return &chain{root: root, newerRoots: map[string][]byte{}} }
 
-// followRoots loads every newer root that the repository has, one by one, each signed by the one before.
-func (c *chain) followRoots(ctx context.Context, src Getter, t *top) error {
+// followRoots loads every newer root that the repository has, one by one, each signed by the one before. One that lowers a
+// floor is refused, whoever has signed it.
+func (c *chain) followRoots(ctx context.Context, src Getter, t *top) (err error) {
+	if c.floors, err = tuf.FloorsOf(&t.set.Root.Signed); err != nil {
+		return fmt.Errorf("root version %d: %w", t.set.Root.Signed.Version, err)
+	}
 	for range maxRootRotations {
-		name := versionedName(metadata.ROOT, t.set.Root.Signed.Version+1)
-		raw, err := src.Get(ctx, name, maxRoot)
+		before := t.set.Root
+		c.next = versionedName(metadata.ROOT, before.Signed.Version+1)
+		raw, err := src.Get(ctx, c.next, maxRoot)
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("read %s: %w", name, err)
+			return fmt.Errorf("read %s: %w", c.next, err)
 		}
 		if _, err := t.set.UpdateRoot(raw); err != nil {
-			return fmt.Errorf("verify %s: %w", name, err)
+			return fmt.Errorf("verify %s: %w", c.next, err)
+		}
+		if err := tuf.CheckFloors(&before.Signed, &t.set.Root.Signed); err != nil {
+			return fmt.Errorf("verify %s: %w", c.next, err)
+		}
+		if c.floors, err = tuf.FloorsOf(&t.set.Root.Signed); err != nil {
+			return fmt.Errorf("verify %s: %w", c.next, err)
 		}
 		c.root = raw
-		c.newerRoots[name] = raw
+		c.newerRoots[c.next] = raw
 	}
 	return nil
+}
+
+// hasNewer tells whether the repository has a root that was not followed yet.
+func (c *chain) hasNewer(ctx context.Context, src Getter) bool {
+	if c.next == "" {
+		return false
+	}
+	_, err := src.Get(ctx, c.next, maxRoot)
+	return err == nil
 }
 
 // updateTimestamp loads the timestamp of before, for comparison, and then the new one. One of before that does not verify

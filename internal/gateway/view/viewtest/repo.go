@@ -34,10 +34,11 @@ type Repo struct {
 	mu       sync.Mutex
 	signers  map[string]signature.Signer // by top-level role, and "channels"
 	roots    int64
-	version  int64  // of timestamp and snapshot
-	targets  int64  // version of targets
-	paths    string // that roles may speak for; empty: each for its own channel
-	stale    bool   // targets have to be signed again: other roles, or other keys
+	fields   map[string]any // of the signed part of roots, beside those of TUF
+	version  int64          // of timestamp and snapshot
+	targets  int64          // version of targets
+	paths    string         // that roles may speak for; empty: each for its own channel
+	stale    bool           // targets have to be signed again: other roles, or other keys
 	roles    map[string]*metadata.Metadata[metadata.TargetsType]
 	objects  map[string][]byte
 	requests map[string]int
@@ -123,10 +124,20 @@ func (r *Repo) Delegate(path string) {
 	r.commit()
 }
 
+// PublishRoot publishes a root with the same keys, in which a field that TUF does not know has another value. It changes nothing
+// else: readers who look at the timestamp only do not learn of it.
+func (r *Repo) PublishRoot(field string, value any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fields = map[string]any{field: value}
+	r.signRoot()
+}
+
 func (r *Repo) signRoot(also ...signature.Signer) {
 	r.roots++
 	root := metadata.Root(time.Now().Add(365 * 24 * time.Hour).UTC())
 	root.Signed.Version = r.roots
+	root.Signed.UnrecognizedFields = r.fields
 	for _, role := range topRoles {
 		check(r.t, root.Signed.AddKey(r.key(role), role))
 	}
