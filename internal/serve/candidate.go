@@ -107,13 +107,18 @@ func (o *Outcome) admitted(f Facts, a *otav1alpha1.Assignment, out bool) (*relea
 	case b.Spec.Digest != a.Digest:
 		return nil, "Bundle " + a.Bundle + " has digest " + string(b.Spec.Digest) + ", the release has " + string(a.Digest)
 	}
+	return o.fits(f, b, out)
+}
+
+// fits gives a Bundle that may be served and is admitted.
+func (o *Outcome) fits(f Facts, b *otav1alpha1.Bundle, out bool) (*release.Bundle, string) {
 	ok, why := Trusted(b)
 	if keep := out && b.Spec.Revoked == "" && Distrusted(b) == ""; !ok && !keep {
-		return nil, "Bundle " + a.Bundle + " cannot be served: " + why
+		return nil, "Bundle " + b.Name + " cannot be served: " + why
 	}
 	v := Admit(f.admission(b, o.Document.Stable))
 	if v.Denied != "" || (v.Wait != "" && !out) {
-		return nil, "Bundle " + a.Bundle + " is not admitted: " + v.Denied + v.Wait
+		return nil, "Bundle " + b.Name + " is not admitted: " + v.Denied + v.Wait
 	}
 	o.Warnings = v.Warnings
 	if !ok {

@@ -34,7 +34,6 @@ func signersIn(b *release.Bundle) []signer {
 	return out
 }
 
-//nolint:revive // these are the parts of a signature that say who made it
 func newSigner(name, keyID, issuer, subject, trust string) signer {
 	s := signer{name: name}
 	if keyID != "" {

@@ -149,7 +149,7 @@ func (f Facts) below(version string) bool {
 	return below && err == nil
 }
 
-// belowFloor lists what this channel serves or has served below the Repository's floor. An artifact that is also served under a
+// belowFloor lists what this channel serves, has served or refuses below the Repository's floor. An artifact that is also served under a
 // version above it is not refused: only the version goes.
 func belowFloor(f Facts) []release.Bundle {
 	var all []release.Bundle
@@ -158,6 +158,9 @@ func belowFloor(f Facts) []release.Bundle {
 		for _, b := range f.Committed.Bundles() {
 			all = append(all, *b)
 			above[b.Digest] = above[b.Digest] || !f.below(b.Version)
+		}
+		for _, r := range f.Committed.Refused { // that nobody lifts it
+			all = append(all, release.Bundle{Version: r.Version, Digest: r.Digest})
 		}
 	}
 	for _, h := range f.Channel.Status.History {
