@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -29,6 +30,12 @@ type sigstoreBundle struct {
 
 	statement *statement // nil: message signature
 	signed    []byte     // what the signature over the statement is made over
+}
+
+// bundleTypes are the media types of 0.1, 0.2 and 0.3, and one of 0.3 that early tools wrote.
+var bundleTypes = []string{
+	"application/vnd.dev.sigstore.bundle+json;version=0.1", "application/vnd.dev.sigstore.bundle+json;version=0.2",
+	"application/vnd.dev.sigstore.bundle.v0.3+json", "application/vnd.dev.sigstore.bundle+json;version=0.3",
 }
 
 // recoverAs makes an error of a panic in a parser of others: a bad file must not stop the manager.
@@ -65,6 +72,9 @@ func parseBundle(file []byte) (s Signature, err error) {
 	var parsed bundle.Bundle
 	if err = parsed.UnmarshalJSON(file); err != nil {
 		return Signature{}, fmt.Errorf("the JSON is no Sigstore bundle 0.1 to 0.3: %s; %s", quoteless(err), bundleAdvice)
+	}
+	if !slices.Contains(bundleTypes, parsed.GetMediaType()) {
+		return Signature{}, fmt.Errorf("the media type of the Sigstore bundle is %.80q, expected one of %s", parsed.GetMediaType(), strings.Join(bundleTypes, ", "))
 	}
 	b := &sigstoreBundle{proto: parsed.Bundle}
 	verification, err := parsed.VerificationContent()

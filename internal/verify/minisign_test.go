@@ -93,7 +93,7 @@ func TestMinisign_globalIsNotDetached(t *testing.T) {
 	m := newMinisigner(t)
 	lines := strings.Split(string(m.sign(t, []byte("a"), "shop/1.0.0")), "\n")
 	raw, err := base64.StdEncoding.DecodeString(lines[1])
-	artifact := append(must(t, raw, err)[10:], "shop/1.0.0"...)
+	artifact := []byte(string(must(t, raw, err)[10:]) + "shop/1.0.0")
 	if n, _ := refusals(t, artifact, m.public, []byte(lines[3])); n != 0 {
 		t.Error("the signature of a trusted comment counts as one of an artifact")
 	}

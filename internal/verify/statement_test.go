@@ -7,8 +7,8 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/hex"
 	"encoding/json"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +32,7 @@ type object = map[string]any
 
 func digestsOf(content []byte) object {
 	small, large := sha256.Sum256(content), sha512.Sum512(content)
-	return object{"sha256": fmt.Sprintf("%x", small), "sha512": fmt.Sprintf("%x", large)}
+	return object{"sha256": hex.EncodeToString(small[:]), "sha512": hex.EncodeToString(large[:])}
 }
 
 func statementOf(content []byte, predicateType string, predicate any) object {

@@ -342,6 +342,9 @@ func TestDecodeSignature_refuses(t *testing.T) {
 	line2 := base64.StdEncoding.EncodeToString(minisign)
 	legacy := base64.StdEncoding.EncodeToString(append([]byte("Ed12345678"), make([]byte, 64)...))
 	tail := "\ntrusted comment: shop/1.0.0\n" + base64.StdEncoding.EncodeToString(make([]byte, 64)) + "\n"
+	file, err := sigstore(t).SignBlob(githubIssuer, workflow, nil)
+	must(t, file, err)
+	bundleWith := func(version string) string { return strings.Replace(string(file), "bundle.v0.3", "bundle."+version, 1) }
 	for name, tc := range map[string]struct {
 		file      string
 		supported bool
@@ -359,6 +362,7 @@ func TestDecodeSignature_refuses(t *testing.T) {
 		"empty bundle":         {empty, true, "no Sigstore bundle"},
 		"bundle in base64":     {base64.StdEncoding.EncodeToString([]byte(empty)), true, "no Sigstore bundle"},
 		"future bundle":        {strings.Replace(empty, "v0.3", "v0.4", 1), true, "0.1 to 0.3"},
+		"odd version":          {bundleWith("v0.2"), true, "the media type of the Sigstore bundle"},
 		"legacy minisign":      {"untrusted comment: signature\n" + legacy + tail, true, "minisign 0.11 or newer"},
 		"signify":              {"untrusted comment: verify with key.pub\n" + legacy + "\n", true, "signify"},
 		"minisign, line 2":     {line2, true, "four lines"},
