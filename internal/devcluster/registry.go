@@ -67,7 +67,7 @@ func writeRegistryConfig(dir, address string, users map[string]string) (string, 
 	config := object{
 		"version": "0.1",
 		"log":     object{"level": "warn"},
-		"storage": object{"filesystem": object{"rootdirectory": filepath.Join(dir, "images")}},
+		"storage": object{"filesystem": object{"rootdirectory": filepath.Join(dir, "images")}, "delete": object{"enabled": true}},
 		"http":    object{"addr": address},
 	}
 	if len(users) > 0 {

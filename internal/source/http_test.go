@@ -118,6 +118,27 @@ func TestHTTP_credentials(t *testing.T) {
 	}
 }
 
+// A Secret with both kinds of credentials, or a URL with some in it, is a mistake that nobody guesses about.
+func TestHTTP_credentialsRefused(t *testing.T) {
+	var asked atomic.Bool
+	url := serve(t, func(http.ResponseWriter, *http.Request) { asked.Store(true) })
+	c := newClient(t, source.Options{})
+	for _, src := range []source.HTTP{{URL: url, Token: secretText, Username: "u"}, {URL: url, Token: "t", Password: secretText}} {
+		_, err := fetch(t.Context(), c, src)
+		wantError(t, err, kit.Transient, otav1alpha1.SourceAccessDeniedReason, "either token, or username and password")
+	}
+	_, err := fetch(t.Context(), c, source.HTTP{URL: strings.Replace(url, "//", "//u:"+secretText+"@", 1)})
+	wantError(t, err, kit.Stalled, otav1alpha1.InvalidSpecReason, "credentials in a Secret")
+	if asked.Load() {
+		t.Error("the server was asked")
+	}
+	to := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, strings.Replace(url, "//", "//u:"+secretText+"@", 1), http.StatusFound)
+	})
+	_, err = fetch(t.Context(), c, source.HTTP{URL: to})
+	wantError(t, err, kit.Transient, otav1alpha1.FetchFailedReason, "a user name")
+}
+
 func TestHTTP_limit(t *testing.T) {
 	endless := func(w http.ResponseWriter, _ *http.Request) {
 		for {
@@ -219,6 +240,34 @@ func TestHTTP_redirects(t *testing.T) {
 	}
 	_, err = fetch(t.Context(), c, source.HTTP{URL: hops(4)})
 	wantError(t, err, kit.Transient, otav1alpha1.FetchFailedReason, "redirects more than 3 times")
+}
+
+// Credentials that left their server do not come back to it: where to is then chosen by the other one.
+func TestHTTP_redirectBack(t *testing.T) {
+	var got http.Header
+	var other string
+	first := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/a" {
+			http.Redirect(w, r, other, http.StatusFound)
+			return
+		}
+		got = r.Header
+	})
+	other = serve(t, func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, first+"/b", http.StatusFound) })
+	if _, err := fetch(t.Context(), newClient(t, source.Options{}), source.HTTP{URL: first + "/a", Token: secretText}); err != nil {
+		t.Fatal(err)
+	}
+	if got == nil || got.Get("Authorization") != "" {
+		t.Errorf("the last request has Authorization %q, want none", got.Get("Authorization"))
+	}
+}
+
+func TestHTTP_noUpgrade(t *testing.T) {
+	secure := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the other server was asked") }))
+	t.Cleanup(secure.Close)
+	plain := serve(t, http.RedirectHandler(secure.URL, http.StatusFound).ServeHTTP)
+	_, err := fetch(t.Context(), newClient(t, source.Options{}), source.HTTP{URL: plain})
+	wantError(t, err, kit.Transient, otav1alpha1.FetchFailedReason, "from http to https or back")
 }
 
 func TestHTTP_noDowngrade(t *testing.T) {

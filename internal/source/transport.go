@@ -104,7 +104,7 @@ func describeTLS(err error) string {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "its TLS certificate cannot be verified"
 	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok {
+	if _, ok := errors.AsType[tls.RecordHeaderError](err); ok || errors.Is(err, http.ErrSchemeMismatch) {
 		return "it does not speak TLS"
 	}
 	if _, ok := errors.AsType[tls.AlertError](err); ok {
