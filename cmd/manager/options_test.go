@@ -4,6 +4,7 @@
 package main
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -21,5 +22,24 @@ func TestGatewayFlags(t *testing.T) {
 		if _, err := parseOptions(strings.Fields(args)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", args, err, want)
 		}
+	}
+}
+
+func TestAddressFlags(t *testing.T) {
+	t.Parallel()
+	o, err := parseOptions(strings.Fields("--allow-address 10.0.0.0/8 --allow-address=minio.storage.svc:9000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for host, want := range map[string]bool{"10.1.2.3:80": true, "192.168.1.1:80": false} {
+		if err := o.allowed.policy.Check("metrics.example", netip.MustParseAddrPort(host)); (err == nil) != want {
+			t.Errorf("%s: got %v, want allowed %v", host, err, want)
+		}
+	}
+	if err := o.allowed.policy.Check("minio.storage.svc", netip.MustParseAddrPort("192.168.1.1:9000")); err != nil {
+		t.Errorf("the name is not allowed: %v", err)
+	}
+	if _, err := parseOptions([]string{"--allow-address=*.example"}); err == nil || !strings.Contains(err.Error(), "expected an address such as") {
+		t.Errorf("got %v, want to hear of what is expected", err)
 	}
 }

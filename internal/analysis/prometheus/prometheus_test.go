@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/windlass-dev/windlass/internal/devcluster"
+	"github.com/windlass-dev/windlass/internal/egress"
 	"github.com/windlass-dev/windlass/internal/testkit"
 )
 
@@ -307,5 +308,22 @@ func waitFor(t *testing.T, holds func() bool) {
 		case <-deadline:
 			t.Fatal("prometheus has no samples after 30 s")
 		}
+	}
+}
+
+// An address that resources may not name is not asked, and the sentence says what the operator can do.
+func TestQuery_egress(t *testing.T) {
+	var asked atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
+	t.Cleanup(server.Close)
+	for address, want := range map[string]string{
+		server.URL: "--allow-address=127.0.0.1", strings.Replace(server.URL, "127.0.0.1", "localhost", 1): "--allow-address=localhost",
+	} {
+		if got := query(t, New(egress.Policy{}), address, "up"); !strings.Contains(got.Provider, want) {
+			t.Errorf("got %+v, want a sentence with %q", got, want)
+		}
+	}
+	if asked.Load() != 0 {
+		t.Error("the server was asked")
 	}
 }
