@@ -5,6 +5,7 @@ package signatures_test
 
 import (
 	"bytes"
+	"encoding/hex"
 
 	"fmt"
 	"maps"
@@ -57,7 +58,7 @@ func TestDetachedBits(t *testing.T) {
 			c := &tally{class: "signature-bit-" + name}
 			for range flips {
 				bad := flip(r, good.file)
-				c.try(t, accepted(t, content, bad, good.authority), false, fmt.Sprintf("%x", bad))
+				c.try(t, accepted(t, content, bad, good.authority), false, hex.EncodeToString(bad))
 			}
 			c.print(t, flips)
 		})

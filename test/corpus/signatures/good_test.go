@@ -35,7 +35,7 @@ func (g *goods) try(t *testing.T, content []byte, s signed, what string) {
 }
 
 func (g *goods) print() {
-	fmt.Printf("GOOD signatures-%s %d REFUSED %d\n", g.class, g.tried, g.refused)
+	fmt.Fprintf(os.Stdout, "GOOD signatures-%s %d REFUSED %d\n", g.class, g.tried, g.refused)
 }
 
 // tool runs a program in a folder with an artifact.

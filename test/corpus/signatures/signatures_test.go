@@ -15,10 +15,12 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	mathrand "math/rand/v2"
+	"os"
 	"testing"
 	"time"
 
@@ -79,9 +81,9 @@ func (c *tally) try(t *testing.T, accepted, same bool, what string) {
 
 func (c *tally) print(t *testing.T, atLeast int) {
 	t.Helper()
-	fmt.Printf("TRIED signatures-%s %d ACCEPTED %d\n", c.class, c.tried, c.accepted)
+	fmt.Fprintf(os.Stdout, "TRIED signatures-%s %d ACCEPTED %d\n", c.class, c.tried, c.accepted)
 	if c.same > 0 {
-		fmt.Printf("SAME signatures-%s %d: the change is none to the meaning, and it is accepted\n", c.class, c.same)
+		fmt.Fprintf(os.Stdout, "SAME signatures-%s %d: the change is none to the meaning, and it is accepted\n", c.class, c.same)
 	}
 	if c.tried < atLeast {
 		t.Errorf("%s: tried %d, want at least %d", c.class, c.tried, atLeast)
@@ -188,7 +190,7 @@ func provenance(content []byte) object {
 	sum := sha256.Sum256(content)
 	return object{
 		"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://slsa.dev/provenance/v1",
-		"subject": []any{object{"name": "shop.zip", "digest": object{"sha256": fmt.Sprintf("%x", sum)}}},
+		"subject": []any{object{"name": "shop.zip", "digest": object{"sha256": hex.EncodeToString(sum[:])}}},
 		"predicate": object{
 			"buildDefinition": object{
 				"externalParameters":   object{"workflow": object{"ref": "refs/heads/main", "repository": "https://github.com/acme/shop"}},
