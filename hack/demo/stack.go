@@ -253,10 +253,11 @@ func (s *stack) readObject(ctx context.Context, name string) ([]byte, error) {
 
 // vars are what manifests need to know of this run.
 func (s *stack) vars() vars {
-	key, _ := json.Marshal(string(s.author.publicPEM)) //nolint:errchkjson // a string
+	key, _ := json.Marshal(string(s.author.publicPEM))               //nolint:errchkjson // a string
+	root, _ := json.Marshal(string(s.author.sigstore.TrustedRoot())) //nolint:errchkjson // a string
 	v := vars{
 		"NAMESPACE": namespace, "CHANNEL": channel, "APP": app, "BUCKET": bucket, "PREFIX": prefix, "ENDPOINT": s.store.Endpoint,
-		"ACCESS_KEY": s.store.AccessKey, "SECRET_KEY": s.store.SecretKey, "AUTHOR_KEY": string(key),
+		"ACCESS_KEY": s.store.AccessKey, "SECRET_KEY": s.store.SecretKey, "AUTHOR_KEY": string(key), "TRUSTED_ROOT": string(root), "ISSUER": issuer, "WORKFLOW": workflow,
 	}
 	for _, percent := range []int{1, 10, 50, 100} {
 		v["SAMPLES_"+strconv.Itoa(percent)] = strconv.Itoa(samples(s.devices, percent))

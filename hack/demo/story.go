@@ -5,8 +5,10 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,7 +25,7 @@ import (
 // Versions of the story.
 const (
 	first  = "1.0.0"
-	second = "1.1.0"
+	second = "1.1.0" // signed by a key, and by an identity too
 	third  = "1.2.0" // the bad one
 )
 
@@ -193,13 +195,17 @@ var rolledBack = ending{
 
 // release commits a Bundle and the changed Rollout, and follows the release to its end.
 func (s *stack) release(ctx context.Context, version, what string, end ending) (*act, error) {
-	u, err := s.author.publish(s.sample("app"), version)
+	u, err := s.author.publish(s.sample("app"), version, version == second)
 	if err != nil {
 		return nil, err
 	}
+	signatures, err := json.Marshal(u.signatures)
+	if err != nil {
+		return nil, fmt.Errorf("encode the signatures: %w", err)
+	}
 	s.screen.say("Releasing %s, %s: one new Bundle, and bundleRef of the Rollout.", version, what)
 	a := &act{version: version, digest: u.digest, started: time.Now()}
-	more := vars{"VERSION": version, "URL": u.url, "DIGEST": u.digest, "SIGNATURE": u.signature}
+	more := vars{"VERSION": version, "URL": u.url, "DIGEST": u.digest, "SIGNATURES": string(signatures)}
 	if err := s.applyFile(ctx, "bundle.yaml", more); err != nil {
 		return nil, err
 	}
@@ -212,6 +218,9 @@ func (s *stack) release(ctx context.Context, version, what string, end ending) (
 	if err != nil {
 		return nil, err
 	}
+	if err := s.tellSigners(ctx, version); err != nil {
+		return nil, err
+	}
 	if got := a.last.state(version); got != end.state {
 		return nil, fmt.Errorf("the release of %s ended as %s, want %s: %s", version, got, end.state, a.last.rollout.Status.Message)
 	}
@@ -220,6 +229,30 @@ func (s *stack) release(ctx context.Context, version, what string, end ending) (
 	}
 	s.screen.say("%s", end.tell(a))
 	return a, nil
+}
+
+// tellSigners says who signed a version, as the manager verified it, and fails when it is not who it should be.
+func (s *stack) tellSigners(ctx context.Context, version string) error {
+	var b otav1alpha1.Bundle
+	if err := s.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "shop-" + version}, &b); err != nil {
+		return fmt.Errorf("get the Bundle of %s: %w", version, err)
+	}
+	want := map[string]string{"ci": "its key"}
+	if version == second {
+		want["ci-workflow"] = "Sigstore, as " + workflow
+	}
+	var said []string
+	for _, v := range b.Status.Verifications {
+		if how, ok := want[v.Authority]; ok {
+			said = append(said, v.Authority+" by "+how)
+			delete(want, v.Authority)
+		}
+	}
+	if len(want) > 0 {
+		return fmt.Errorf("nobody verified the signatures of %v over %s: its verifications are %+v", slices.Collect(maps.Keys(want)), version, b.Status.Verifications)
+	}
+	s.screen.say("%s was signed by %s.", version, strings.Join(said, " and by "))
+	return nil
 }
 
 func (s *stack) applyRollout(ctx context.Context, more vars) error {
