@@ -81,10 +81,10 @@ func TestBundle_refused(t *testing.T) {
 		"unreadable signature": {zip, func(_ *testing.T, _ *story, b *otav1alpha1.Bundle) {
 			b.Spec.Signatures[0].Inline = "bm90IGEgc2lnbmF0dXJl"
 		}, otav1alpha1.SignatureUnreadableReason, otav1alpha1.VerifiedCondition, nil},
-		"sigstore bundle": {zip, func(_ *testing.T, s *story, b *otav1alpha1.Bundle) {
+		"sigstore bundle of nothing": {zip, func(_ *testing.T, s *story, b *otav1alpha1.Bundle) {
 			s.site.Put("/sig.json", []byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}`))
 			b.Spec.Signatures = []otav1alpha1.SignatureSource{{URL: otav1alpha1.URL(s.site.URL + "/sig.json")}}
-		}, otav1alpha1.NotSupportedYetReason, otav1alpha1.VerifiedCondition, nil},
+		}, otav1alpha1.SignatureUnreadableReason, otav1alpha1.VerifiedCondition, nil},
 		"escaping path": {testkit.Zip(t, map[string]string{"../../etc/passwd": "1"}), nil, otav1alpha1.ArchiveInvalidReason, otav1alpha1.InspectedCondition, []string{"../../etc/passwd"}},
 		"too large":     {bytes.Repeat([]byte("x"), maxSize+1), nil, otav1alpha1.TooLargeReason, otav1alpha1.FetchedCondition, []string{fmt.Sprint(maxSize)}},
 		"endless": {zip, func(_ *testing.T, s *story, b *otav1alpha1.Bundle) {
@@ -131,9 +131,6 @@ func TestBundle_invalidSpec(t *testing.T) {
 		edit   func(*otav1alpha1.BundleSpec)
 		reason string
 	}{
-		"oci": {func(s *otav1alpha1.BundleSpec) {
-			s.Source = otav1alpha1.BundleSource{OCI: &otav1alpha1.OCISource{Image: "registry.example.com/a@" + string(s.Digest)}}
-		}, otav1alpha1.NotSupportedYetReason},
 		"checksum of another size": {func(s *otav1alpha1.BundleSpec) {
 			s.Encryption = &otav1alpha1.EncryptionSpec{
 				Mode: otav1alpha1.EncryptionOpaque, Checksum: strings.Repeat("0", 768),

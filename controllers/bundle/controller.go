@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -23,6 +24,7 @@ import (
 	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/ingest"
 	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/trust"
 	"github.com/windlass-dev/windlass/internal/verify/envelope"
 )
 
@@ -55,9 +57,10 @@ type Reconciler struct {
 	Options      Options
 	Now          func() time.Time
 
-	worker *ingest.Worker
-	pool   *ingest.Pool[transferKey]
-	notes  notebook
+	worker  *ingest.Worker
+	pool    *ingest.Pool[transferKey]
+	library *trust.Library
+	notes   notebook
 }
 
 // transferKey names a transfer.
@@ -74,9 +77,14 @@ type scope struct {
 	note       *note
 	repository *otav1alpha1.Repository
 	bucket     ingest.Bucket
-	trust      trust
+	trust      trusted
 	envelope   *envelope.Envelope // of an encrypted artifact; nil: it is readable
 	keys       appKeys
+
+	held        []otav1alpha1.Verification // that count today
+	doubts      []string                   // why others have to be verified again,
+	attestation []string                   // and what is attested
+	losses      []string                   // why claims were dropped in this pass
 
 	keep    bool          // the conditions stay as they are in spite of the error
 	after   time.Duration // when to come back in spite of the error; zero: as its class says
@@ -173,7 +181,10 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 	for _, commit := range s.commits {
 		commit()
 	}
-	for _, e := range transitions(s.old, s.bundle) {
+	if len(s.losses) > 0 {
+		trustLostTotal.Inc()
+	}
+	for _, e := range slices.Concat(lossEvents(s.losses), transitions(s.old, s.bundle)) {
 		r.Recorder.Eventf(s.old, nil, e.kind, e.reason, e.action, "%s", e.note)
 	}
 	return nil

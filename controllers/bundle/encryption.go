@@ -37,7 +37,8 @@ func (r *Reconciler) findKeys(ctx context.Context, s *scope) (time.Duration, err
 		if k.App != s.bundle.Spec.App {
 			continue
 		}
-		key, err := r.appKey(ctx, s, k)
+		s.trust.live = s.trust.live || k.PublicKey.ConfigMapRef != nil
+		key, err := r.library.EncryptionKey(ctx, s.repository, k)
 		if e, ok := errors.AsType[*kit.Error](err); ok {
 			s.keys.broken = append(s.keys.broken, e)
 			s.keys.missing = s.keys.missing || e.Reason == otav1alpha1.ConfigMapNotFoundReason
@@ -51,18 +52,6 @@ func (r *Reconciler) findKeys(ctx context.Context, s *scope) (time.Duration, err
 	}
 	s.trust.fingerprint = hex.EncodeToString(hash.Sum(nil))
 	return 0, nil
-}
-
-func (r *Reconciler) appKey(ctx context.Context, s *scope, k otav1alpha1.EncryptionKey) (envelope.PublicKey, error) {
-	text, err := r.keyText(ctx, s, k.PublicKey, "encryption key "+k.Name)
-	if err != nil {
-		return envelope.PublicKey{}, err
-	}
-	key, err := envelope.ParsePublicKey([]byte(text))
-	if err != nil {
-		return envelope.PublicKey{}, kit.Stall(otav1alpha1.InvalidKeyReason, "encryption key %s of Repository %s: %w", k.Name, s.repository.Name, err)
-	}
-	return key, nil
 }
 
 // checkOpened holds what status says of the encryption against the keys of today: a key that was taken away, or replaced, no
@@ -86,6 +75,12 @@ func (k appKeys) opened(e *otav1alpha1.ArtifactEncryption) bool {
 func (s *scope) doubted() bool {
 	known := len(s.keys.usable)+len(s.keys.broken) > 0
 	return s.envelope != nil && known && !s.keys.opened(s.bundle.Status.Artifact.Encryption)
+}
+
+// sealed tells whether the artifact is encrypted, and nobody opened it.
+func (s *scope) sealed() bool {
+	a := s.bundle.Status.Artifact
+	return s.envelope != nil && (a == nil || !s.keys.opened(a.Encryption))
 }
 
 // needsKey gives the error of a key without which the artifact would pass unopened, though the Repository wants it opened.

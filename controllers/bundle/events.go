@@ -4,6 +4,8 @@
 package bundle
 
 import (
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,6 +50,14 @@ func readyEvent(c *metav1.Condition) notice {
 	return notice{corev1.EventTypeNormal, "BundleReady", "Store", c.Message}
 }
 
+// lossEvents: somebody no longer vouches for the Bundle.
+func lossEvents(losses []string) []notice {
+	if len(losses) == 0 {
+		return nil
+	}
+	return []notice{{corev1.EventTypeWarning, "TrustLost", "Verify", strings.Join(losses, "; ")}}
+}
+
 // inUseEvent: a deletion has to wait.
 func inUseEvent(c *metav1.Condition) notice {
 	return notice{corev1.EventTypeWarning, c.Reason, "Delete", c.Message}
@@ -62,9 +72,10 @@ func lostEvent(c *metav1.Condition) notice {
 func failedEvent(c *metav1.Condition) notice {
 	action := map[string]string{
 		otav1alpha1.FetchFailedReason: "Fetch", otav1alpha1.SourceNotFoundReason: "Fetch", otav1alpha1.SourceAccessDeniedReason: "Fetch",
-		otav1alpha1.TooLargeReason: "Fetch", otav1alpha1.DigestMismatchReason: "Fetch", otav1alpha1.SignatureInvalidReason: "Verify",
+		otav1alpha1.AddressDeniedReason: "Fetch", otav1alpha1.TooLargeReason: "Fetch", otav1alpha1.DigestMismatchReason: "Fetch", otav1alpha1.SignatureInvalidReason: "Verify",
 		otav1alpha1.SignatureUnreadableReason: "Verify", otav1alpha1.ChecksumMismatchReason: "Verify",
-		otav1alpha1.EncryptionInvalidReason: "Verify", otav1alpha1.ArchiveInvalidReason: "Inspect", otav1alpha1.RevokedReason: "Revoke",
+		otav1alpha1.EncryptionInvalidReason: "Verify", otav1alpha1.ArchiveInvalidReason: "Inspect", otav1alpha1.AttestationInvalidReason: "Inspect",
+		otav1alpha1.RevokedReason: "Revoke",
 	}[c.Reason]
 	if action == "" {
 		action = "Reconcile"

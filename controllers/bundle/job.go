@@ -26,56 +26,93 @@ func (r *Reconciler) job(ctx context.Context, s *scope) (ingest.Job, error) {
 	}
 	job := ingest.Job{
 		App: string(spec.App), Version: string(spec.Version), Digest: string(spec.Digest),
-		Source: src, Authorities: s.trust.authorities, Envelope: s.envelope, Keys: s.keys.usable, Bucket: s.bucket,
+		Source: src, Known: s.known(), Authorities: s.voters(r.Now()), Envelope: s.envelope, Keys: s.keys.usable,
+		Native: native(spec.NativeDependencies), Bucket: s.bucket,
 	}
 	for _, sig := range spec.Signatures {
-		out := ingest.Signature{Inline: sig.Inline}
-		if sig.URL != "" {
-			out.Source = signatureSource(string(sig.URL), src)
+		if sig.Attached != "" {
+			job.Attached = true
+			continue
 		}
-		job.Signatures = append(job.Signatures, out)
+		job.Signatures = append(job.Signatures, file(sig.Inline, string(sig.URL), src))
+	}
+	for _, a := range spec.Attestations {
+		job.Attestations = append(job.Attestations, file(a.Inline, string(a.URL), src))
 	}
 	return job, nil
 }
 
-// signatureSource is a URL beside the artifact: on the same server the artifact's credentials serve for it too.
-func signatureSource(url string, artifact source.Source) source.Source {
+// file is inline, or at a URL beside the artifact: on the same server the artifact's credentials serve for it too.
+func file(inline, url string, artifact source.Source) ingest.File {
+	if url == "" {
+		return ingest.File{Inline: inline}
+	}
 	if h, ok := artifact.(source.HTTP); ok && h.SameOrigin(url) {
 		h.URL = url
-		return h
+		return ingest.File{Source: h}
 	}
-	return source.HTTP{URL: url}
+	return ingest.File{Source: source.HTTP{URL: url}}
 }
 
 // source resolves where the artifact is, with its credentials.
 func (r *Reconciler) source(ctx context.Context, b *otav1alpha1.Bundle) (source.Source, error) {
-	if h := b.Spec.Source.HTTP; h != nil {
-		src := source.HTTP{URL: string(h.URL)}
-		if h.SecretRef == nil {
-			return src, nil
-		}
-		secret, err := r.secret(ctx, b.Namespace, h.SecretRef.Name)
-		if err != nil {
-			return nil, err
-		}
-		src.Token, src.Username, src.Password = secret["token"], secret["username"], secret["password"]
-		if src.Token == "" && src.Username == "" {
-			return nil, missingKeys(h.SecretRef.Name, "token, or username and password")
-		}
+	switch from := b.Spec.Source; {
+	case from.HTTP != nil:
+		return r.httpSource(ctx, b.Namespace, *from.HTTP)
+	case from.S3 != nil:
+		return r.s3Source(ctx, b.Namespace, *from.S3)
+	default:
+		return r.ociSource(ctx, b, *from.OCI)
+	}
+}
+
+func (r *Reconciler) httpSource(ctx context.Context, namespace string, from otav1alpha1.HTTPSource) (source.Source, error) {
+	src := source.HTTP{URL: string(from.URL)}
+	if from.SecretRef == nil {
 		return src, nil
 	}
-	h := b.Spec.Source.S3
-	src := source.S3{Endpoint: h.Endpoint, Bucket: h.Bucket, Key: h.Key, Region: h.Region}
-	if h.CredentialsSecretRef == nil {
+	secret, err := r.secret(ctx, namespace, from.SecretRef.Name)
+	if err != nil {
+		return nil, err
+	}
+	src.Token, src.Username, src.Password = secret["token"], secret["username"], secret["password"]
+	if src.Token == "" && src.Username == "" {
+		return nil, missingKeys(from.SecretRef.Name, "token, or username and password")
+	}
+	return src, nil
+}
+
+func (r *Reconciler) s3Source(ctx context.Context, namespace string, from otav1alpha1.S3Source) (source.Source, error) {
+	src := source.S3{Endpoint: from.Endpoint, Bucket: from.Bucket, Key: from.Key, Region: from.Region}
+	if from.CredentialsSecretRef == nil {
 		return src, nil
 	}
-	secret, err := r.secret(ctx, b.Namespace, h.CredentialsSecretRef.Name)
+	secret, err := r.secret(ctx, namespace, from.CredentialsSecretRef.Name)
 	if err != nil {
 		return nil, err
 	}
 	src.AccessKeyID, src.SecretAccessKey, src.SessionToken = secret["accessKeyID"], secret["secretAccessKey"], secret["sessionToken"]
 	if src.AccessKeyID == "" || src.SecretAccessKey == "" {
-		return nil, missingKeys(h.CredentialsSecretRef.Name, "accessKeyID and secretAccessKey")
+		return nil, missingKeys(from.CredentialsSecretRef.Name, "accessKeyID and secretAccessKey")
+	}
+	return src, nil
+}
+
+func (r *Reconciler) ociSource(ctx context.Context, b *otav1alpha1.Bundle, from otav1alpha1.OCISource) (source.Source, error) {
+	src := source.OCI{Image: from.Image, Layer: string(b.Spec.Digest)}
+	if from.PullSecretRef == nil {
+		return src, nil
+	}
+	secret, err := r.secret(ctx, b.Namespace, from.PullSecretRef.Name)
+	if err != nil {
+		return nil, err
+	}
+	text, ok := secret[corev1.DockerConfigJsonKey]
+	if !ok {
+		return nil, missingKeys(from.PullSecretRef.Name, corev1.DockerConfigJsonKey+", as Secrets of type kubernetes.io/dockerconfigjson have it")
+	}
+	if src.Auth, err = source.ParseDockerConfig([]byte(text), src.Registry()); err != nil {
+		return nil, kit.Retry(otav1alpha1.SecretNotFoundReason, "Secret %s: %w", from.PullSecretRef.Name, err)
 	}
 	return src, nil
 }

@@ -4,6 +4,7 @@
 package bundle
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -24,8 +25,9 @@ type note struct {
 	checkedFor string    // and that the bucket was last asked under
 	checkedAt  time.Time // for the artifact
 
-	refused    error  // why the artifact was refused,
-	refusedFor string // and under which trust
+	refused    error    // why the artifact was refused,
+	refusedFor string   // and under which trust
+	blames     []string // why what vouched for it no longer does
 
 	failures  int       // transfers that failed in a row
 	notBefore time.Time // of the next one
@@ -74,5 +76,17 @@ func (n *note) failed(now time.Time, delay time.Duration) {
 func (n *note) succeeded(trust string) {
 	n.failures, n.notBefore = 0, time.Time{}
 	n.refused, n.refusedFor = nil, ""
-	n.tried = trust
+	n.tried, n.blames = trust, nil
+}
+
+// maxBlames bounds what a message names.
+const maxBlames = 4
+
+// blame remembers why trust was lost until the artifact was verified again: the status no longer has what is lost.
+func (n *note) blame(why []string) {
+	for _, w := range why {
+		if len(n.blames) < maxBlames && !slices.Contains(n.blames, w) {
+			n.blames = append(n.blames, w)
+		}
+	}
 }

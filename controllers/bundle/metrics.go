@@ -27,10 +27,20 @@ var (
 		Name: "windlass_bundle_verifications_total",
 		Help: "Artifacts whose signatures were checked, by whether an authority's signature matched.",
 	}, []string{"result"})
+
+	inspectionsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "windlass_bundle_inspections_total",
+		Help: "Verified artifacts by who knows what is in them: the manager looked (inspected), an authority says so (attested), nobody does (unopened), or they were refused for it.",
+	}, []string{"result"})
+
+	trustLostTotal = prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "windlass_bundle_trust_lost_total",
+		Help: "Bundles that an authority no longer vouches for, because it was removed or had ceased to count when they were verified.",
+	})
 )
 
 func init() {
-	metrics.Registry.MustRegister(phaseDuration, verificationsTotal)
+	metrics.Registry.MustRegister(phaseDuration, verificationsTotal, inspectionsTotal, trustLostTotal)
 }
 
 // observe measures a stage of a transfer.

@@ -11,13 +11,13 @@ import (
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/index"
 	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/trust"
 	"github.com/windlass-dev/windlass/internal/verify"
 )
 
@@ -52,74 +52,33 @@ func (r *Reconciler) findRepository(ctx context.Context, s *scope) (time.Duratio
 	return 0, nil
 }
 
-// trust is whose signatures count, as it is now.
-type trust struct {
+// trusted is whose signatures count, as it is now.
+type trusted struct {
 	authorities []verify.Authority
-	broken      []error  // of authorities whose key cannot be had
-	missing     []string // names of those whose ConfigMap is not there: nobody can tell whether their key changed
-	live        bool     // some keys are in ConfigMaps, which nothing watches
-	fingerprint string   // changes when another try could end in another way
+	unknown     []otav1alpha1.Authority // whose key or trusted root cannot be had: nobody can tell whether it changed
+	broken      []error                 // why
+	live        bool                    // some keys or trusted roots are in ConfigMaps, which nothing watches
+	fingerprint string                  // changes when another try could end in another way
 }
 
-// findAuthorities reads the public keys. An authority without a usable key counts for nothing, but does not keep the others
-// from counting.
+// findAuthorities reads keys and trusted roots. An authority of which they cannot be had counts for nothing new, but keeps neither
+// the others from counting nor what it vouched for from holding.
 func (r *Reconciler) findAuthorities(ctx context.Context, s *scope) (time.Duration, error) {
 	hash := sha256.New()
 	fmt.Fprintln(hash, s.repository.UID, s.repository.Generation)
 	for _, a := range s.repository.Spec.Trust.Authorities {
-		if a.PublicKey == nil {
-			continue // keyless: the Repository says that it is not supported yet
-		}
-		key, err := r.publicKey(ctx, s, a)
+		s.trust.live = s.trust.live || trust.Unwatched(a)
+		authority, err := r.library.Authority(ctx, s.repository, a)
 		if e, ok := errors.AsType[*kit.Error](err); ok {
-			s.trust.broken = append(s.trust.broken, e)
-			if e.Reason == otav1alpha1.ConfigMapNotFoundReason {
-				s.trust.missing = append(s.trust.missing, a.Name)
-			}
+			s.trust.broken, s.trust.unknown = append(s.trust.broken, e), append(s.trust.unknown, a)
 			continue
 		}
 		if err != nil {
 			return 0, err
 		}
-		authority := verify.Authority{Name: a.Name, Key: key}
-		if a.NotAfter != nil {
-			authority.NotAfter = a.NotAfter.Time
-		}
-		fmt.Fprintln(hash, a.Name, key.ID())
-		s.trust.authorities = append(s.trust.authorities, authority)
+		fmt.Fprintln(hash, a.Name, authority.Fingerprint())
+		s.trust.authorities = append(s.trust.authorities, authority.Authority)
 	}
 	s.trust.fingerprint = hex.EncodeToString(hash.Sum(nil))
 	return 0, nil
-}
-
-// publicKey reads the key of an authority. Its errors are of package kit when the Repository or its ConfigMap are at fault.
-func (r *Reconciler) publicKey(ctx context.Context, s *scope, a otav1alpha1.Authority) (verify.Key, error) {
-	text, err := r.keyText(ctx, s, *a.PublicKey, "authority "+a.Name)
-	if err != nil {
-		return verify.Key{}, err
-	}
-	key, err := verify.ParsePublicKey([]byte(text))
-	if err != nil {
-		return verify.Key{}, kit.Stall(otav1alpha1.InvalidKeyReason, "authority %s of Repository %s: %w", a.Name, s.repository.Name, err)
-	}
-	return key, nil
-}
-
-// keyText gives the PEM of a public key, which owner has.
-func (r *Reconciler) keyText(ctx context.Context, s *scope, from otav1alpha1.PublicKeySource, owner string) (string, error) {
-	ref := from.ConfigMapRef
-	if ref == nil {
-		return from.Inline, nil
-	}
-	s.trust.live = true
-	var cm corev1.ConfigMap
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: s.bundle.Namespace, Name: ref.Name}, &cm)
-	if err != nil && !apierrors.IsNotFound(err) {
-		return "", fmt.Errorf("get ConfigMap %s: %w", ref.Name, err)
-	}
-	text, ok := cm.Data[ref.Key]
-	if !ok {
-		return "", kit.Retry(otav1alpha1.ConfigMapNotFoundReason, "there is no ConfigMap %s with key %s, which holds the public key of %s", ref.Name, ref.Key, owner)
-	}
-	return text, nil
 }

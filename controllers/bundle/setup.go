@@ -26,6 +26,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/ingest"
 	"github.com/windlass-dev/windlass/internal/kit"
 	fetch "github.com/windlass-dev/windlass/internal/source"
+	"github.com/windlass-dev/windlass/internal/trust"
 )
 
 // +kubebuilder:rbac:groups=ota.windlass.dev,resources=bundles,verbs=get;list;watch;patch;update
@@ -98,6 +99,7 @@ func (r *Reconciler) prepare(ctx context.Context, wake chan<- event.GenericEvent
 	if err != nil {
 		return err
 	}
+	r.library = trust.NewLibrary(r.Live, r.Now)
 	r.worker = &ingest.Worker{
 		Client: fetch.New(r.Options.Source), Scratch: scratch, Now: r.Now, Observe: observe,
 		MaxSize: r.Options.Source.MaxSize, Idle: r.Options.Source.Idle,

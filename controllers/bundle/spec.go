@@ -23,9 +23,6 @@ func (r *Reconciler) examine(_ context.Context, s *scope) (time.Duration, error)
 		r.pool.Drop(keyOf(s.bundle))
 		return 0, kit.Stall(otav1alpha1.RevokedReason, "revoked for ever: %s", spec.Revoked)
 	}
-	if spec.Source.OCI != nil {
-		return 0, kit.Stall(otav1alpha1.NotSupportedYetReason, "spec.source.oci is not supported yet: use http or s3")
-	}
 	if err := s.examineEncryption(); err != nil {
 		return 0, err
 	}

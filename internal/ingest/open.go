@@ -5,12 +5,14 @@ package ingest
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/artifact"
 	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/verify/envelope"
 )
 
@@ -30,8 +32,8 @@ func (r *run) unlock() error {
 	return nil
 }
 
-// open decrypts an encrypted artifact to a second scratch file and compares the checksum. Without a key nothing is known but
-// that its size may be right.
+// open decrypts an encrypted artifact, looks into it on the way, and compares the checksum. Without a key nothing is known but that
+// its size may be right.
 func (r *run) open() error {
 	if r.job.Envelope == nil {
 		return nil
@@ -42,18 +44,18 @@ func (r *run) open() error {
 	if r.opener == nil {
 		return nil
 	}
-	var err error
-	if r.plain, err = r.Scratch.file(); err != nil {
-		return scratchError(err)
-	}
 	sum := sha256.New()
-	if r.plainSize, err = pump(r.opener.Reader(io.NewSectionReader(r.file, 0, r.result.Size)), sum, r.plain); err != nil {
+	r.scan = startScan(r.job.Limits)
+	size, err := pump(r.opener.Reader(io.NewSectionReader(r.file, 0, r.result.Size)), sum, r.scan)
+	r.scan.finish(size, err)
+	if err != nil {
 		return openError(err)
 	}
 	if err := r.opener.Check(sum.Sum(nil)); err != nil {
 		return openError(err)
 	}
 	r.result.OpenedBy = r.opener.KeyID
+	r.plain = release.DigestPrefix + hex.EncodeToString(sum.Sum(nil))
 	return nil
 }
 

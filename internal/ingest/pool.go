@@ -17,10 +17,21 @@ type Outcome struct {
 	Err    error
 }
 
-// Pool runs jobs in the background, a few at a time, and keeps each outcome until it is dropped. Jobs are known by a key; K
-// must tell two artifacts of one object apart.
+// Lane is a queue of a Pool. Each has slots of its own.
+type Lane int
+
+// The lanes. What is in the bucket already does not wait behind sources that may be slow: whether it is still to be trusted has to be
+// known soon.
+const (
+	FromSource Lane = iota
+	FromBucket
+	lanes
+)
+
+// Pool runs jobs in the background, a few at a time in each lane, and keeps each outcome until it is dropped. Jobs are known by a
+// key; K must tell two artifacts of one object apart.
 type Pool[K comparable] struct {
-	slots chan struct{}
+	slots [lanes]chan struct{}
 	wake  func(K)
 	ctx   context.Context //nolint:containedctx // the life of the pool, not of a call
 	stop  context.CancelFunc
@@ -36,9 +47,12 @@ type task struct {
 	out    Outcome
 }
 
-// NewPool makes a pool for size jobs at a time, until ctx or that of Start is done. Wake is called after each job and must not block.
+// NewPool makes a pool for size jobs at a time in each lane, until ctx or that of Start is done. Wake is called after each job and must not block.
 func NewPool[K comparable](ctx context.Context, size int, wake func(K)) *Pool[K] {
-	p := &Pool[K]{slots: make(chan struct{}, size), wake: wake, tasks: map[K]*task{}}
+	p := &Pool[K]{wake: wake, tasks: map[K]*task{}}
+	for i := range p.slots {
+		p.slots[i] = make(chan struct{}, size)
+	}
 	p.ctx, p.stop = context.WithCancel(ctx) //nolint:gosec // Start calls stop
 	return p
 }
@@ -57,7 +71,7 @@ func (p *Pool[K]) Start(ctx context.Context) error {
 func (p *Pool[K]) NeedLeaderElection() bool { return true }
 
 // Submit queues a job unless one of that key is there already, under way or with its outcome not dropped.
-func (p *Pool[K]) Submit(key K, job func(context.Context) (Result, error)) {
+func (p *Pool[K]) Submit(key K, lane Lane, job func(context.Context) (Result, error)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.tasks[key] != nil || p.ctx.Err() != nil {
@@ -68,17 +82,17 @@ func (p *Pool[K]) Submit(key K, job func(context.Context) (Result, error)) {
 	p.tasks[key] = t
 	p.all.Go(func() {
 		defer cancel()
-		out := p.run(ctx, job)
+		out := inSlot(ctx, p.slots[lane], job)
 		if p.finish(key, t, out) {
 			p.wake(key)
 		}
 	})
 }
 
-func (p *Pool[K]) run(ctx context.Context, job func(context.Context) (Result, error)) Outcome {
+func inSlot(ctx context.Context, slots chan struct{}, job func(context.Context) (Result, error)) Outcome {
 	select {
-	case p.slots <- struct{}{}:
-		defer func() { <-p.slots }()
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
 	case <-ctx.Done():
 		return Outcome{Err: ctx.Err()}
 	}

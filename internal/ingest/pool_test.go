@@ -31,7 +31,7 @@ func TestPool_bounded(t *testing.T) {
 		var running atomic.Int32
 		finish := make(chan struct{})
 		for _, key := range []string{"a", "b", "c"} {
-			p.Submit(key, func(context.Context) (Result, error) {
+			p.Submit(key, FromSource, func(context.Context) (Result, error) {
 				running.Add(1)
 				<-finish
 				return Result{Size: 7}, nil
@@ -44,7 +44,7 @@ func TestPool_bounded(t *testing.T) {
 		if _, done, busy := p.Look("c"); done || !busy {
 			t.Errorf("a queued job is done %v, busy %v", done, busy)
 		}
-		p.Submit("a", func(context.Context) (Result, error) { t.Error("a second job of one key runs"); return Result{}, nil })
+		p.Submit("a", FromSource, func(context.Context) (Result, error) { t.Error("a second job of one key runs"); return Result{}, nil })
 		close(finish)
 		synctest.Wait()
 		if running.Load() != 3 || woken.Load() != 3 {
@@ -66,9 +66,9 @@ func TestPool_drop(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, woken := startPool(t, 1)
 		job := func(ctx context.Context) (Result, error) { <-ctx.Done(); return Result{}, ctx.Err() }
-		p.Submit("running", job)
+		p.Submit("running", FromSource, job)
 		synctest.Wait()
-		p.Submit("queued", job)
+		p.Submit("queued", FromSource, job)
 		p.Drop("running")
 		synctest.Wait()
 		p.Drop("queued")
@@ -76,7 +76,7 @@ func TestPool_drop(t *testing.T) {
 		if n := woken.Load(); n != 0 {
 			t.Errorf("dropped jobs woke %d times", n)
 		}
-		p.Submit("next", func(context.Context) (Result, error) { return Result{}, nil })
+		p.Submit("next", FromSource, func(context.Context) (Result, error) { return Result{}, nil })
 		synctest.Wait()
 		if _, done, _ := p.Look("next"); !done {
 			t.Error("the slot of a dropped job is not free")
@@ -90,15 +90,15 @@ func TestPool_stop(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan struct{})
 		go func() { defer close(done); _ = p.Start(ctx) }()
-		p.Submit("a", func(ctx context.Context) (Result, error) { <-ctx.Done(); return Result{}, ctx.Err() })
-		p.Submit("b", func(ctx context.Context) (Result, error) { <-ctx.Done(); return Result{}, ctx.Err() })
+		p.Submit("a", FromSource, func(ctx context.Context) (Result, error) { <-ctx.Done(); return Result{}, ctx.Err() })
+		p.Submit("b", FromSource, func(ctx context.Context) (Result, error) { <-ctx.Done(); return Result{}, ctx.Err() })
 		synctest.Wait()
 		cancel()
 		<-done
 		if out, done, _ := p.Look("a"); !done || !errors.Is(out.Err, context.Canceled) {
 			t.Errorf("outcome %v, done %v, want cancelled", out, done)
 		}
-		p.Submit("late", func(context.Context) (Result, error) { t.Error("a job runs after the end"); return Result{}, nil })
+		p.Submit("late", FromSource, func(context.Context) (Result, error) { t.Error("a job runs after the end"); return Result{}, nil })
 		synctest.Wait()
 	})
 }
@@ -106,7 +106,7 @@ func TestPool_stop(t *testing.T) {
 func TestPool_panic(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, _ := startPool(t, 1)
-		p.Submit("a", func(context.Context) (Result, error) { panic("parser") })
+		p.Submit("a", FromSource, func(context.Context) (Result, error) { panic("parser") })
 		synctest.Wait()
 		if out, done, _ := p.Look("a"); !done || out.Err == nil || kit.Classify(out.Err).Class != kit.Stalled {
 			t.Errorf("outcome %v, done %v, want a stalled error", out, done)

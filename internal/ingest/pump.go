@@ -13,8 +13,8 @@ const (
 	// chunk is how many bytes go through the pipeline at once: large enough that handing them on costs nothing, small
 	// enough to stay in the processor's cache between two stages.
 	chunk = 512 << 10
-	// chunks are in flight: one being read, one in each of two sinks, one spare.
-	chunks = 4
+	// chunks are in flight: one being read, one in each of three sinks, one spare.
+	chunks = 5
 )
 
 // pump copies r to all sinks. Reading and each sink run side by side, over a fixed set of buffers: the slowest sets the
