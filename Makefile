@@ -21,9 +21,10 @@ demo: ## Run three releases against simulated devices, without a cluster. PROMET
 	go run ./hack/demo $(if $(filter 1,$(PROMETHEUS)),-prometheus) $(if $(filter 1,$(KEEP)),-keep)
 
 .PHONY: build
-build: ## Build the manager, the gateway and the device fleet into bin/.
+build: ## Build the manager, the gateway, the kubectl plugin and the device fleet into bin/.
 	CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/manager ./cmd/manager
 	CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/gateway ./cmd/gateway
+	CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/kubectl-windlass ./cmd/kubectl-windlass
 	CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/fleet ./hack/fleet
 
 ##@ Check

@@ -1,0 +1,109 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"sigs.k8s.io/yaml"
+)
+
+const (
+	formatText = "text"
+	formatJSON = "json"
+	formatYAML = "yaml"
+)
+
+var formats = []string{formatText, formatJSON, formatYAML}
+
+func (a *app) checkOutput() error {
+	if !slices.Contains(formats, a.output) {
+		return usage("--output: expected text, json or yaml, got %q", a.output)
+	}
+	return nil
+}
+
+// print writes a result in the form that was asked for. text is the form for people.
+func (a *app) print(result any, text func(w io.Writer)) error {
+	switch a.output {
+	case formatJSON:
+		out, err := json.MarshalIndent(result, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintf(a.Out, "%s\n", out)
+		return err
+	case formatYAML:
+		out, err := yaml.Marshal(result)
+		if err != nil {
+			return err
+		}
+		_, err = a.Out.Write(out)
+		return err
+	}
+	text(a.Out)
+	return nil
+}
+
+// table writes rows in columns that are as wide as they have to be. The last column may hold anything.
+func table(w io.Writer, rows ...[]string) {
+	var width []int
+	for _, row := range rows {
+		for i, cell := range row {
+			if i == len(width) {
+				width = append(width, 0)
+			}
+			width[i] = max(width[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for _, row := range rows {
+		var line strings.Builder
+		for i, cell := range row {
+			fmt.Fprintf(&line, "%-*s   ", width[i], cell)
+		}
+		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	}
+}
+
+// printable keeps names of files and the like from steering a terminal, or from looking like a line of their own.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+}
+
+// Colours of a terminal.
+const (
+	red    = "31"
+	yellow = "33"
+	green  = "32"
+)
+
+func (a *app) colour(code, text string) string {
+	if !a.Colour {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+// trim takes the line breaks around a text of the source away.
+func trim(text string) string { return strings.Trim(text, "\n") }
+
+// indent moves a text to the right, as examples are shown.
+func indent(text string) string {
+	return strings.ReplaceAll("  "+strings.ReplaceAll(trim(text), "\n", "\n  "), "\n  \n", "\n\n")
+}
+
+// arguments are the words of a usage line that the caller has to give.
+func arguments(use string) []string {
+	return strings.Fields(use)[1:]
+}

@@ -1,0 +1,81 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+)
+
+const (
+	drawEvery = 200 * time.Millisecond // on a terminal, one line that changes
+	logEvery  = 10 * time.Second       // elsewhere, a line each
+)
+
+// progress is a reader that tells how far it is, on stderr, when that takes long. It ends when the context does.
+type progress struct {
+	ctx   context.Context //nolint:containedctx // a reader is given no context, and lives for one call
+	app   *app
+	what  string
+	from  io.Reader
+	total int64 // bytes
+	done  int64
+	last  time.Time
+	drawn bool
+}
+
+// reader tells on stderr how far the reading of size bytes is.
+func (a *app) reader(ctx context.Context, what string, from io.Reader, size int64) *progress {
+	return &progress{ctx: ctx, app: a, what: what, from: from, total: size, last: a.Now()}
+}
+
+// Read reads, and tells.
+func (p *progress) Read(b []byte) (int, error) {
+	n, err := p.from.Read(b)
+	if err == nil {
+		return n, p.advance(n)
+	}
+	p.clear()
+	return n, err
+}
+
+// advance tells that n more bytes are done.
+func (p *progress) advance(n int) error {
+	p.done += int64(n)
+	p.tell()
+	if err := p.ctx.Err(); err != nil {
+		p.clear()
+		return err
+	}
+	return nil
+}
+
+func (p *progress) tell() {
+	every := logEvery
+	if p.app.Terminal {
+		every = drawEvery
+	}
+	now := p.app.Now()
+	if p.app.quiet || now.Sub(p.last) < every {
+		return
+	}
+	p.last = now
+	line := fmt.Sprintf("%s: %d of %d MiB", p.what, p.done>>20, p.total>>20)
+	if p.app.Terminal {
+		p.drawn = true
+		fmt.Fprintf(p.app.Err, "\r\x1b[K%s", line)
+		return
+	}
+	fmt.Fprintln(p.app.Err, line)
+}
+
+// clear takes the line away again.
+func (p *progress) clear() {
+	if p.drawn {
+		p.drawn = false
+		fmt.Fprint(p.app.Err, "\r\x1b[K")
+	}
+}

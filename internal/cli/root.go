@@ -1,0 +1,129 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cli is the command line kubectl windlass: one file for each verb, named after its group. Verbs read files and flags,
+// leave the work to pure packages, and print one result. Results go to stdout, all else to stderr.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// Exit codes. They are part of what pipelines rely on.
+const (
+	ExitOK      = 0
+	ExitError   = 1 // something failed: a file, a tool, an input that cannot be read
+	ExitUsage   = 2 // the command was given wrongly
+	ExitRefused = 3 // all was read, and a policy denies it or a signature does not verify
+)
+
+// Streams are what a command has of the system besides files.
+type Streams struct {
+	In       io.Reader
+	Out      io.Writer
+	Err      io.Writer
+	Getenv   func(string) string
+	Now      func() time.Time
+	Terminal bool // Err is one: progress is drawn
+	Colour   bool // Out is one, and colours are wanted
+}
+
+// System gives the streams of this process.
+func System() Streams {
+	return Streams{
+		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now,
+		Terminal: term.IsTerminal(int(os.Stderr.Fd())),
+		Colour:   term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+	}
+}
+
+// app is one run of the command line.
+type app struct {
+	Streams
+	output string
+	quiet  bool
+}
+
+// Run runs one command and gives its exit code. What went wrong is told on Err as "error: ...".
+func Run(ctx context.Context, s Streams, args []string) int {
+	a := &app{Streams: s}
+	root := a.rootCommand() //nolint:contextcheck // cobra hands it to the command
+	root.SetArgs(args)
+	root.SetIn(s.In)
+	root.SetOut(s.Out)
+	root.SetErr(s.Err)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return ExitOK
+	}
+	fmt.Fprintln(s.Err, "error:", err)
+	if f, ok := errors.AsType[*failure](err); ok {
+		return f.code
+	}
+	return ExitError
+}
+
+func (a *app) rootCommand() *cobra.Command {
+	root := group("kubectl-windlass", "Make, check and release updates over the air", `
+Makes and checks updates in CI (bundle), and keeps the offline keys of a repository (repository).
+
+These commands work on files alone: they reach no cluster and no network, unless they say so. The result goes to stdout in the
+form that --output chooses, everything else to stderr. Exit codes: 0 done, 1 error, 2 wrong usage, 3 refused by a policy or
+by a signature that does not verify.`,
+		a.bundleCommand(), a.repositoryCommand())
+	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl windlass"}
+	root.SilenceErrors, root.SilenceUsage = true, true
+	flags := root.PersistentFlags()
+	flags.StringVar(&a.output, "output", formatText, "form of the result on stdout: text, json or yaml")
+	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress on stderr")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkOutput() }
+	complete(root, "output", formats...)
+	return root
+}
+
+// group is a command that only has others below it.
+func group(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: name, Short: short, Long: trim(long), Args: cobra.ArbitraryArgs}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		return usage("expected a command of %s, got %q; see %[1]s --help", cmd.CommandPath(), args[0])
+	}
+	cmd.AddCommand(verbs...)
+	return cmd
+}
+
+// verb is what all commands that do something share. run gets as many arguments as use names.
+func verb(use, short, long, example string, run func(ctx context.Context, args []string) error) *cobra.Command {
+	cmd := &cobra.Command{Use: use, Short: short, Long: trim(long), Example: indent(example), DisableFlagsInUseLine: true}
+	cmd.Use += " [flags]"
+	want := arguments(use)
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if n := cmd.ArgsLenAtDash(); n >= 0 {
+			args = args[:n]
+		}
+		if len(args) != len(want) {
+			return usage("expected %d arguments %v, got %d; see %s --help", len(want), want, len(args), cmd.CommandPath())
+		}
+		return nil
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return run(cmd.Context(), args) }
+	return cmd
+}
+
+// complete lets shells offer the values of a flag.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err) // there is no such flag: a bug
+	}
+}
