@@ -5,6 +5,7 @@ package content
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"strings"
 
@@ -39,7 +40,7 @@ func (p *page) readHTML(text []byte) { p.readDocument(text, 0) }
 
 func (p *page) readDocument(text []byte, frames int) {
 	d := &document{page: p, frames: frames}
-	z := html.NewTokenizer(bytes.NewReader(text))
+	z, attributes := html.NewTokenizer(bytes.NewReader(text)), map[string]string{}
 	for {
 		switch z.Next() {
 		case html.ErrorToken:
@@ -54,7 +55,7 @@ func (p *page) readDocument(text []byte, frames int) {
 			}
 			d.script = noScript
 		case html.StartTagToken, html.SelfClosingTagToken:
-			d.readElement(startTag(z))
+			d.readElement(startTag(z, attributes))
 		}
 	}
 }
@@ -65,21 +66,37 @@ func isInert(name string) bool { return name == "noscript" || name == "template"
 // element is a start tag.
 type element struct {
 	name       string
-	attributes map[string]string
+	attributes map[string]string // those that are of interest
 }
 
-func startTag(z *html.Tokenizer) element {
+// startTag reads a tag into attributes, which are cleared.
+func startTag(z *html.Tokenizer, attributes map[string]string) element {
 	name, more := z.TagName()
-	e := element{name: string(name), attributes: map[string]string{}}
+	e := element{name: string(name), attributes: attributes}
+	clear(attributes)
 	for more {
 		var key, value []byte
 		key, value, more = z.TagAttr()
-		if _, there := e.attributes[string(key)]; !there { // the first of several counts (HTML, 13.2.5.33)
-			e.attributes[string(key)] = string(value)
+		if !bytes.HasPrefix(key, []byte("on")) && !interesting[string(key)] {
+			continue
+		}
+		if _, there := attributes[string(key)]; !there { // the first of several counts (HTML, 13.2.5.33)
+			attributes[string(key)] = string(value)
 		}
 	}
 	return e
 }
+
+// interesting are the attributes that are read, besides handlers of events.
+var interesting = func() map[string]bool {
+	set := map[string]bool{"type": true, "as": true, "rel": true, "http-equiv": true, "content": true, "srcdoc": true, "href": true}
+	for _, names := range append(slices.Collect(maps.Values(loaders)), loaded) {
+		for _, name := range names {
+			set[name] = true
+		}
+	}
+	return set
+}()
 
 // scripting tells what a script element holds: by its type, as browsers do.
 func (e element) scripting() scripting {

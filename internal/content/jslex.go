@@ -102,11 +102,17 @@ func (l *jsLexer) ended(t jsToken, operand bool) jsToken {
 }
 
 func (l *jsLexer) word() jsToken {
-	start := l.pos
-	for l.pos++; l.pos < len(l.src) && (charClasses[l.src[l.pos]] == wordChar || charClasses[l.src[l.pos]] == digit); l.pos++ {
+	start, escapes := l.pos, false
+	for ; l.pos < len(l.src) && (charClasses[l.src[l.pos]] == wordChar || charClasses[l.src[l.pos]] == digit); l.pos++ {
+		if l.src[l.pos] == '\\' {
+			escapes = true
+			if end := bytes.IndexByte(l.src[l.pos:min(len(l.src), l.pos+12)], '}'); end > 0 && bytes.HasPrefix(l.src[l.pos:], []byte(`\u{`)) {
+				l.pos += end
+			}
+		}
 	}
 	text := l.src[start:l.pos]
-	if bytes.IndexByte(text, '\\') >= 0 {
+	if escapes {
 		text = unescape(text)
 	}
 	operand, control := true, false

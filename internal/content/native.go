@@ -135,7 +135,9 @@ func satisfies(have, need string) error {
 	if err != nil {
 		return err
 	}
-	if !accepts.Check(version) {
+	// A prerelease is meant only by ranges that name one of the same version, as with npm.
+	named := version.Prerelease() == "" || strings.Contains(need, fmt.Sprintf("%d.%d.%d-", version.Major(), version.Minor(), version.Patch()))
+	if !named || !accepts.Check(version) {
 		return fmt.Errorf("%s is installed, %s is needed", have, need)
 	}
 	return nil
@@ -146,10 +148,11 @@ func satisfies(have, need string) error {
 // links, repositories, aliases.
 var rangeForm = func() *regexp.Regexp {
 	const (
-		part       = `(?:0|[1-9][0-9]{0,15}|[xX*])`
-		version    = `v?` + part + `(?:\.` + part + `(?:\.` + part + `(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?)?)?`
+		number     = `(?:0|[1-9][0-9]{0,15})`
+		patch      = number + `(?:-[0-9A-Za-z.-]+)?(?:\+[0-9A-Za-z.-]+)?`
+		version    = `v?` + number + `(?:\.` + number + `(?:\.` + patch + `|\.[xX*])?|\.[xX*](?:\.[xX*])?)?`
 		comparator = `(?:(?:\^|~|>=?|<=?|=)\s*)?` + version
-		alternate  = `(?:` + version + `\s+-\s+` + version + `|` + comparator + `(?:\s+` + comparator + `)*)`
+		alternate  = `(?:[xX*]|` + version + `\s+-\s+` + version + `|` + comparator + `(?:\s+` + comparator + `)*)`
 	)
 	return regexp.MustCompile(`^\s*` + alternate + `(?:\s*\|\|\s*` + alternate + `)*\s*$`)
 }()
