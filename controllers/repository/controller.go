@@ -19,6 +19,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/store"
+	"github.com/windlass-dev/windlass/internal/trust"
 )
 
 const (
@@ -39,7 +40,8 @@ type Reconciler struct {
 	Now      func() time.Time
 	Options  Options
 
-	memory memory
+	memory  memory
+	library *trust.Library
 }
 
 // scope is what one reconcile knows. Nothing outlives the call.

@@ -24,6 +24,7 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/egress"
 	"github.com/windlass-dev/windlass/internal/index"
+	"github.com/windlass-dev/windlass/internal/trust"
 )
 
 // +kubebuilder:rbac:groups=ota.windlass.dev,resources=repositories,verbs=get;list;watch;patch;update
@@ -61,6 +62,7 @@ func (r *Reconciler) SetupWithManager(_ context.Context, mgr ctrl.Manager, news 
 		return errors.New("repository: Client, Live, Recorder, Set and Now must be set")
 	}
 	r.Options = r.Options.withDefaults()
+	r.library = trust.NewLibrary(r.Live, r.Now)
 	if opts.RateLimiter == nil {
 		opts.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](backoffMin, backoffMax)
 	}

@@ -7,51 +7,37 @@ import (
 	"context"
 	"time"
 
-	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/kit"
-	"github.com/windlass-dev/windlass/internal/verify"
-	"github.com/windlass-dev/windlass/internal/verify/envelope"
+	"github.com/windlass-dev/windlass/internal/trust"
 )
 
-// trust checks that every authority and every key of an app can be used. It comes last: a mistake here must not keep a rollback from devices.
+// trust checks that every authority and every key of an app can be used. It comes last: a mistake here must not keep a rollback from
+// devices. The first mistake is said; the others do not hide how old the trusted roots are.
 func (r *Reconciler) trust(ctx context.Context, s *scope) (time.Duration, error) {
+	var first error
+	var roots []sigstoreRoot
 	for _, a := range s.repo.Spec.Trust.Authorities {
-		if a.PublicKey == nil {
-			return 0, kit.Stall(otav1alpha1.NotSupportedYetReason,
-				"authority %s is keyless, which this version does not support: give it a publicKey", a.Name)
-		}
-		if err := r.checkKey(ctx, s, *a.PublicKey, "authority "+a.Name, parsed(verify.ParsePublicKey)); err != nil {
-			return 0, err
+		read, err := r.library.Authority(ctx, s.repo, a)
+		switch {
+		case err != nil && first == nil:
+			first = again(err, trust.Unwatched(a))
+		case err == nil && a.Keyless != nil:
+			roots = append(roots, sigstoreRoot{authority: read, from: a.Keyless.TrustedRootConfigMapRef})
 		}
 	}
+	s.describeRoots(roots, r.Now())
 	for _, k := range s.repo.Spec.Trust.EncryptionKeys {
-		if err := r.checkKey(ctx, s, k.PublicKey, "encryption key "+k.Name, parsed(envelope.ParsePublicKey)); err != nil {
-			return 0, err
+		if _, err := r.library.EncryptionKey(ctx, s.repo, k); err != nil && first == nil {
+			first = again(err, k.PublicKey.ConfigMapRef != nil)
 		}
 	}
-	return 0, nil
+	return 0, first
 }
 
-// checkKey tells whether the public key that owner has can be used.
-func (r *Reconciler) checkKey(ctx context.Context, s *scope, from otav1alpha1.PublicKeySource, owner string, check func([]byte) error) error {
-	text, fail := from.Inline, kit.Stall
-	if ref := from.ConfigMapRef; ref != nil {
-		var err error
-		if text, err = r.configMapValue(ctx, s, *ref, "the public key of "+owner); err != nil {
-			return err
-		}
-		fail = kit.Retry // ConfigMaps are not watched
+// again has what is wrong in a ConfigMap tried again, since nobody tells when it is mended.
+func again(err error, unwatched bool) error {
+	if e := kit.Classify(err); unwatched && e.Class == kit.Stalled {
+		return kit.Retry(e.Reason, "%w", e.Err)
 	}
-	if err := check([]byte(text)); err != nil {
-		return fail(otav1alpha1.InvalidKeyReason, "%s: %w", owner, err)
-	}
-	return nil
-}
-
-// parsed makes a check of a parser.
-func parsed[K any](parse func([]byte) (K, error)) func([]byte) error {
-	return func(text []byte) error {
-		_, err := parse(text)
-		return err
-	}
+	return err
 }
