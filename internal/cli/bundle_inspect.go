@@ -57,15 +57,18 @@ func (a *app) inspectCommand() *cobra.Command {
 	var o inspectOptions
 	cmd := verb("inspect FILE", "Tell what is in an artifact, and what a channel's policy makes of it", `
 Reads FILE as the operator does and prints facts: files, native code, web surfaces, secrets, native dependencies
-(docs/content-rules.md has the checks). With a policy it prints violations as well, as spec.admission.content of a Channel would lead
-to them; what a check compares with is the artifact that --stable names. Exit code 3 when the policy denies.
+(docs/content-rules.md has the checks). With a policy it prints violations as well, those that spec.admission.content of a Channel
+leads to; what a check compares with is the artifact that --stable names. Exit code 3 when the policy denies.
 
 The operator cannot look into an artifact that CI encrypts. For that, --encrypted names the encrypted file, FILE being the readable
 one, and inspect writes a statement of the facts about both, which goes into spec.attestations of the Bundle: signed with --key to
 --out, or unsigned to --statement-out, for cosign attest-blob --statement. Nothing is written when the policy denies.`, `
 kubectl windlass bundle inspect shop-2.4.1.zip
 
-# a gate in a pipeline
+# a gate in a pipeline: the rules of the channel that the update is for
+kubectl windlass bundle inspect shop-2.4.1.zip --channel channels/production.yaml --stable shop-2.4.0.zip
+
+# rules of one's own
 kubectl windlass bundle inspect shop-2.4.1.zip --profile AppStores --check source-map=Deny --stable shop-2.4.0.zip
 
 # a statement about an artifact that is encrypted

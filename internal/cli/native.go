@@ -59,7 +59,7 @@ func (n nativePackages) spec() *otav1alpha1.NativeDependencies {
 }
 
 // nativePackages reads packages with native code: those that a package.json names and that are installed beside it, or a list in
-// JSON or YAML, {packages: {NAME: VERSION}} or {packages: [{name: NAME, version: VERSION}]}.
+// JSON or YAML: {nativeDependencies: {NAME: VERSION}} as archives have it, or {packages: [{name: NAME, version: VERSION}]} as the API.
 func (a *app) nativePackages(path string) (nativePackages, error) {
 	text, err := a.readFile(path, maxTextFile)
 	if err != nil {
@@ -80,21 +80,17 @@ func (a *app) nativePackages(path string) (nativePackages, error) {
 
 func packageList(text []byte) (nativePackages, error) {
 	var file struct {
-		Packages json.RawMessage `json:"packages"`
+		NativeDependencies map[string]string              `json:"nativeDependencies"`
+		Packages           []otav1alpha1.NativeDependency `json:"packages"`
 	}
-	if err := yaml.UnmarshalStrict(text, &file); err != nil || file.Packages == nil {
-		return nil, errors.New("expected {packages: {NAME: VERSION}}, got something else; docs/cli.md shows the file")
-	}
-	var byName map[string]string
-	var list []struct{ Name, Version string }
-	if json.Unmarshal(file.Packages, &byName) != nil && json.Unmarshal(file.Packages, &list) != nil {
-		return nil, errors.New("packages: expected versions by name, or a list of name and version, got something else; docs/cli.md shows the file")
+	if err := yaml.UnmarshalStrict(text, &file); err != nil || (file.NativeDependencies == nil) == (file.Packages == nil) {
+		return nil, errors.New("expected {nativeDependencies: {NAME: VERSION}}, got something else; docs/cli.md shows the file")
 	}
 	out := nativePackages{}
-	for name, version := range byName {
+	for name, version := range file.NativeDependencies {
 		out = append(out, nativePackage{name: name, versions: version, version: version})
 	}
-	for _, p := range list {
+	for _, p := range file.Packages {
 		out = append(out, nativePackage{name: p.Name, versions: p.Version, version: p.Version})
 	}
 	return out, nil

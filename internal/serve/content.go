@@ -43,7 +43,8 @@ func UnknownChecks(ch *otav1alpha1.Channel) []string {
 	return out
 }
 
-func policyOf(p otav1alpha1.ContentPolicy) content.Policy {
+// ContentPolicy is spec.admission.content of a Channel, as package content takes it.
+func ContentPolicy(p otav1alpha1.ContentPolicy) content.Policy {
 	out := content.Policy{AppStores: p.Profile == otav1alpha1.ContentProfileAppStores, Checks: map[string]content.Action{}}
 	for _, c := range p.Checks {
 		out.Checks[c.Name] = content.Action(c.Action)
@@ -72,7 +73,7 @@ func clean(f AdmitFacts) Verdict {
 	if f.Stable != nil {
 		facts.Stable = report(f.Stable)
 	}
-	violations := content.Evaluate(policyOf(contentOf(f.Channel)), facts)
+	violations := content.Evaluate(ContentPolicy(contentOf(f.Channel)), facts)
 	passes := overridden(f.Channel, f.Bundle.Spec.Digest)
 	if why := unlooked(f, violations); why != "" && passes[content.CheckInspection].Reason == "" {
 		return Verdict{Wait: "waiting until the manager has looked into the artifact of Bundle " + f.Bundle.Name + ": " + why}
