@@ -43,6 +43,7 @@ type zipEntry struct {
 	flags, method, time, date uint16
 	crc, packed, size, start  uint32
 	folder                    bool
+	extra                     bool // there are extra fields before the content
 }
 
 // zipScan reads a zip archive: entries, then the directory that must say the same.
@@ -93,6 +94,7 @@ func (z *zipScan) entry() error {
 		crc: le.Uint32(header[14:]), packed: le.Uint32(header[18:]), size: le.Uint32(header[22:]), start: uint32(start),
 	}
 	version, extra := le.Uint16(header[4:]), int(le.Uint16(header[28:]))
+	e.extra = extra > 0
 	if e.name, err = z.name(int(le.Uint16(header[26:])), e.flags); err != nil {
 		return err
 	}
@@ -120,7 +122,8 @@ func (z *zipScan) name(size int, flags uint16) (string, error) {
 	}
 	name := string(raw)
 	if flags&flagUTF8 == 0 && !isASCII(name) {
-		return "", badEntry(name, "has letters beyond ASCII and does not say that they are UTF-8: expected flag bit 11")
+		return "", badEntry(name, "has letters beyond ASCII and does not say that they are UTF-8: expected flag bit 11, which the zip command does not set "+
+			"(use kubectl windlass bundle pack or Python, or a name in ASCII)")
 	}
 	return name, nil
 }
@@ -216,11 +219,11 @@ func (r zipReader) Read(p []byte) (int, error) {
 // finish compares content that was read to its end with what the header, or the data descriptor, says of it.
 func (z *zipScan) finish(e *zipEntry, size, packed int64, crc uint32) error {
 	if e.flags&flagDescriptor != 0 {
-		claimed := [3]uint32{e.crc, e.packed, e.size}
+		before := *e
 		if err := z.descriptor(e); err != nil {
 			return err
 		}
-		if actual := [3]uint32{e.crc, e.packed, e.size}; claimed != actual && claimed != [3]uint32{} {
+		if differ(before.crc, e.crc) || differ(before.packed, e.packed) || differ(before.size, e.size) {
 			return badEntry(e.name, "says other sizes or another checksum before its content than after it: expected the same, or zeros before")
 		}
 	}
@@ -234,6 +237,9 @@ func (z *zipScan) finish(e *zipEntry, size, packed int64, crc uint32) error {
 	}
 	return e.checkRatio()
 }
+
+// differ tells whether a header says something else than the data descriptor. Zero says nothing.
+func differ(before, after uint32) bool { return before != 0 && before != after }
 
 // descriptor reads the sizes after the content. Its signature is optional (APPNOTE 4.3.9.3): a checksum that looks like one
 // could be read in two ways.

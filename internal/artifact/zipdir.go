@@ -61,6 +61,9 @@ func (z *zipScan) central(e *zipEntry) error {
 	if err := e.checkAttributes(h[5], le.Uint32(h[38:])); err != nil {
 		return err
 	}
+	if err := e.checkLetters(h[5], le.Uint16(h[30:]) > 0); err != nil {
+		return err
+	}
 	name, extra := int(le.Uint16(h[28:])), int(le.Uint16(h[30:]))
 	if _, err := z.in.take(centralSize, "the zip directory"); err != nil {
 		return err
@@ -124,6 +127,16 @@ func (e *zipEntry) checkAttributes(system byte, attributes uint32) error {
 		return badEntry(e.name, "has the attributes %#x: expected a folder if its name ends with a slash, else a file", attributes)
 	}
 	return nil
+}
+
+// checkLetters refuses what Info-ZIP's unzip 6.0 reads as another name than everybody else: it believes flag bit 11 only where
+// there is an extra field, and takes names from FAT for code page 437 otherwise.
+func (e *zipEntry) checkLetters(system byte, extra bool) error {
+	if isASCII(e.name) || system == madeByUnix || system == madeByDarwin || e.extra && extra {
+		return nil
+	}
+	return badEntry(e.name, "has letters beyond ASCII, which unzip would spell in another way: expected a program that marks entries as made on Unix, or adds times "+
+		"(kubectl windlass bundle pack, Python), or a name in ASCII")
 }
 
 // checkMode refuses links, devices and the like. No type at all is what systems without st_mode write.

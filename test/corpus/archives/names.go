@@ -88,6 +88,17 @@ func zipNameClasses() []class {
 			})
 		})},
 	}
+	list = append(list, class{name: "zip-name-from-fat", want: "which unzip would spell", build: faultyZip(func(g *gen, _ *zipArchive, f *zipFile) {
+		f.both(func(h *zipHeader) {
+			h.name, h.flags = choose(g, "größe.js", "Ä/ß", "日本語"), h.flags|flagUTF8
+			h.madeBy = choose[uint16](g, 20, 10<<8|50, 14<<8|20)
+		})
+		if time := []byte("UT\x05\x00\x01abcd"); g.variant%3 == 1 {
+			f.local.extra = time
+		} else if g.variant%3 == 2 {
+			f.central.extra = time
+		}
+	})})
 	for _, bad := range badNames() {
 		list = append(list, rename("zip-name-"+bad.class, bad.want, bad.names...))
 	}
