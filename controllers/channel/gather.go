@@ -56,6 +56,9 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) (time.Duration, error
 	if f.Bundles, err = r.bundles(ctx, s, f); err != nil {
 		return 0, err
 	}
+	if err = r.explain(ctx, s, f); err != nil {
+		return 0, err
+	}
 	if f.Floor, err = r.floor(ctx, s); err != nil {
 		return 0, err
 	}
@@ -97,19 +100,50 @@ func (r *Reconciler) bundles(ctx context.Context, s *scope, f serve.Facts) (map[
 	return out, nil
 }
 
+// explain adds the Bundles of digests that a commit has just refused: they may be the reason, and nothing else names them any more.
+func (r *Reconciler) explain(ctx context.Context, s *scope, f serve.Facts) error {
+	fresh := map[otav1alpha1.Digest]bool{}
+	if f.Committed != nil {
+		for _, x := range f.Committed.Refused {
+			fresh[otav1alpha1.Digest(x.Digest)] = true
+		}
+	}
+	for _, x := range s.channel.Status.Refused {
+		delete(fresh, x.Digest)
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	all, err := r.ofApp(ctx, s)
+	for i := range all {
+		if fresh[all[i].Spec.Digest] {
+			f.Bundles[all[i].Name] = &all[i]
+		}
+	}
+	return err
+}
+
+func (r *Reconciler) ofApp(ctx context.Context, s *scope) ([]otav1alpha1.Bundle, error) {
+	var list otav1alpha1.BundleList
+	if err := r.Client.List(ctx, &list, client.InNamespace(s.channel.Namespace),
+		client.MatchingFields{index.BundleApp: string(s.channel.Spec.App)}); err != nil {
+		return nil, fmt.Errorf("list Bundles of the app: %w", err)
+	}
+	return list.Items, nil
+}
+
 // floor finds the Bundle of the version that guards.floor names. Nil: there is none that can be served.
 func (r *Reconciler) floor(ctx context.Context, s *scope) (*otav1alpha1.Bundle, error) {
 	g := s.channel.Spec.Guards
 	if g == nil || g.Floor == "" {
 		return nil, nil
 	}
-	var list otav1alpha1.BundleList
-	if err := r.Client.List(ctx, &list, client.InNamespace(s.channel.Namespace),
-		client.MatchingFields{index.BundleApp: string(s.channel.Spec.App)}); err != nil {
-		return nil, fmt.Errorf("list Bundles of the app: %w", err)
+	all, err := r.ofApp(ctx, s)
+	if err != nil {
+		return nil, err
 	}
-	for i := range list.Items {
-		b := &list.Items[i]
+	for i := range all {
+		b := &all[i]
 		if b.Spec.Version != g.Floor || serve.RepositoryName(b.Spec.RepositoryRef) != s.repository.Name {
 			continue
 		}

@@ -118,7 +118,15 @@ func unfit(f Facts, b *otav1alpha1.Bundle) string {
 			return lostSignatures(f.Channel.Spec.Admission, out, b)
 		}
 	}
+	if why := unsigned(f.Channel.Spec.Admission, signersOf(b)); why != "" && f.Committed.Refuses(digest) && !explained(f.Channel, b.Spec.Digest) {
+		return "no longer trusted: " + why // the commit that refused it took its signatures along
+	}
 	return ""
+}
+
+// explained tells whether status says why a digest is refused.
+func explained(ch *otav1alpha1.Channel, digest otav1alpha1.Digest) bool {
+	return slices.ContainsFunc(ch.Status.Refused, func(r otav1alpha1.RefusedBundle) bool { return r.Digest == digest })
 }
 
 // touched tells whether devices may run a digest because this channel serves it or has served it.

@@ -85,6 +85,13 @@ func (p *memoryPublisher) Floor(string) string {
 
 func (p *memoryPublisher) For(client.ObjectKey) (channel.Publisher, bool) { return p, true }
 
+// raise sets the floor of all apps.
+func (p *memoryPublisher) raise(floor string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.floor = floor
+}
+
 // documents gives all commits so far.
 func (p *memoryPublisher) documents() []release.Document {
 	p.mu.Lock()
