@@ -49,10 +49,11 @@ func FloorsOf(root *metadata.RootType) (Floors, error) {
 		}
 		floors[app] = text
 	}
-	return floors, floors.check()
+	return floors, floors.Check()
 }
 
-func (f Floors) check() error {
+// Check is an error unless all floors are well-formed.
+func (f Floors) Check() error {
 	if len(f) > MaxFloors {
 		return fmt.Errorf("%d floors, expected at most %d", len(f), MaxFloors)
 	}
@@ -92,7 +93,7 @@ func (f Floors) Raise(app, version string) (Floors, error) {
 		next = Floors{}
 	}
 	next[app] = version
-	if err := next.check(); err != nil {
+	if err := next.Check(); err != nil {
 		return nil, err
 	}
 	if !f.Raises(app, version) {
