@@ -36,6 +36,9 @@ var (
 	tagURI       = cryptobyteasn1.Tag(6).ContextSpecific()
 )
 
+// maxName bounds issuers and subjects in bytes, so that status can hold them.
+const maxName = 1024
+
 // certificate is what a signing certificate says of its holder; nothing of it is verified yet.
 type certificate struct {
 	key     Key
@@ -56,6 +59,9 @@ func parseCertificate(cert *x509.Certificate) (*certificate, error) {
 		return nil, err
 	}
 	for _, text := range []string{out.issuer, out.subject} {
+		if len(text) > maxName {
+			return nil, fmt.Errorf("its issuer or subject has %d bytes, expected at most %d", len(text), maxName)
+		}
 		if text == "" || !utf8.ValidString(text) || strings.ContainsFunc(text, unicode.IsControl) {
 			return nil, fmt.Errorf("its issuer or subject is %.80q, expected text in one line", text)
 		}

@@ -16,6 +16,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -239,6 +240,7 @@ func TestSigstore_oddCertificates(t *testing.T) {
 		}, ""},
 		"line break in email": {func(o *testkit.Signing) { o.Subject = "a@b.example\nx" }, "one line"},
 		"no issuer":           {func(o *testkit.Signing) { o.Issuer = "" }, "one line"},
+		"long subject":        {func(o *testkit.Signing) { o.Subject = "https://a.test/" + strings.Repeat("a", 1024) }, "at most 1024"},
 		"issuer, two lines":   {func(o *testkit.Signing) { o.Issuer += "\n" }, "one line"},
 		"unicode subject":     {func(o *testkit.Signing) { o.Subject = "\u0430lice@example.com" }, ""},
 	} {
@@ -288,7 +290,27 @@ func TestBundle_byKey(t *testing.T) {
 	}
 }
 
-// Seven of eight signatures are refused, with a bound on what is said.
+// Workers share authorities and signatures, as those of one Repository do.
+func TestSigstore_concurrent(t *testing.T) {
+	s, content := sigstore(t), []byte("artifact")
+	a := keyless(t, s)
+	blob, err := s.SignBlob(githubIssuer, workflow, content)
+	must(t, blob, err)
+	statement, err := s.SignStatement(githubIssuer, workflow, marshal(t, statementOf(content, slsaV1, predicateV1())))
+	signatures := []verify.Signature{decode(t, blob), decode(t, must(t, statement, err))}
+	for i := range 8 {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
+			t.Parallel()
+			v, err := verify.New(now, verify.Subject{}, []verify.Authority{a}, signatures)
+			_, _ = must(t, v, err).Write(content)
+			if len(v.Matches()) != 1 || len(v.Refusals()) != 0 {
+				t.Errorf("got %d matches and refusals %q, want one match", len(v.Matches()), v.Refusals())
+			}
+		})
+	}
+}
+
+// Eight of twelve signatures are refused, with a bound on what is said.
 func TestRefusals_bounded(t *testing.T) {
 	var authorities []verify.Authority
 	var signatures []verify.Signature
