@@ -99,3 +99,33 @@ func TestPlan_clockStopsWhenWithdrawn(t *testing.T) {
 		t.Errorf("weight %d, looks again in %s: the pause of an hour must start anew", d.Release.Weight, d.RequeueAfter)
 	}
 }
+
+// A release that had completed is over when the channel refuses its digest, such as when nobody vouches for it any more. No retry
+// lifts that while the Bundle cannot be released; what a person took back, it does.
+func TestPlan_refusedAfterCompletion(t *testing.T) {
+	f := running()
+	atTheEnd(&f)
+	seenStable(&f)
+	f.Release = Plan(f).Release
+	f.Channel.StableDigest, f.Channel.Refused = "", map[string]string{f.Release.Digest: "no longer trusted (bundle/shop-1)"}
+	d := Plan(f)
+	if d.Release.State != otav1alpha1.ReleaseBundleRefused || d.Release.EndedAt.IsZero() || !strings.Contains(d.Message, "no longer trusted (bundle/shop-1)") {
+		t.Fatalf("got %+v: %q", d.Release, d.Message)
+	}
+	f.Release, f.Command = d.Release, &Command{ID: "1", Name: Retry, By: "jane"}
+	for name, tc := range map[string]struct {
+		change func(*Bundle)
+		want   string
+	}{
+		"not trusted":  {func(b *Bundle) { b.Ready, b.Message = false, "SignatureInvalid: gone" }, "the refusal stays, since the Bundle cannot be served: SignatureInvalid: gone"},
+		"not admitted": {func(b *Bundle) { b.Denied = "below the floor" }, "the refusal stays, since the channel does not admit the Bundle: below the floor"},
+		"good again":   {func(*Bundle) {}, ""},
+	} {
+		g := f
+		tc.change(&g.Bundle)
+		d := Plan(g)
+		if d.Command.Refused != tc.want || (d.Release.State == otav1alpha1.ReleasePending && d.Release.Lift) != (tc.want == "") {
+			t.Errorf("%s: refused with %q, want %q; then %s, lifting: %v", name, d.Command.Refused, tc.want, d.Release.State, d.Release.Lift)
+		}
+	}
+}
