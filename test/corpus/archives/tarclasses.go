@@ -127,7 +127,9 @@ func tarHeaders() []class {
 		}},
 		before("tar-bytes-after-name", "after the end of its name", func(g *gen, block []byte) { copy(block[90:], choose(g, "x", "evil", "../..")) }),
 		before("tar-bytes-after-prefix", "after the end of its name", func(g *gen, block []byte) { copy(block[400:], choose(g, "x", "evil", "../..")) }),
-		before("tar-bytes-at-end", "after its last field", func(g *gen, block []byte) { copy(block[500:], choose(g, "tar\x00", "x", "\x00\x00\x00\x00\x00\x00\x00\x00tar\x00")) }),
+		before("tar-bytes-at-end", "after its last field", func(g *gen, block []byte) {
+			copy(block[500:], choose(g, "tar\x00", "x", "\x00\x00\x00\x00\x00\x00\x00\x00tar\x00"))
+		}),
 		before("tar-gnu-prefix", "after its last field", func(g *gen, block []byte) {
 			copy(block[257:], "ustar  \x00")
 			copy(block[345:], choose(g, "prefix", "../..", "/etc"))
@@ -136,7 +138,9 @@ func tarHeaders() []class {
 			copy(block[124:136], choose(g, "-0000000001\x00", "0x000000010\x00", "00000000009\x00", "1 2\x00\x00\x00\x00\x00\x00\x00\x00\x00", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff",
 				"\x80\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01", "+0000000001\x00", "1\x00000000002\x00"))
 		}),
-		before("tar-mode", "octal digits", func(g *gen, block []byte) { copy(block[100:108], choose(g, "rw-r--r\x00", "-000644\x00", "\x80\x00\x00\x00\x00\x00\x01\xa4", "0000999\x00")) }),
+		before("tar-mode", "octal digits", func(g *gen, block []byte) {
+			copy(block[100:108], choose(g, "rw-r--r\x00", "-000644\x00", "\x80\x00\x00\x00\x00\x00\x01\xa4", "0000999\x00"))
+		}),
 		before("tar-number", "expected octal digits", func(g *gen, block []byte) {
 			copy(block[choose(g, 108, 116, 329, 337):], choose(g, "-00001\x00", "\xff\xff\xff\xff\xff\xff\xff\xff", "abcdefg\x00", "0000008\x00", "0o00001\x00"))
 		}),
@@ -189,7 +193,9 @@ func tarPAX() []class {
 			f.magic = "ustar  \x00"
 			return []*tarFile{f}
 		}),
-		insert("tar-pax-large", "bytes of header", func(g *gen, _ *tarFile) []*tarFile { return []*tarFile{pax('x', "comment="+strings.Repeat("x", 17_000+g.IntN(100_000)))} }),
+		insert("tar-pax-large", "bytes of header", func(g *gen, _ *tarFile) []*tarFile {
+			return []*tarFile{pax('x', "comment="+strings.Repeat("x", 17_000+g.IntN(100_000)))}
+		}),
 		insert("tar-gnu-path", "not a GNU long name", func(g *gen, _ *tarFile) []*tarFile {
 			f := gnuPath('L', choose(g, "a\x00b", "", "a\x00", "\x00a"))
 			if g.variant >= 4 {

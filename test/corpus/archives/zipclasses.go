@@ -51,7 +51,9 @@ func faultyZip(fault func(g *gen, a *zipArchive, f *zipFile)) func(*gen) []byte 
 }
 
 // replace puts a file in the place of another, which keeps its name.
-func (f *zipFile) replace(content []byte, method uint16) { *f = *newZipFile(f.local.name, content, method) }
+func (f *zipFile) replace(content []byte, method uint16) {
+	*f = *newZipFile(f.local.name, content, method)
+}
 
 // zipClasses are faults of zip archives but for those of names.
 func zipClasses() []class {
@@ -286,7 +288,9 @@ func zipExtras() []class {
 			}
 		})}
 	}
-	path := func(id uint16, name string, crc uint32) []byte { return field(id, append(append32([]byte{1}, crc), name...)) }
+	path := func(id uint16, name string, crc uint32) []byte {
+		return field(id, append(append32([]byte{1}, crc), name...))
+	}
 	return []class{
 		both("zip-extra-other-path", "extra field 0x7075", func(g *gen, h *zipHeader) []byte {
 			return path(0x7075, choose(g, "../../evil", "other", strings.ToUpper(h.name), h.name+"\x00"), sum(h.name))
