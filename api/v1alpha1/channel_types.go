@@ -586,7 +586,7 @@ type RefusedBundle struct {
 	// +kubebuilder:validation:MaxLength=512
 	Reason string `json:"reason,omitempty"`
 
-	// by whom: rollout/name, or bundle/name for a revocation.
+	// by whom: rollout/name, bundle/name for a revocation or lost trust, or repository/name for a floor.
 	// +optional
 	// +kubebuilder:validation:MaxLength=300
 	By string `json:"by,omitempty"`
