@@ -42,9 +42,9 @@ func inspection(found *ingest.Inspection, old *otav1alpha1.Inspection, now time.
 	}
 	for _, f := range found.Findings[:min(len(found.Findings), maxFindings)] {
 		out.Findings = append(out.Findings, finding(f))
-		if f.Check == content.CheckNativeCode {
-			out.NativeCode = otav1alpha1.NativeCodeFound
-		}
+	}
+	if found.NativeCode() {
+		out.NativeCode = otav1alpha1.NativeCodeFound
 	}
 	if by := found.Attested; by != nil {
 		out.By, out.Authority, out.Trust = otav1alpha1.InspectorAttestation, by.Authority, by.Trust
@@ -123,7 +123,9 @@ func (s *scope) setInspected() {
 func findingsNote(i *otav1alpha1.Inspection) string {
 	var checks []string
 	for _, f := range i.Findings {
-		checks = append(checks, fmt.Sprintf("%s (%d)", f.Check, f.Count))
+		if content.Known(f.Check) { // others are facts for comparisons
+			checks = append(checks, fmt.Sprintf("%s (%d)", f.Check, f.Count))
+		}
 	}
 	if len(checks) == 0 {
 		return "; no findings"

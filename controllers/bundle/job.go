@@ -4,6 +4,7 @@
 package bundle
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -12,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/artifact"
 	"github.com/windlass-dev/windlass/internal/ingest"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/source"
@@ -27,7 +29,7 @@ func (r *Reconciler) job(ctx context.Context, s *scope) (ingest.Job, error) {
 	job := ingest.Job{
 		App: string(spec.App), Version: string(spec.Version), Digest: string(spec.Digest),
 		Source: src, Known: s.known(), Authorities: s.voters(r.Now()), Envelope: s.envelope, Keys: s.keys.usable,
-		Native: native(spec.NativeDependencies), Bucket: s.bucket,
+		Native: native(spec.NativeDependencies), Limits: r.limits(), Bucket: s.bucket,
 	}
 	for _, sig := range spec.Signatures {
 		if sig.Attached != "" {
@@ -42,12 +44,17 @@ func (r *Reconciler) job(ctx context.Context, s *scope) (ingest.Job, error) {
 	return job, nil
 }
 
+// limits let an archive unpack to as much as an artifact may be large, and to what is usual at least.
+func (r *Reconciler) limits() artifact.Limits {
+	return artifact.Limits{Unpacked: max(artifact.MaxUnpacked, cmp.Or(r.Options.Source.MaxSize, source.DefaultMaxSize))}
+}
+
 // file is inline, or at a URL beside the artifact: on the same server the artifact's credentials serve for it too.
-func file(inline, url string, artifact source.Source) ingest.File {
+func file(inline, url string, beside source.Source) ingest.File {
 	if url == "" {
 		return ingest.File{Inline: inline}
 	}
-	if h, ok := artifact.(source.HTTP); ok && h.SameOrigin(url) {
+	if h, ok := beside.(source.HTTP); ok && h.SameOrigin(url) {
 		h.URL = url
 		return ingest.File{Source: h}
 	}
