@@ -4,7 +4,6 @@
 package egress_test
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -14,10 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/net/dns/dnsmessage"
 	"pgregory.net/rapid"
 
 	"github.com/windlass-dev/windlass/internal/egress"
+	"github.com/windlass-dev/windlass/internal/testkit"
 )
 
 func parse(t *testing.T, entries ...string) egress.Policy {
@@ -164,62 +163,6 @@ func listener(t *testing.T) (addr string, made *atomic.Int32) {
 	return l.Addr().String(), made
 }
 
-// nameserver is a real DNS server on loopback that answers the n-th question for an address with the n-th list, and then with
-// the last one.
-func nameserver(t *testing.T, answers ...[]string) *net.Resolver {
-	t.Helper()
-	pc, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = pc.Close() })
-	go func() {
-		asked := 0
-		buf := make([]byte, 1500)
-		for {
-			n, from, err := pc.ReadFrom(buf)
-			if err != nil {
-				return
-			}
-			reply, isA := answer(buf[:n], answers[min(asked, len(answers)-1)])
-			if isA {
-				asked++
-			}
-			_, _ = pc.WriteTo(reply, from)
-		}
-	}()
-	return &net.Resolver{PreferGo: true, Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "udp", pc.LocalAddr().String())
-	}}
-}
-
-// answer replies to one question with the addresses of its family.
-func answer(query []byte, addrs []string) (reply []byte, isA bool) {
-	var p dnsmessage.Parser
-	head, err := p.Start(query)
-	if err != nil {
-		return nil, false
-	}
-	q, err := p.Question()
-	if err != nil {
-		return nil, false
-	}
-	isA = q.Type == dnsmessage.TypeA
-	msg := dnsmessage.Message{Header: dnsmessage.Header{ID: head.ID, Response: true, RecursionAvailable: true}, Questions: []dnsmessage.Question{q}}
-	for _, text := range addrs {
-		a := netip.MustParseAddr(text)
-		h := dnsmessage.ResourceHeader{Name: q.Name, Type: q.Type, Class: q.Class}
-		switch {
-		case a.Is4() && isA:
-			msg.Answers = append(msg.Answers, dnsmessage.Resource{Header: h, Body: &dnsmessage.AResource{A: a.As4()}})
-		case a.Is6() && q.Type == dnsmessage.TypeAAAA:
-			msg.Answers = append(msg.Answers, dnsmessage.Resource{Header: h, Body: &dnsmessage.AAAAResource{AAAA: a.As16()}})
-		}
-	}
-	reply, _ = msg.Pack()
-	return reply, isA
-}
-
 // A name that leads to this machine is refused on every try, also when its first answer was a public address.
 func TestDialContext_rebinding(t *testing.T) {
 	addr, made := listener(t)
@@ -233,7 +176,7 @@ func TestDialContext_rebinding(t *testing.T) {
 		"any":        {{"0.0.0.0"}, {"::"}},
 		"compatible": {{"::127.0.0.1"}},
 	} {
-		d := &net.Dialer{Resolver: nameserver(t, answers...), Timeout: 5 * time.Second}
+		d := &net.Dialer{Resolver: testkit.Resolver(t, testkit.Answers{"rebind.example": answers}), Timeout: 5 * time.Second}
 		dial := egress.Policy{}.DialContext(d)
 		for range 3 {
 			c, err := dial(t.Context(), "tcp", net.JoinHostPort("rebind.example", port))
@@ -246,7 +189,7 @@ func TestDialContext_rebinding(t *testing.T) {
 		}
 	}
 	// A name that is judged when it is looked up would pass: its first answer is public, and only its second leads here.
-	d := &net.Dialer{Resolver: nameserver(t, []string{"8.8.8.8"}, []string{"127.0.0.1"}), Timeout: 5 * time.Second}
+	d := &net.Dialer{Resolver: testkit.Resolver(t, testkit.Answers{"rebind.example": {{"8.8.8.8"}, {"127.0.0.1"}}}), Timeout: 5 * time.Second}
 	if got, err := d.Resolver.LookupHost(t.Context(), "rebind.example"); err != nil || !slices.Equal(got, []string{"8.8.8.8"}) {
 		t.Fatalf("the name server answers %v, %v", got, err)
 	}
@@ -256,7 +199,7 @@ func TestDialContext_rebinding(t *testing.T) {
 	if n := made.Load(); n != 0 {
 		t.Errorf("%d connections were made, want none", n)
 	}
-	d = &net.Dialer{Resolver: nameserver(t, []string{"127.0.0.1"}), Timeout: 5 * time.Second}
+	d = &net.Dialer{Resolver: testkit.Resolver(t, testkit.Answers{"rebind.example": {{"127.0.0.1"}}}), Timeout: 5 * time.Second}
 	for _, entry := range []string{"127.0.0.1", "rebind.example", "rebind.example:" + port} {
 		c, err := parse(t, entry).DialContext(d)(t.Context(), "tcp", net.JoinHostPort("rebind.example", port))
 		if err != nil {

@@ -126,8 +126,8 @@ func (a *attached) referrer(ctx context.Context, d ocispec.Descriptor) error {
 	if err != nil {
 		return err
 	}
-	var m ocispec.Manifest
-	if json.Unmarshal(raw, &m) != nil || m.Subject == nil || m.Subject.Digest.String() != a.digest {
+	m := parseManifest(raw)
+	if m.Subject == nil || m.Subject.Digest.String() != a.digest {
 		return nil
 	}
 	for _, layer := range m.Layers {
@@ -154,11 +154,7 @@ func (a *attached) tag(ctx context.Context) error {
 		}
 		return err
 	}
-	var m ocispec.Manifest
-	if json.Unmarshal(raw, &m) != nil {
-		return nil
-	}
-	for _, layer := range m.Layers {
+	for _, layer := range parseManifest(raw).Layers {
 		if layer.MediaType != simpleSigningType {
 			continue
 		}
@@ -179,6 +175,15 @@ func (a *attached) tag(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// parseManifest reads a manifest. What is none has no layers.
+func parseManifest(raw []byte) ocispec.Manifest {
+	var m ocispec.Manifest
+	if json.Unmarshal(raw, &m) != nil {
+		return ocispec.Manifest{}
+	}
+	return m
 }
 
 func (a *attached) add(found Attachment) error {

@@ -54,7 +54,7 @@ func (h HTTP) host() string {
 
 func (h HTTP) open(ctx context.Context, c *Client) (io.ReadCloser, int64, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL, http.NoBody)
-	if err != nil {
+	if err != nil || req.URL.Hostname() == "" || (req.URL.Scheme != "http" && req.URL.Scheme != "https") {
 		return nil, 0, kit.Stall(otav1alpha1.InvalidSpecReason, "the URL of the source cannot be read: expected an absolute http or https URL")
 	}
 	if req.URL.User != nil {

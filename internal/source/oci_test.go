@@ -286,16 +286,22 @@ func TestOCI_tampered(t *testing.T) {
 		answer func(http.ResponseWriter, *http.Request) bool
 		reason string
 	}{
-		"other manifest":   {manifest(200, `{"schemaVersion":2,"layers":[]}`, ocispec.MediaTypeImageManifest), otav1alpha1.FetchFailedReason},
-		"huge manifest":    {manifest(200, strings.Repeat(secretText, 1<<20), ocispec.MediaTypeImageManifest), otav1alpha1.FetchFailedReason},
-		"page":             {manifest(200, "<html>"+secretText, "text/html"), otav1alpha1.FetchFailedReason},
-		"error":            {manifest(500, `{"errors":[{"code":"UNKNOWN","message":"`+secretText+`"}]}`, "application/json"), otav1alpha1.FetchFailedReason},
-		"denied":           {manifest(403, `{"errors":[{"code":"DENIED","message":"`+secretText+`"}]}`, "application/json"), otav1alpha1.SourceAccessDeniedReason},
-		"shorter blob":     {blob(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, secretText) }), otav1alpha1.FetchFailedReason},
-		"cut blob":         {blob(func(w http.ResponseWriter, _ *http.Request) { cut(w, "HTTP/1.1 200 OK\r\nContent-Length: 800\r\n\r\nhalf") }), otav1alpha1.FetchFailedReason},
-		"blob redirected":  {blob(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://10.0.0.1/"+secretText, 307) }), otav1alpha1.AddressDeniedReason},
-		"blob by https":    {blob(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "https://127.0.0.1/"+secretText, 307) }), otav1alpha1.FetchFailedReason},
-		"no such blob":     {blob(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(404) }), otav1alpha1.SourceNotFoundReason},
+		"other manifest": {manifest(200, `{"schemaVersion":2,"layers":[]}`, ocispec.MediaTypeImageManifest), otav1alpha1.FetchFailedReason},
+		"huge manifest":  {manifest(200, strings.Repeat(secretText, 1<<20), ocispec.MediaTypeImageManifest), otav1alpha1.FetchFailedReason},
+		"page":           {manifest(200, "<html>"+secretText, "text/html"), otav1alpha1.FetchFailedReason},
+		"error":          {manifest(500, `{"errors":[{"code":"UNKNOWN","message":"`+secretText+`"}]}`, "application/json"), otav1alpha1.FetchFailedReason},
+		"denied":         {manifest(403, `{"errors":[{"code":"DENIED","message":"`+secretText+`"}]}`, "application/json"), otav1alpha1.SourceAccessDeniedReason},
+		"shorter blob":   {blob(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, secretText) }), otav1alpha1.FetchFailedReason},
+		"cut blob": {blob(func(w http.ResponseWriter, _ *http.Request) {
+			cut(w, "HTTP/1.1 200 OK\r\nContent-Length: 800\r\n\r\nhalf")
+		}), otav1alpha1.FetchFailedReason},
+		"blob redirected": {blob(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://10.0.0.1/"+secretText, http.StatusTemporaryRedirect)
+		}), otav1alpha1.AddressDeniedReason},
+		"blob by https": {blob(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://127.0.0.1/"+secretText, http.StatusTemporaryRedirect)
+		}), otav1alpha1.FetchFailedReason},
+		"no such blob":     {blob(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }), otav1alpha1.SourceNotFoundReason},
 		"token server":     {challenge("http://10.0.0.1/token?" + secretText), otav1alpha1.FetchFailedReason},
 		"token of a file":  {challenge("file:///etc/" + secretText), otav1alpha1.FetchFailedReason},
 		"token from cloud": {challenge("http://169.254.169.254/latest/" + secretText), otav1alpha1.FetchFailedReason},
