@@ -31,7 +31,11 @@ func makeZip(t testing.TB, files ...file) []byte {
 	var buf bytes.Buffer
 	w := zip.NewWriter(&buf)
 	for _, f := range files {
-		e, err := w.Create(f.name)
+		create := w.Create
+		if f.content == "" { // deflate takes long to make nothing
+			create = func(name string) (io.Writer, error) { return w.CreateRaw(&zip.FileHeader{Name: name}) }
+		}
+		e, err := create(f.name)
 		if err != nil {
 			t.Fatal(err)
 		}

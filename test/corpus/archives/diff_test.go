@@ -4,15 +4,10 @@
 package archives
 
 import (
-	"archive/tar"
-	"archive/zip"
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -23,35 +18,17 @@ import (
 	"testing"
 	"time"
 
-	"github.com/klauspost/compress/gzip"
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/windlass-dev/windlass/internal/artifact"
 )
 
-// listing is what is in an archive: size and SHA-256 by name of the file.
-type listing map[string]string
-
-// add takes a file in. A second of that name shows.
-func (l listing) add(name string, r io.Reader) error {
-	name = strings.TrimPrefix(name, "./") // of tar -C folder .
-	hash := sha256.New()
-	size, err := io.Copy(hash, r)
-	for l[name] != "" {
-		name += " again"
-	}
-	l[name] = fmt.Sprintf("%d\t%s", size, hex.EncodeToString(hash.Sum(nil)))
-	return err
-}
-
-func scanned(path string) (listing, error) {
+func scanned(path string) (Listing, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // was read only
-	l := listing{}
-	_, err = artifact.Scan(f, artifact.Limits{}, l.add)
+	l := Listing{}
+	_, err = artifact.Scan(f, artifact.Limits{}, l.Add)
 	return l, err
 }
 
@@ -68,8 +45,8 @@ func TestGood(t *testing.T) {
 		paths = append(paths, path)
 	}
 	built := packed(t, dir)
-	count := func(class string, paths []string) map[string]listing {
-		lists, refused := map[string]listing{}, 0
+	count := func(class string, paths []string) map[string]Listing {
+		lists, refused := map[string]Listing{}, 0
 		for _, path := range paths {
 			l, err := scanned(path)
 			if err != nil {
@@ -90,7 +67,7 @@ func TestGood(t *testing.T) {
 	maps.Copy(all, count("generated", generated(t, dir)))
 	maps.Copy(all, flipped(t, dir))
 	if !full() {
-		maps.DeleteFunc(all, func(path string, _ listing) bool { return sizeOf(t, path) > 500_000 })
+		maps.DeleteFunc(all, func(path string, _ Listing) bool { return sizeOf(t, path) > 500_000 })
 	}
 	compare(t, all)
 }
@@ -119,9 +96,9 @@ func generated(t *testing.T, dir string) []string {
 }
 
 // flipped are archives with one bit changed that are still taken: the bit must mean nothing to anybody.
-func flipped(t *testing.T, dir string) map[string]listing {
+func flipped(t *testing.T, dir string) map[string]Listing {
 	t.Helper()
-	taken, tried, step := map[string]listing{}, 0, 13
+	taken, tried, step := map[string]Listing{}, 0, 13
 	if full() {
 		step = 3
 	}
@@ -138,11 +115,11 @@ func flipped(t *testing.T, dir string) map[string]listing {
 			changed := bytes.Clone(data)
 			changed[bit/8] ^= 1 << (bit % 8)
 			if ext == "tar" {
-				sign(changed[:512])
+				SignTar(changed[:512])
 			}
 			tried++
-			l := listing{}
-			if facts, err := artifact.Scan(bytes.NewReader(changed), artifact.Limits{}, l.add); err == nil && facts.Files != nil {
+			l := Listing{}
+			if facts, err := artifact.Scan(bytes.NewReader(changed), artifact.Limits{}, l.Add); err == nil && facts.Files != nil {
 				path := filepath.Join(dir, fmt.Sprintf("flipped-%d-%d.%s", tried, bit, ext))
 				if err := os.WriteFile(path, changed, 0o600); err != nil {
 					t.Fatal(err)
@@ -160,7 +137,7 @@ type tool struct {
 	name     string
 	programs []string
 	exts     []string
-	list     func(t *testing.T, paths []string) map[string]map[string]listing
+	list     func(t *testing.T, paths []string) map[string]map[string]Listing
 }
 
 var tools = []tool{
@@ -174,7 +151,7 @@ var tools = []tool{
 }
 
 // compare has all tools list all archives.
-func compare(t *testing.T, want map[string]listing) {
+func compare(t *testing.T, want map[string]Listing) {
 	t.Helper()
 	for _, tool := range tools {
 		missing := slices.IndexFunc(tool.programs, func(p string) bool { _, err := exec.LookPath(p); return err != nil })
@@ -211,7 +188,7 @@ func extOf(path string) string {
 	return ""
 }
 
-func short(l listing) string { return fmt.Sprintf("%.1500v", map[string]string(l)) }
+func short(l Listing) string { return fmt.Sprintf("%.1500v", map[string]string(l)) }
 
 func run(t *testing.T, stdin string, env []string, args ...string) []byte {
 	t.Helper()
@@ -228,26 +205,26 @@ func run(t *testing.T, stdin string, env []string, args ...string) []byte {
 }
 
 // program runs one that prints lines of tool, archive, name, size and SHA-256.
-func program(args ...string) func(*testing.T, []string) map[string]map[string]listing {
-	return func(t *testing.T, paths []string) map[string]map[string]listing {
+func program(args ...string) func(*testing.T, []string) map[string]map[string]Listing {
+	return func(t *testing.T, paths []string) map[string]map[string]Listing {
 		t.Helper()
 		return parse(t, run(t, strings.Join(paths, "\n"), nil, args...))
 	}
 }
 
-func parse(t *testing.T, out []byte) map[string]map[string]listing {
+func parse(t *testing.T, out []byte) map[string]map[string]Listing {
 	t.Helper()
-	all := map[string]map[string]listing{}
+	all := map[string]map[string]Listing{}
 	for line := range strings.Lines(string(out)) {
 		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
 		if len(f) != 5 {
 			t.Fatalf("a tool printed %q", line)
 		}
 		if all[f[0]] == nil {
-			all[f[0]] = map[string]listing{}
+			all[f[0]] = map[string]Listing{}
 		}
 		if all[f[0]][f[1]] == nil {
-			all[f[0]][f[1]] = listing{}
+			all[f[0]][f[1]] = Listing{}
 		}
 		name := strings.TrimPrefix(f[2], "./")
 		for all[f[0]][f[1]][name] != "" {
@@ -258,7 +235,7 @@ func parse(t *testing.T, out []byte) map[string]map[string]listing {
 	return all
 }
 
-func listNode(t *testing.T, paths []string) map[string]map[string]listing {
+func listNode(t *testing.T, paths []string) map[string]map[string]Listing {
 	t.Helper()
 	dir := unpacked(t, "jszip", "fflate", "adm-zip")
 	if dir == "" {
@@ -268,25 +245,25 @@ func listNode(t *testing.T, paths []string) map[string]map[string]listing {
 }
 
 // extractor unpacks all archives by one shell and looks at what is on the disk.
-func extractor(name, command string) func(*testing.T, []string) map[string]map[string]listing {
-	return func(t *testing.T, paths []string) map[string]map[string]listing {
+func extractor(name, command string) func(*testing.T, []string) map[string]map[string]Listing {
+	return func(t *testing.T, paths []string) map[string]map[string]Listing {
 		t.Helper()
 		root := t.TempDir()
 		script := `unpack() { ` + command + ` || touch "$2/ERROR"; }
 i=0; while read -r path; do i=$((i+1)); mkdir "$0/$i"; unpack "$path" "$0/$i" </dev/null; done; chmod -R u+rwX "$0"`
 		run(t, strings.Join(paths, "\n")+"\n", nil, "sh", "-c", script, root)
-		lists := map[string]listing{}
+		lists := map[string]Listing{}
 		for i, path := range paths {
 			lists[path] = folder(t, filepath.Join(root, fmt.Sprint(i+1)))
 			_ = os.RemoveAll(filepath.Join(root, fmt.Sprint(i+1))) // space on the disk
 		}
-		return map[string]map[string]listing{name: lists}
+		return map[string]map[string]Listing{name: lists}
 	}
 }
 
-func folder(t *testing.T, root string) listing {
+func folder(t *testing.T, root string) Listing {
 	t.Helper()
-	l := listing{}
+	l := Listing{}
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -296,7 +273,7 @@ func folder(t *testing.T, root string) listing {
 			return err
 		}
 		name, err := filepath.Rel(root, path)
-		return errors.Join(err, l.add(filepath.ToSlash(name), f), f.Close())
+		return errors.Join(err, l.Add(filepath.ToSlash(name), f), f.Close())
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -304,77 +281,19 @@ func folder(t *testing.T, root string) listing {
 	return l
 }
 
-func listGo(t *testing.T, paths []string) map[string]map[string]listing {
+func listGo(t *testing.T, paths []string) map[string]map[string]Listing {
 	t.Helper()
-	lists := map[string]listing{}
+	lists := map[string]Listing{}
 	for _, path := range paths {
 		raw, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
 		}
-		l, err := goListing(raw, extOf(path))
+		l, err := GoList(raw, extOf(path))
 		if err != nil {
 			t.Errorf("%s: Go cannot read it: %v", filepath.Base(path), err)
 		}
 		lists[path] = l
 	}
-	return map[string]map[string]listing{"go": lists}
-}
-
-// goListing is what Go's own packages read.
-func goListing(raw []byte, ext string) (listing, error) {
-	l := listing{}
-	var r io.Reader = bytes.NewReader(raw)
-	switch ext {
-	case "zip":
-		return l, goZip(l, raw)
-	case "tar.gz":
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			return nil, err
-		}
-		r = z
-	case "tar.zst":
-		z, err := zstd.NewReader(r, zstd.WithDecoderConcurrency(1))
-		if err != nil {
-			return nil, err
-		}
-		defer z.Close()
-		r = z
-	}
-	for archive := tar.NewReader(r); ; {
-		h, err := archive.Next()
-		if errors.Is(err, io.EOF) {
-			return l, nil
-		}
-		if err != nil {
-			return l, err
-		}
-		if h.Typeflag == tar.TypeDir || h.Typeflag == tar.TypeXGlobalHeader {
-			continue
-		}
-		if err := l.add(h.Name, archive); err != nil {
-			return l, err
-		}
-	}
-}
-
-func goZip(l listing, raw []byte) error {
-	archive, err := zip.NewReader(bytes.NewReader(raw), int64(len(raw)))
-	if err != nil {
-		return err
-	}
-	for _, f := range archive.File {
-		if f.FileInfo().IsDir() {
-			continue
-		}
-		r, err := f.Open()
-		if err != nil {
-			return err
-		}
-		if err := errors.Join(l.add(f.Name, r), r.Close()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return map[string]map[string]Listing{"go": lists}
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"hash/crc32"
 	"slices"
+	"sync"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -31,14 +32,17 @@ func (m *member) bytes() []byte {
 
 func gzipped(content []byte) []byte { return newMember(content).bytes() }
 
-// zstdFrame packs content, with a checksum.
-func zstdFrame(content []byte, opts ...zstd.EOption) []byte {
-	w, err := zstd.NewWriter(nil, append([]zstd.EOption{zstd.WithEncoderConcurrency(1)}, opts...)...)
+// zstdEncoder is made once: it takes megabytes.
+var zstdEncoder = sync.OnceValue(func() *zstd.Encoder {
+	w, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1))
 	if err != nil {
 		panic(err) // an option that does not exist
 	}
-	return w.EncodeAll(content, nil)
-}
+	return w
+})
+
+// zstdFrame packs content, with a checksum.
+func zstdFrame(content []byte) []byte { return zstdEncoder().EncodeAll(content, nil) }
 
 func skippable(g *gen) []byte {
 	content := g.zip().bytes()

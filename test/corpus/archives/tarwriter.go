@@ -100,15 +100,15 @@ func (f *tarFile) header() []byte {
 	if f.before != nil {
 		f.before(block)
 	}
-	sign(block)
+	SignTar(block)
 	if f.after != nil {
 		f.after(block)
 	}
 	return block
 }
 
-// sign writes the checksum.
-func sign(block []byte) {
+// SignTar writes the checksum of a header of 512 bytes.
+func SignTar(block []byte) {
 	copy(block[148:156], "        ")
 	sum := 0
 	for _, c := range block {
