@@ -65,7 +65,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Repository)
 	if err := r.ensureFinalizer(ctx, s); err != nil {
 		return kit.Settle(ctrl.Result{}, err)
 	}
-	res, err := kit.Run(ctx, s, r.storage, r.keys, r.open, r.trust, r.retention)
+	res, err := kit.Run(ctx, s, r.storage, r.roots, r.keys, r.open, r.trust, r.retention, r.signed)
 	st := &s.repo.Status
 	s.describe(r.Set)
 	if err == nil {

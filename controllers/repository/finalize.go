@@ -39,7 +39,7 @@ func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error
 	}
 	if len(users) > 0 {
 		// Until then it goes on publishing, also after a restart: a rollback must not wait for a deletion.
-		_, problem := kit.Run(ctx, s, r.storage, r.keys, r.open)
+		_, problem := kit.Run(ctx, s, r.storage, r.roots, r.keys, r.open)
 		s.describe(r.Set)
 		s.set(otav1alpha1.ReconcilingCondition, metav1.ConditionTrue, otav1alpha1.InUseReason,
 			"deletion waits until nothing refers to the Repository any more: "+abridge(users))

@@ -43,6 +43,11 @@ const (
 type signing struct {
 	keys   *publish.Keys
 	source string // keysGenerated or keysProvided
+
+	roots    map[int64][]byte // that were signed offline, by version; nil: the spec names none
+	rootLife time.Duration    // of a root that is made now
+	problem  error            // of the roots; it holds nothing else up
+	floors   error            // of the floors; the same
 }
 
 // keys reads the signing keys, and makes them for a repository that never had any.
@@ -95,6 +100,9 @@ func (r *Reconciler) signingSecret(ctx context.Context, s *scope) (*corev1.Secre
 func (r *Reconciler) makeKeys(ctx context.Context, s *scope, name string) (*corev1.Secret, error) {
 	_, err := s.bucket.Head(ctx, rootObject)
 	switch {
+	case s.signing.roots != nil:
+		return nil, kit.Retry(otav1alpha1.SecretNotFoundReason,
+			"there is no Secret %s, whose keys the roots of spec.signing.rootConfigMapRef name: apply signing.secret.yaml of the ceremony", name)
 	case err == nil || s.repo.Status.Metadata != nil:
 		return nil, kit.Retry(otav1alpha1.SecretNotFoundReason,
 			"there is no Secret %s, and the bucket has a root of trust that its keys have signed: restore the Secret from its backup", name)

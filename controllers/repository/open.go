@@ -9,11 +9,10 @@ import (
 	"fmt"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/publish"
+	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
 // Shortest lives of signatures that make sense: each renewal is a commit.
@@ -22,14 +21,24 @@ const (
 	minRootExpiry      = time.Hour
 )
 
+// maxRootExpiry is the longest life that readers accept (package tuf).
+const maxRootExpiry = tuf.MaxLife
+
 // open makes sure that the publisher works with what the spec and the Secrets say now.
 func (r *Reconciler) open(ctx context.Context, s *scope) (time.Duration, error) {
 	root, timestamp, err := expiries(s.repo.Spec.Signing)
 	if err != nil {
 		return 0, s.signingFailed(err)
 	}
+	s.signing.rootLife = cmp.Or(root, publish.DefaultRootExpiry)
+	floors, err := wantedFloors(s.repo.Spec.Floors)
+	if err != nil {
+		floors = nil // told in the end
+	}
 	s.identity.add("expiries", fmt.Append(nil, root, timestamp))
-	cfg := publish.Config{Keys: s.signing.keys, RootExpiry: root, TimestampExpiry: timestamp}
+	s.identity.add("floors", fmt.Append(nil, floors))
+	s.identity.add("offline", fmt.Append(nil, s.signing.roots != nil))
+	cfg := publish.Config{Keys: s.signing.keys, Roots: s.signing.roots, Floors: floors, RootExpiry: root, TimestampExpiry: timestamp}
 	if m := s.repo.Status.Metadata; m != nil {
 		cfg.Seen, cfg.SeenRoot = m.Version, m.RootVersion
 	}
@@ -37,12 +46,10 @@ func (r *Reconciler) open(ctx context.Context, s *scope) (time.Duration, error) 
 	if err != nil {
 		return 0, s.signingFailed(err)
 	}
-	reason, message := otav1alpha1.KeysProvidedReason, "the signing keys are those of the Secret"
-	if s.signing.source == keysGenerated {
-		reason, message = otav1alpha1.KeysGeneratedReason, "the manager made all signing keys: for production keep the root key offline, and a backup of the Secret"
-	}
-	s.set(otav1alpha1.SigningReadyCondition, metav1.ConditionTrue, reason, message)
-	return 0, s.publisher.State().LastError
+	state := s.publisher.State()
+	s.judgeSigning(state, r.Now())
+	s.signing.floors = s.floorsPublished(state, r.Options.Recheck)
+	return 0, state.LastError
 }
 
 // expiries reads the lives of signatures; zero means the default.
@@ -55,6 +62,9 @@ func expiries(spec *otav1alpha1.SigningSpec) (root, timestamp time.Duration, err
 	}
 	if timestamp, err = expiry("timestampExpiry", spec.TimestampExpiry, minTimestampExpiry); err != nil {
 		return 0, 0, err
+	}
+	if root > maxRootExpiry || timestamp > maxRootExpiry {
+		return 0, 0, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.signing: rootExpiry and timestampExpiry may be %s at most", maxRootExpiry)
 	}
 	if wantRoot, want := cmp.Or(root, publish.DefaultRootExpiry), cmp.Or(timestamp, publish.DefaultTimestampExpiry); wantRoot < want {
 		return 0, 0, kit.Stall(otav1alpha1.InvalidSpecReason,

@@ -47,7 +47,9 @@ func (s *scope) describe(publishers *publish.Set) {
 	st.Metadata = &otav1alpha1.MetadataStatus{
 		Version: state.Version, RootVersion: state.RootVersion, Keys: source,
 		CommittedAt: seconds(state.CommittedAt), ExpiresAt: seconds(state.ExpiresAt),
+		RootExpiresAt: seconds(state.RootExpiresAt), RootKeys: rootKeys(state), RootThreshold: int32(state.RootThreshold),
 	}
+	st.Floors = publishedFloors(state.Floors)
 	st.Channels, st.Bundles = new(int32(state.Channels)), new(int32(state.Bundles))
 }
 
