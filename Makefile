@@ -33,6 +33,12 @@ build: ## Build the manager, the gateway, the kubectl plugin and the device flee
 test: servers ## Run all tests with the race detector, against a real API server, object store and Prometheus. PKG=./... selects.
 	KUBEBUILDER_ASSETS="$$($(BIN) assets)" go test -race -timeout $(TEST_TIMEOUT) $(PKG)
 
+.PHONY: test-corpus
+test-corpus: servers ## Try all bad inputs, and good ones, and print what was accepted and refused of each class.
+	@mkdir -p bin
+	@WINDLASS_CORPUS=full KUBEBUILDER_ASSETS="$$($(BIN) assets)" go test -count=1 -timeout 60m -v ./test/corpus/... 2>&1 \
+	  | tee bin/test-corpus.log | grep -E '^ *(TRIED|GOOD|SAME|--- (FAIL|SKIP)|FAIL|ok|panic)'
+
 .PHONY: servers
 servers: ## Build the servers that the tests start, unless the cache has them.
 	@for name in assets versitygw prometheus registry kustomize; do $(BIN) $$name >/dev/null || exit; done
