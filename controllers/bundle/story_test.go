@@ -80,6 +80,7 @@ type story struct {
 	author     *testkit.Author
 	repo       *otav1alpha1.Repository
 	asked      atomic.Int32 // requests to the site
+	ahead      atomic.Int64 // nanoseconds by which the manager's clock is ahead
 	options    Options
 	stop       func()
 }
@@ -127,7 +128,8 @@ func (s *story) start(t *testing.T) {
 	}
 	r := &Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("bundle-controller"),
-		Repositories: s.publishers, Now: time.Now, Options: s.options,
+		Repositories: s.publishers, Options: s.options,
+		Now: func() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())) },
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	if err := r.SetupWithManager(ctx, mgr, controller.Options{}); err != nil {

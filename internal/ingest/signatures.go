@@ -117,12 +117,18 @@ func (r *run) verify(context.Context) error {
 	switch {
 	case len(r.result.Matches) > 0:
 		return r.open()
-	case r.gone != nil: // what is gone may be the one that matches
-		return r.gone
+	case r.gone != nil: // what counted before is here, and counts no more; what is gone may come back
+		return kit.Retry(otav1alpha1.SignatureInvalidReason, "none of the signatures that counted before matches an authority of the Repository: tried %s; and %w",
+			r.tried(), r.gone)
 	}
+	return kit.Stall(otav1alpha1.SignatureInvalidReason, "none of %d signatures matches an authority of the Repository: tried %s%s",
+		len(r.job.Signatures)+len(r.attached), r.tried(), refusalNote(append(r.verifier.Refusals(), refusals...)))
+}
+
+// tried names the authorities that signatures were held against.
+func (r *run) tried() string {
 	tried, expired := r.verifier.Tried()
-	return kit.Stall(otav1alpha1.SignatureInvalidReason, "none of %d signatures matches an authority of the Repository: tried %s%s%s",
-		len(r.job.Signatures)+len(r.attached), orNone(tried), expiredNote(expired), refusalNote(append(r.verifier.Refusals(), refusals...)))
+	return orNone(tried) + expiredNote(expired)
 }
 
 func orNone(names []string) string {
