@@ -26,14 +26,16 @@ const (
 
 // inspection is what inspect prints.
 type inspection struct {
-	File       string         `json:"file"`
-	Digest     string         `json:"digest"`
-	Size       int64          `json:"size"` // bytes
-	MediaType  string         `json:"mediaType"`
-	Report     content.Report `json:"report"`
-	Violations []violation    `json:"violations,omitempty"`
-	Denied     bool           `json:"denied"`
-	Statement  string         `json:"statement,omitempty"` // file
+	File      string         `json:"file"`
+	Digest    string         `json:"digest"`
+	Size      int64          `json:"size"` // bytes
+	MediaType string         `json:"mediaType"`
+	Report    content.Report `json:"report"`
+	// Native is what the update needs of the app, as the policy takes it: of the flag, else of the report.
+	Native     *content.Native `json:"nativeDependencies,omitempty"`
+	Violations []violation     `json:"violations,omitempty"`
+	Denied     bool            `json:"denied"`
+	Statement  string          `json:"statement,omitempty"` // file
 }
 
 // violation is what speaks against a release.
@@ -114,7 +116,7 @@ func (a *app) inspect(ctx context.Context, path string, o inspectOptions) error 
 	if err != nil {
 		return err
 	}
-	facts := content.Facts{Report: &found.Report}
+	facts := content.Facts{Report: &found.Report, Native: found.Report.Native}
 	if o.stable != "" {
 		stable, err := a.inspectFile(ctx, o.stable)
 		if err != nil {
@@ -129,7 +131,7 @@ func (a *app) inspect(ctx context.Context, path string, o inspectOptions) error 
 		}
 		facts.Native = packages.needed()
 	}
-	result := inspection{File: path, Digest: found.Digest, Size: found.Size, MediaType: found.MediaType, Report: found.Report}
+	result := inspection{File: path, Digest: found.Digest, Size: found.Size, MediaType: found.MediaType, Report: found.Report, Native: facts.Native}
 	result.judge(policy, facts)
 	if !result.Denied && o.encrypted != "" {
 		if err := a.state(ctx, &result, o); err != nil {
@@ -207,7 +209,7 @@ func (a *app) printInspection(w io.Writer, r inspection) {
 	if r.Statement != "" {
 		rows = append(rows, []string{"statement", printable(r.Statement)})
 	}
-	if n := r.Report.Native; n != nil {
+	if n := r.Native; n != nil {
 		rows = append(rows, []string{"native", nativeText(n)})
 	}
 	table(w, rows...)
@@ -226,7 +228,7 @@ func (a *app) printInspection(w io.Writer, r inspection) {
 			if v.Action == content.Deny {
 				code = red
 			}
-			fmt.Fprintf(w, "%s   %s: %s\n", a.colour(code, string(v.Action)), v.Check, printable(v.Message))
+			fmt.Fprintf(w, "%s   %s\n", a.colour(code, string(v.Action)), printable(v.Message))
 		}
 	}
 }

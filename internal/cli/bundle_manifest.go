@@ -4,10 +4,10 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -299,29 +299,31 @@ func checkedBundle(ctx context.Context, bundle *otav1alpha1.Bundle) (map[string]
 		return nil, err
 	}
 	if len(problems) > 0 {
-		var all []error
+		var all []string
 		for _, p := range problems {
-			all = append(all, p)
+			all = append(all, p.Error())
 		}
-		return nil, fmt.Errorf("expected a Bundle that the API server takes, got one that it refuses; mend the flags: %w", errors.Join(all...))
+		return nil, fmt.Errorf("expected a Bundle that the API server takes, got one that it refuses: %s; mend the flags", sentences(all))
 	}
 	return object, nil
 }
 
 func (a *app) writeManifest(object map[string]any, out string) error {
-	text, err := yaml.Marshal(object)
-	if err != nil {
-		return err
-	}
+	var text bytes.Buffer
 	if a.output == formatJSON {
-		if text, err = json.MarshalIndent(object, "", "  "); err != nil {
+		if err := writeJSON(&text, object); err != nil {
 			return err
 		}
-		text = append(text, '\n')
+	} else {
+		lines, err := yaml.Marshal(object)
+		if err != nil {
+			return err
+		}
+		text.Write(lines)
 	}
 	if out != "" {
-		return writeFile(out, text)
+		return writeFile(out, text.Bytes())
 	}
-	_, err = a.Out.Write(text)
+	_, err := a.Out.Write(text.Bytes())
 	return err
 }

@@ -78,11 +78,13 @@ kubectl windlass bundle sign shop-2.4.1.zip --cosign -- --key cosign.key`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.key, "key", "", "file with the private key, or env://NAME")
-	flags.StringVar(&o.format, "format", signDetached, "detached (base64), or sigstore (a bundle; always with --cosign)")
+	flags.StringVar(&o.format, "format", signDetached, "detached (base64), or sigstore (a bundle, as with --cosign)")
 	flags.StringVar(&o.hash, "hash", "", "sha256, sha384 or sha512 (default: that of the curve; sha256 for RSA)")
 	flags.StringVarP(&o.out, "out", "o", "", "file to write (default: FILE.sig or FILE.sigstore.json)")
 	flags.BoolVar(&o.cosign, "cosign", false, "run cosign sign-blob")
-	cmd.MarkFlagsMutuallyExclusive("cosign", "key")
+	for _, flag := range []string{"key", "format", "hash"} {
+		cmd.MarkFlagsMutuallyExclusive("cosign", flag)
+	}
 	complete(cmd, "format", signDetached, signSigstore)
 	complete(cmd, "hash", "sha256", "sha384", "sha512")
 	return cmd

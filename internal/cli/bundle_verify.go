@@ -5,7 +5,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -103,14 +102,14 @@ func (a *app) verify(ctx context.Context, path string, o verifyOptions) error {
 	for _, m := range found.matches {
 		result.Signatures = append(result.Signatures, signerOf(m))
 	}
-	var why []error
+	var why []string
 	if len(signatures) > 0 {
 		why = missing(by, found)
 	}
 	for _, name := range o.attestations {
 		c, err := a.attested(name, by, found.Digest)
 		if err != nil {
-			why = append(why, fmt.Errorf("%s: %w", name, err))
+			why = append(why, fmt.Sprintf("%s: %v", name, err))
 			continue
 		}
 		result.Attestations = append(result.Attestations, c)
@@ -120,17 +119,17 @@ func (a *app) verify(ctx context.Context, path string, o verifyOptions) error {
 		return err
 	}
 	if !result.Verified {
-		return refused("%s: %w", path, errors.Join(why...))
+		return refused("%s: %s", path, sentences(why))
 	}
 	return nil
 }
 
 // missing lists the authors that made none of the signatures.
-func missing(by []verify.Authority, found verified) []error {
-	var out []error
+func missing(by []verify.Authority, found verified) []string {
+	var out []string
 	for _, one := range by {
 		if !slices.ContainsFunc(found.matches, func(m verify.Match) bool { return m.Authority == one.Name }) {
-			out = append(out, fmt.Errorf("expected a signature of %s, got none that matches: %s", one.Name, sentences(found.refusals)))
+			out = append(out, fmt.Sprintf("expected a signature of %s, got none that matches: %s", one.Name, sentences(found.refusals)))
 		}
 	}
 	return out

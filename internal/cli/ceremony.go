@@ -126,10 +126,11 @@ func (r *roots) describe() (rootState, error) {
 		return rootState{}, fmt.Errorf("%s: %w", r.newestFile(), err)
 	}
 	out := rootState{File: r.newestFile(), Version: d.Version, Expires: d.Expires, Complete: d.Complete, Floors: d.Floors}
-	if r.first > 1 && len(r.files) == 1 {
-		out.Complete = true // it was published: nobody has a successor to sign before
+	if previous == nil && r.first > 1 {
+		out.Complete = true // its predecessor is not here: a folder starts with what is published
 	}
 	for _, q := range d.Quorums {
+		out.Complete = out.Complete && q.Missing() == 0
 		unsigned := slices.DeleteFunc(slices.Clone(q.Keys), func(id string) bool { return slices.Contains(q.Signed, id) })
 		out.Quorums = append(out.Quorums, quorum{q.Version, q.Threshold, q.Signed, unsigned, q.Missing()})
 	}

@@ -33,12 +33,7 @@ func (a *app) checkOutput() error {
 func (a *app) print(result any, text func(w io.Writer)) error {
 	switch a.output {
 	case formatJSON:
-		out, err := json.MarshalIndent(result, "", "  ")
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintf(a.Out, "%s\n", out)
-		return err
+		return writeJSON(a.Out, result)
 	case formatYAML:
 		out, err := yaml.Marshal(result)
 		if err != nil {
@@ -49,6 +44,14 @@ func (a *app) print(result any, text func(w io.Writer)) error {
 	}
 	text(a.Out)
 	return nil
+}
+
+// writeJSON writes what people can read, too: < and > as they are.
+func writeJSON(w io.Writer, value any) error {
+	to := json.NewEncoder(w)
+	to.SetEscapeHTML(false)
+	to.SetIndent("", "  ")
+	return to.Encode(value)
 }
 
 // table writes rows in columns that are as wide as they have to be. The last column may hold anything.

@@ -85,7 +85,12 @@ by a signature that does not verify.`,
 	flags.StringVar(&a.output, "output", formatText, "form of the result on stdout: text, json or yaml")
 	flags.BoolVarP(&a.quiet, "quiet", "q", false, "no progress on stderr")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.checkOutput() }
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := cmd.ValidateFlagGroups(); err != nil {
+			return usage("expected flags that go together: %w", err)
+		}
+		return a.checkOutput()
+	}
 	complete(root, "output", formats...)
 	return root
 }
