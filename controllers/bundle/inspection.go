@@ -141,7 +141,7 @@ func (s *scope) nativeNote() string {
 	}
 	for _, f := range i.Findings {
 		if f.Check == content.CheckNativeCode && len(f.Values) > 0 {
-			return fmt.Sprintf("; there is native code in it, such as %s", f.Values[0])
+			return fmt.Sprintf("; there is native code in it (%s)", f.Values[0])
 		}
 	}
 	return "; there is native code in it"
