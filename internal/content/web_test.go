@@ -236,6 +236,7 @@ func TestConfiguration(t *testing.T) {
 		},
 		"Cordova, local":  {"res/xml/c.xml", `<widget><content src="index.html"/></widget>`, findings{}},
 		"Cordova, broken": {"config.xml", `<widget><content src="index.html"></widget>`, findings{CheckConfigInvalid: {"is no XML: config.xml"}}},
+		"code that names": {"CAPInstanceDescriptor.swift", "let path = \"config.xml\" // <widget>", findings{}},
 		"another file":    {"app.json", `{"server":{"url":"https://x.io"}}`, findings{}},
 	} {
 		t.Run(name, func(t *testing.T) {
