@@ -57,7 +57,7 @@ func (g *gunzip) Read(p []byte) (int, error) {
 	g.size += int64(n)
 	g.crc = updateCRC(g.crc, p[:n])
 	switch {
-	case err == io.EOF: //nolint:errorlint // readers return the bare value at their end
+	case err == io.EOF:
 		return n, cmp.Or(g.finish(), err)
 	case err != nil:
 		return n, g.in.fault(err, "the gzip data")

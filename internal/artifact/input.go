@@ -48,7 +48,7 @@ func (s *source) Read(p []byte) (int, error) {
 	if s.tail != nil {
 		s.remember(p[:n])
 	}
-	if err != nil && err != io.EOF { //nolint:errorlint // readers return the bare value at their end
+	if err != nil && err != io.EOF {
 		s.err = err
 	}
 	return n, err

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -304,7 +305,7 @@ func TestScan_memory(t *testing.T) {
 	for i := range files {
 		files[i].name = fmt.Sprintf("Folder/%0233d", i) // in upper case: the folded name is kept too
 	}
-	content := makeZip(t, append(files, file{"last", ""})...)
+	content := makeZip(t, append(slices.Clone(files), file{"last", ""})...)
 	heap := func() uint64 {
 		runtime.GC()
 		var m runtime.MemStats

@@ -86,14 +86,36 @@ func (t *tarScan) entry(h tarHeader) error {
 	}
 	claimed := t.size
 	t.path, t.meta, t.size = "", false, -1
-	folder := h.kind == typeFolder
+	if claimed >= 0 && claimed != h.size {
+		return badEntry(h.name, "has %d bytes in its PAX header and %d in its own: expected the same", claimed, h.size)
+	}
+	if err := t.check(h); err != nil {
+		return err
+	}
+	path := strings.TrimPrefix(h.name, "./") // of tar -C folder .
+	if h.kind == typeFolder {
+		if h.name == "./" || h.name == "." {
+			return nil // the folder that the archive is unpacked to
+		}
+		return t.names.add(strings.TrimSuffix(path, "/"), true)
+	}
+	if err := t.names.add(path, false); err != nil {
+		return err
+	}
+	b := &body{scan: t.scan, r: &tarReader{in: t.in, name: path, left: h.size}, max: t.maxUnpacked - t.facts.Unpacked}
+	if err := b.visit(path); err != nil {
+		return err
+	}
+	return t.padding(h.size, path)
+}
+
+// check refuses modes and sizes that do not go with a file or a folder.
+func (t *tarScan) check(h tarHeader) error {
 	if err := checkMode(h.name, uint32(h.mode)); err != nil {
 		return err
 	}
-	kind := h.mode & modeType
+	folder, kind := h.kind == typeFolder, h.mode&modeType
 	switch {
-	case claimed >= 0 && claimed != h.size:
-		return badEntry(h.name, "has %d bytes in its PAX header and %d in its own: expected the same", claimed, h.size)
 	case folder && h.size > 0:
 		return badEntry(h.name, "is a folder with content: expected none")
 	case folder && kind == modeFile, !folder && kind == modeFolder:
@@ -101,24 +123,7 @@ func (t *tarScan) entry(h tarHeader) error {
 	case h.size > t.maxUnpacked-t.facts.Unpacked:
 		return invalid("its files have more than %d bytes unpacked, which is the limit", t.maxUnpacked)
 	}
-	path := strings.TrimPrefix(h.name, "./") // of tar -C folder .
-	if folder {
-		path = strings.TrimSuffix(path, "/")
-		if path == "" && h.name == "./" || path == "." && h.name == "." {
-			return nil // the folder that the archive is unpacked to
-		}
-	}
-	if err := t.names.add(path, folder); err != nil {
-		return err
-	}
-	if folder {
-		return nil
-	}
-	b := &body{scan: t.scan, r: &tarReader{in: t.in, name: path, left: h.size}, max: t.maxUnpacked - t.facts.Unpacked}
-	if err := b.visit(path); err != nil {
-		return err
-	}
-	return t.padding(h.size, path)
+	return nil
 }
 
 // padding fills the last block up.

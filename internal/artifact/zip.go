@@ -135,7 +135,6 @@ func (z *zipScan) checkHeader(e *zipEntry, version uint16) error {
 	if err := z.names.add(path, folder); err != nil {
 		return err
 	}
-	descriptor := e.flags&flagDescriptor != 0
 	switch {
 	case version > maxZipVersion:
 		return badEntry(e.name, "needs version %d to unpack, expected at most %d", version, maxZipVersion)
@@ -145,18 +144,24 @@ func (z *zipScan) checkHeader(e *zipEntry, version uint16) error {
 		return badEntry(e.name, "has the flags %#04x, expected bits 1, 2, 3 and 11 only", e.flags)
 	case e.method != stored && e.method != deflated:
 		return badEntry(e.name, "is compressed by method %d, expected 0 (stored) or 8 (deflate)", e.method)
+	}
+	return z.checkSizes(e)
+}
+
+func (z *zipScan) checkSizes(e *zipEntry) error {
+	descriptor := e.flags&flagDescriptor != 0
+	switch {
 	case e.packed == 0xffffffff || e.size == 0xffffffff:
 		return errZip64()
 	case e.method == stored && descriptor:
 		return badEntry(e.name, "is stored with its size after the content, where programs cannot find it: expected it to be deflated, or the size before")
 	case e.method == stored && e.packed != e.size:
 		return badEntry(e.name, "is stored in %d bytes and claims to have %d, expected the same", e.packed, e.size)
-	case folder && e.size > 0:
+	case e.folder && e.size > 0:
 		return badEntry(e.name, "is a folder with content: expected none")
 	case int64(e.size) > z.maxUnpacked-z.facts.Unpacked:
 		return invalid("its files have more than %d bytes unpacked, which is the limit", z.maxUnpacked)
-	}
-	if descriptor {
+	case descriptor:
 		return nil
 	}
 	return e.checkRatio()
@@ -185,7 +190,7 @@ func (z *zipScan) content(e *zipEntry) error {
 	switch n, err := io.ReadFull(b, one[:]); {
 	case n > 0:
 		return badEntry(e.name, "is a folder with content: expected none")
-	case err != io.EOF: //nolint:errorlint // what is wrapped in another error is no end
+	case err != io.EOF:
 		return err
 	}
 	return nil

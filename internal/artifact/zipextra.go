@@ -6,6 +6,7 @@ package artifact
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 )
 
 // quote is for names in the middle of a sentence.
@@ -71,14 +72,7 @@ func (z *zipScan) extra(name string, size int, p place) error {
 }
 
 func sizes(allowed ...int) func(string, []byte, place) bool {
-	return func(_ string, data []byte, _ place) bool {
-		for _, n := range allowed {
-			if len(data) == n {
-				return true
-			}
-		}
-		return false
-	}
+	return func(_ string, data []byte, _ place) bool { return slices.Contains(allowed, len(data)) }
 }
 
 // timestamps: flags, and a time for each of three bits; in the directory only that of the last change, whatever the flags say.

@@ -35,9 +35,9 @@ func scanned(path string) (Listing, error) {
 // What real tools make is taken, and what is taken means the same to all tools that could unpack it.
 func TestGood(t *testing.T) {
 	dir := t.TempDir()
-	real := npmPackages(t)
+	fetched := npmPackages(t)
 	var paths []string
-	for name, file := range real {
+	for name, file := range fetched {
 		path := filepath.Join(dir, "npm-"+strings.ReplaceAll(name, "/", "+")+".tar.gz")
 		if err := os.Symlink(file, path); err != nil {
 			t.Fatal(err)
@@ -56,12 +56,12 @@ func TestGood(t *testing.T) {
 			}
 			lists[path] = l
 		}
-		fmt.Printf("GOOD archive-%s %d REFUSED %d\n", class, len(paths), refused)
+		fmt.Fprintf(os.Stdout, "GOOD archive-%s %d REFUSED %d\n", class, len(paths), refused)
 		return lists
 	}
 	all := count("npm-packages", paths)
 	maps.Copy(all, count("web-builds", built))
-	if real != nil && len(all) < 30 {
+	if fetched != nil && len(all) < 30 {
 		t.Errorf("there are %d good archives, want at least 30", len(all))
 	}
 	maps.Copy(all, count("generated", generated(t, dir)))
@@ -174,7 +174,7 @@ func compare(t *testing.T, want map[string]Listing) {
 					t.Errorf("%s: %s lists\n%v, want\n%v", filepath.Base(path), name, short(got), short(want[path]))
 				}
 			}
-			fmt.Printf("SAME archive-%s %d DIFFERENT %d\n", name, len(paths), wrong)
+			fmt.Fprintf(os.Stdout, "SAME archive-%s %d DIFFERENT %d\n", name, len(paths), wrong)
 		}
 	}
 }

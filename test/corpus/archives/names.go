@@ -68,7 +68,7 @@ func zipNameClasses() []class {
 		})
 	}
 	rename := func(name, want string, names ...string) class {
-		return class{name: name, want: want, build: faultyZip(func(g *gen, a *zipArchive, f *zipFile) {
+		return class{name: name, want: want, build: faultyZip(func(g *gen, _ *zipArchive, f *zipFile) {
 			bad := choose(g, names...)
 			if strings.HasSuffix(bad, "/") {
 				*f = *newZipFile(bad, nil, stored)
@@ -152,7 +152,7 @@ func (a *tarArchive) name(f *tarFile, name string, way int) {
 		a.insert(f, pax('x', "path="+name))
 	case way == 1:
 		f.name, f.magic = "short", "ustar  \x00"
-		a.insert(f, gnuPath('L', name))
+		a.insert(f, gnuPath(name))
 	}
 }
 

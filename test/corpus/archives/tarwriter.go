@@ -75,9 +75,9 @@ func paxRecord(record string) string {
 }
 
 // gnuPath makes the header with which GNU tar writes long names.
-func gnuPath(kind byte, name string) *tarFile {
+func gnuPath(name string) *tarFile {
 	f := newTarFile("././@LongLink", []byte(name+"\x00"))
-	f.kind, f.magic = kind, "ustar  \x00"
+	f.kind, f.magic = 'L', "ustar  \x00"
 	return f
 }
 
