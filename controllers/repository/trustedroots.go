@@ -35,7 +35,7 @@ func (s *scope) describeRoots(roots []sigstoreRoot, now time.Time) {
 	st.TrustedRoots = nil
 	var old []string
 	for _, r := range roots {
-		days := int32(max(0, now.Sub(r.authority.RootUpdatedAt)/day)) //nolint:gosec // a time.Duration has at most 106751 days
+		days := int32(max(0, now.Sub(r.authority.RootUpdatedAt)/day))
 		st.TrustedRoots = append(st.TrustedRoots, otav1alpha1.TrustedRootStatus{
 			Authority: r.authority.Name, Digest: otav1alpha1.Digest(r.authority.Identity.Root.Digest()),
 			UpdatedAt: seconds(r.authority.RootUpdatedAt), AgeDays: &days,

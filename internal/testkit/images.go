@@ -44,7 +44,7 @@ func NewImages(tb testing.TB, users map[string]string) *Images {
 	if err != nil {
 		tb.Fatalf("no repository for this test: %v", err)
 	}
-	client := &auth.Client{Client: http.DefaultClient}
+	client := &auth.Client{Client: &http.Client{Timeout: Timeout}}
 	for name, password := range users {
 		client.Credential = auth.StaticCredential(r.Host, auth.Credential{Username: name, Password: password})
 	}

@@ -35,40 +35,48 @@ func (l *Library) Authority(ctx context.Context, repo *otav1alpha1.Repository, a
 	if p := a.Provenance; p != nil {
 		out.Provenance = &verify.Provenance{BuilderID: p.BuilderID, SourceRepository: p.SourceRepository, Ref: p.Ref}
 	}
-	owner := "authority " + a.Name
+	read := func() error { return l.key(ctx, repo, *a.PublicKey, &out) }
 	if a.Keyless != nil {
-		if err := l.identity(ctx, repo, *a.Keyless, &out); err != nil {
-			return Authority{}, err
-		}
-	} else {
-		text, err := l.publicKey(ctx, repo, *a.PublicKey, owner)
-		if err != nil {
-			return Authority{}, err
-		}
-		if out.Key, err = verify.ParsePublicKey([]byte(text)); err != nil {
-			return Authority{}, invalid(repo, otav1alpha1.InvalidKeyReason, owner, err)
-		}
+		read = func() error { return l.identity(ctx, repo, *a.Keyless, &out) }
+	}
+	if err := read(); err != nil {
+		return Authority{}, err
 	}
 	if err := out.Check(); err != nil {
-		return Authority{}, invalid(repo, otav1alpha1.InvalidSpecReason, owner, err)
+		return Authority{}, invalid(repo, otav1alpha1.InvalidSpecReason, out.owner(), err)
 	}
 	return out, nil
 }
+
+// owner names the authority for messages.
+func (a Authority) owner() string { return "authority " + a.Name }
 
 var hashes = map[otav1alpha1.SignatureHash]crypto.Hash{
 	otav1alpha1.HashSHA256: crypto.SHA256, otav1alpha1.HashSHA384: crypto.SHA384, otav1alpha1.HashSHA512: crypto.SHA512,
 }
 
+// key completes an authority that is known by a key.
+func (l *Library) key(ctx context.Context, repo *otav1alpha1.Repository, from otav1alpha1.PublicKeySource, out *Authority) error {
+	text, err := l.publicKey(ctx, repo, from, out.owner())
+	if err != nil {
+		return err
+	}
+	if out.Key, err = verify.ParsePublicKey([]byte(text)); err != nil {
+		return invalid(repo, otav1alpha1.InvalidKeyReason, out.owner(), err)
+	}
+	return nil
+}
+
 // identity completes an authority that is keyless.
 func (l *Library) identity(ctx context.Context, repo *otav1alpha1.Repository, k otav1alpha1.KeylessIdentity, out *Authority) error {
-	owner, ref := "authority "+out.Name, k.TrustedRootConfigMapRef
-	text, err := l.value(ctx, repo, ref, "the trusted root of "+owner)
+	ref := k.TrustedRootConfigMapRef
+	text, err := l.value(ctx, repo, ref, "the trusted root of "+out.owner())
 	if err != nil {
 		return err
 	}
 	root, err := l.trustedRoot(text.value)
 	if err != nil {
-		return invalid(repo, otav1alpha1.TrustedRootInvalidReason, owner, fmt.Errorf("key %s of ConfigMap %s: %w", ref.Key, ref.Name, err))
+		return invalid(repo, otav1alpha1.TrustedRootInvalidReason, out.owner(), fmt.Errorf("key %s of ConfigMap %s: %w", ref.Key, ref.Name, err))
 	}
 	out.RootUpdatedAt = text.updatedAt
 	out.Identity = &verify.Identity{
