@@ -182,7 +182,9 @@ func (p *Poller) raiseFloors() {
 // refresh verifies a state and publishes it.
 func (p *Poller) refresh(ctx context.Context, src Getter, timestamp []byte) error {
 	start := p.cfg.Now()
-	p.rootsAt = start
+	if src != Getter(p.mirror) {
+		p.rootsAt = start
+	}
 	t, err := p.chain.update(ctx, src, timestamp, start)
 	if err != nil {
 		p.raiseFloors()

@@ -48,7 +48,13 @@ func configured(value any) func(w *world) {
 
 // planted puts a root that all holders have signed into the bucket, beside the publisher.
 func planted(value any) func(w *world) {
-	return func(w *world) { w.put("metadata/3.root.json", w.forge(w.holders[0].PEM, floorsAre(value))) }
+	return func(w *world) { w.plant(w.forge(w.holders[0].PEM, floorsAre(value))) }
+}
+
+// plant puts a root into the bucket, and metadata that lead to what was withdrawn.
+func (w *world) plant(root []byte) {
+	w.put("metadata/3.root.json", root)
+	w.evil(document(1000, w.bad))
 }
 
 // named lets the holder of all online keys name what was withdrawn.
@@ -95,13 +101,19 @@ var ways = []way{
 	{"root in the bucket without floors", false, planted(nil)},
 	{"root in the bucket with two fields of floors", false, func(w *world) {
 		raw := w.forge(w.holders[0].PEM, floorsAre(object(app, "1.0.0")))
-		w.put("metadata/3.root.json", []byte(strings.Replace(string(raw), `"x-windlass-floors":`, `"x-windlass-floors":{"`+app+`":"2.0.0"},"x-windlass-floors":`, 1)))
+		w.plant([]byte(strings.Replace(string(raw), `"x-windlass-floors":`, `"x-windlass-floors":{"`+app+`":"2.0.0"},"x-windlass-floors":`, 1)))
 	}},
 	{"root by the timestamp key", false, func(w *world) {
-		w.put("metadata/3.root.json", w.forge(w.secret["timestamp.key"], floorsAre(nil)))
+		w.plant(w.forge(w.secret["timestamp.key"], floorsAre(nil)))
 	}},
-	{"root of the floor replaced", false, func(w *world) { w.put("metadata/2.root.json", w.get("metadata/1.root.json")) }},
-	{"root of the floor deleted", false, func(w *world) { check(w.t, w.bucket.Delete(w.t.Context(), "metadata/2.root.json")) }},
+	{"root of the floor replaced", false, func(w *world) {
+		w.put("metadata/2.root.json", w.get("metadata/1.root.json"))
+		w.evil(document(1000, w.bad))
+	}},
+	{"root of the floor deleted", false, func(w *world) {
+		check(w.t, w.bucket.Delete(w.t.Context(), "metadata/2.root.json"))
+		w.evil(document(1000, w.bad))
+	}},
 
 	{"online keys: stable", false, named(func(w *world, d *release.Document) { d.Stable = w.bad })},
 	{"online keys: candidate", false, named(func(w *world, d *release.Document) {
