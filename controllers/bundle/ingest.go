@@ -146,7 +146,8 @@ func (s *scope) refuse(err error, recheck time.Duration) error {
 // delay grows twofold with each failure, within the bounds of the options, and is spread by a tenth.
 func (r *Reconciler) delay(failures int, reason string) time.Duration {
 	d := r.Options.RetryMin
-	if reason == otav1alpha1.SourceNotFoundReason || reason == otav1alpha1.SourceAccessDeniedReason {
+	switch reason {
+	case otav1alpha1.SourceNotFoundReason, otav1alpha1.SourceAccessDeniedReason, otav1alpha1.AddressDeniedReason:
 		d *= slowRetry
 	}
 	for range failures {
