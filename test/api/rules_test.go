@@ -4,6 +4,7 @@
 package api
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -101,6 +102,28 @@ var repositoryRules = map[string]ruleCase{
 	"expiry in days":                {patch: `spec: {signing: {timestampExpiry: 7d}}`, want: wrongDuration},
 	"retention that is composed":    {patch: `spec: {retention: {unreferencedAfter: 1h30m10s500ms}}`},
 	"retention without a unit":      {patch: `spec: {retention: {unreferencedAfter: "720"}}`, want: wrongDuration},
+	"floor":                         {patch: floors(`{app: com.example.shop, minVersion: 2.4.2, reason: CVE-2026-4711}`, `{app: other, minVersion: 0.0.1-rc.1}`)},
+	"floor with a v":                {patch: floors(`{app: shop, minVersion: v2.4.2}`), want: wrongVersion},
+	"floor with build":              {patch: floors(`{app: shop, minVersion: 2.4.2+7}`), want: wrongVersion},
+	"floor of two parts":            {patch: floors(`{app: shop, minVersion: "12.44"}`), want: wrongVersion},
+	"floor of no app":               {patch: floors(`{app: com..example, minVersion: 2.4.2}`), want: wrongAppID},
+	"floor without an app":          {patch: floors(`{minVersion: 2.4.2}`), want: "app: Required value"},
+	"floor without a version":       {patch: floors(`{app: shop}`), want: "minVersion: Required value"},
+	"floor without a reason":        {patch: floors(`{app: shop, minVersion: 2.4.2, reason: ""}`), want: "should be at least 1 chars long"},
+	"floor with a long reason":      {patch: floors(`{app: shop, minVersion: 2.4.2, reason: "` + strings.Repeat("x", 513) + `"}`), want: "Too long"},
+	"floor twice":                   {patch: floors(`{app: shop, minVersion: 2.4.2}`, `{app: shop, minVersion: 1.0.0}`), want: "Duplicate value"},
+	"no floors":                     {patch: floors(), want: "spec.floors in body should have at least 1 items"},
+	"65 floors":                     {patch: floors(manyFloors(65)...), want: "Too many"},
+	"roots of a ConfigMap":          {patch: `spec: {signing: {rootConfigMapRef: {name: roots}}}`},
+	"roots of a ConfigMap of none":  {patch: `spec: {signing: {rootConfigMapRef: {}}}`, want: "name: Required value"},
+	"hash":                          {patch: authority(`{name: ci, hash: SHA384, publicKey: {inline: x}}`)},
+	"hash that is weak":             {patch: authority(`{name: ci, hash: SHA1, publicKey: {inline: x}}`), want: `Unsupported value: "SHA1": supported values: "SHA256", "SHA384", "SHA512"`},
+	"no transparency log":           {patch: authority(`{name: ci, ` + keyless("subject: me, transparencyLog: Optional") + `}`)},
+	"log of another sort":           {patch: authority(`{name: ci, ` + keyless("subject: me, transparencyLog: Denied") + `}`), want: `Unsupported value: "Denied": supported values: "Required", "Optional"`},
+	"provenance":                    {patch: authority(`{name: ci, publicKey: {inline: x}, provenance: {builderID: "https://b", sourceRepository: "https://r", ref: refs/heads/main}}`)},
+	"provenance of any builder":     {patch: authority(`{name: ci, publicKey: {inline: x}, provenance: {ref: refs/heads/main}}`), want: "builderID: Required value"},
+	"provenance of an empty ref":    {patch: authority(`{name: ci, publicKey: {inline: x}, provenance: {builderID: b, ref: ""}}`), want: "should be at least 1 chars long"},
+	"provenance of a long ref":      {patch: authority(`{name: ci, publicKey: {inline: x}, provenance: {builderID: b, ref: "` + strings.Repeat("x", 257) + `"}}`), want: "Too long"},
 	"no storage":                    {patch: `spec: {storage: null}`, want: "spec.storage: Required value"},
 	"no trust":                      {patch: `spec: {trust: null}`, want: "spec.trust: Required value"},
 	"trust in nobody":               {patch: `spec: {trust: {authorities: []}}`, want: "spec.trust.authorities in body should have at least 1 items"},
@@ -132,11 +155,32 @@ var bundleRules = map[string]ruleCase{
 	"s3 with a path":              {patch: `spec: {source: {http: null, s3: {endpoint: "https://s3.example.com/abc", bucket: abc, key: k}}}`, want: wrongEndpoint},
 	"image by digest":             {patch: `spec: {source: {http: null, oci: {image: "registry.example.com/a/b@` + aDigest + `"}}}`},
 	"image by tag":                {patch: `spec: {source: {http: null, oci: {image: "registry.example.com/a/b:1.0"}}}`, want: "must name the image by digest: registry/repository@sha256:..."},
-	"signature of nothing":        {patch: `spec: {signatures: [{}]}`, want: "exactly one of the fields in [inline url] must be set"},
-	"signature twice":             {patch: `spec: {signatures: [{inline: MEUCIQDKZokqnCjrRtw5YXE=, url: "https://ci.example.com/a.sig"}]}`, want: "exactly one of the fields in [inline url] must be set"},
+	"signature of nothing":        {patch: `spec: {signatures: [{}]}`, want: "exactly one of the fields in [inline url attached] must be set"},
+	"signature twice":             {patch: `spec: {signatures: [{inline: MEUCIQDKZokqnCjrRtw5YXE=, url: "https://ci.example.com/a.sig"}]}`, want: "exactly one of the fields in [inline url attached] must be set"},
 	"signature by URL":            {patch: `spec: {signatures: [{url: "https://ci.example.com/a.sig"}]}`},
 	"signature in lines":          {patch: `spec: {signatures: [{inline: "MEUCIQDKZokqnCjr\nRtw5YXE=\n"}]}`},
 	"signature that is hex":       {patch: `spec: {signatures: [{inline: "30:45:02:21:00:ca:66"}]}`, want: "must be base64"},
+	"signature of a bundle":       {patch: `spec: {signatures: [{inline: "` + strings.Repeat("A", 65536) + `"}]}`},
+	"signature of a novel":        {patch: `spec: {signatures: [{inline: "` + strings.Repeat("A", 65537) + `"}]}`, want: "Too long: may not be more than 65536"},
+	"signatures of an image":      {patch: `spec: {source: {http: null, oci: {image: "registry.example.com/a/b@` + aDigest + `"}}, signatures: [{attached: Cosign}]}`},
+	"signatures of no image":      {patch: `spec: {signatures: [{attached: Cosign}]}`, want: "attached signatures are those of an image: use source.oci, or name the signature by inline or url"},
+	"signatures of another tool":  {patch: `spec: {source: {http: null, oci: {image: "registry.example.com/a/b@` + aDigest + `"}}, signatures: [{attached: Notation}]}`, want: `Unsupported value: "Notation": supported values: "Cosign"`},
+	"image without a digest":      {patch: `spec: {source: {http: null, oci: {image: registry.example.com/a/b}}}`, want: "must name the image by digest"},
+	"attestation":                 {patch: `spec: {attestations: [{inline: eyJtZWRpYVR5cGUiOiJ4In0=}, {url: "https://ci.example.com/a.json"}]}`},
+	"attestation of nothing":      {patch: `spec: {attestations: [{}]}`, want: "exactly one of the fields in [inline url] must be set"},
+	"attestation twice":           {patch: `spec: {attestations: [{inline: eyJtZWRpYVR5cGUiOiJ4In0=, url: "https://ci.example.com/a.json"}]}`, want: "exactly one of the fields in [inline url] must be set"},
+	"attestation that is JSON":    {patch: `spec: {attestations: [{inline: '{"mediaType":"x"}'}]}`, want: "must be base64"},
+	"attestation of a word":       {patch: `spec: {attestations: [{inline: eyJt}]}`, want: "should be at least 16 chars long"},
+	"attestation of a novel":      {patch: `spec: {attestations: [{inline: "` + strings.Repeat("A", 131073) + `"}]}`, want: "Too long: may not be more than 131072"},
+	"attestation of a file":       {patch: `spec: {attestations: [{url: "file:///a.json"}]}`, want: wrongURL},
+	"no attestations":             {patch: `spec: {attestations: []}`, want: "spec.attestations in body should have at least 1 items"},
+	"five attestations":           {patch: `spec: {attestations: [` + strings.Repeat(`{url: "https://ci.example.com/a.json"}, `, 5) + `]}`, want: "Too many: 5: must have at most 4 items"},
+	"native dependencies":         {patch: `spec: {nativeDependencies: {packages: [{name: "@capacitor/camera", version: ^6.1.0}, {name: lidar}]}}`},
+	"native dependencies of none": {patch: `spec: {nativeDependencies: {}}`},
+	"native dependency twice":     {patch: `spec: {nativeDependencies: {packages: [{name: a}, {name: a, version: "1"}]}}`, want: "Duplicate value"},
+	"native dependency unnamed":   {patch: `spec: {nativeDependencies: {packages: [{version: "1"}]}}`, want: "name: Required value"},
+	"native dependency of a name": {patch: `spec: {nativeDependencies: {packages: [{name: ` + strings.Repeat("a", 215) + `}]}}`, want: "Too long: may not be more than 214"},
+	"native dependency of a tale": {patch: `spec: {nativeDependencies: {packages: [{name: a, version: "` + strings.Repeat("1", 129) + `"}]}}`, want: "Too long: may not be more than 128"},
 	"no signature":                {patch: `spec: {signatures: []}`, want: "spec.signatures in body should have at least 1 items"},
 	"no signatures field":         {patch: `spec: {signatures: null}`, want: "spec.signatures: Required value"},
 	"platforms":                   {patch: `spec: {compatibility: {platforms: [ios, android, electron, linux, windows, macos, web]}}`},
@@ -361,6 +405,19 @@ func authority(list ...string) string {
 
 func appKey(list ...string) string {
 	return "spec: {trust: {encryptionKeys: [" + strings.Join(list, ", ") + "]}}"
+}
+
+// floors patches the floors of a Repository.
+func floors(items ...string) string {
+	return "spec: {floors: [" + strings.Join(items, ", ") + "]}"
+}
+
+func manyFloors(n int) []string {
+	var out []string
+	for i := range n {
+		out = append(out, fmt.Sprintf("{app: a%d, minVersion: 1.0.0}", i))
+	}
+	return out
 }
 
 func keyless(subject string) string {

@@ -27,6 +27,8 @@ const (
 	fixedCompat   = "compatibility cannot be changed; make a new Bundle"
 	fixedNotes    = "releaseNotes cannot be changed; make a new Bundle"
 	fixedMode     = "encryption cannot be changed; make a new Bundle"
+	fixedAttested = "attestations cannot be changed; make a new Bundle"
+	fixedNative   = "nativeDependencies cannot be changed; make a new Bundle"
 	fixedRevoked  = "revoked is for ever: the reason may be reworded, but not removed"
 	fixedPrefix   = "prefix cannot be changed: devices hold its trust root; make a new Repository"
 	fixedChannel  = "repositoryRef cannot be changed; make a new Channel"
@@ -67,10 +69,18 @@ var updates = map[string]map[string]updateCase{
 		"session key":            {before: encryption(`mode: Opaque`, session, sum), after: encryption(sessionOf(512, "")), want: fixedMode},
 		"checksum":               {before: encryption(`mode: Opaque`, session, sum), after: encryption(sumOf(768)), want: fixedMode},
 		"key id, added":          {before: encryption(`mode: Opaque`, session, sum), after: encryption(`keyID: MIIBCgKCAQEAs9u4ZBdB`), want: fixedMode},
-		"revoked":                {after: `spec: {revoked: leaked}`},
-		"revoked, reworded":      {before: `spec: {revoked: leaked}`, after: `spec: {revoked: leaked on Monday}`},
-		"revoked, removed":       {before: `spec: {revoked: leaked}`, after: `spec: {revoked: null}`, want: fixedRevoked},
-		"labels":                 {after: `metadata: {labels: {a: b}}`},
+		"attestations": {
+			before: `spec: {attestations: [{url: "https://ci.example.com/a"}]}`, after: `spec: {attestations: [{url: "https://ci.example.com/b"}]}`, want: fixedAttested,
+		},
+		"attestations, added":   {after: `spec: {attestations: [{url: "https://ci.example.com/b"}]}`, want: fixedAttested},
+		"attestations, removed": {before: `spec: {attestations: [{url: "https://ci.example.com/a"}]}`, after: `spec: {attestations: null}`, want: fixedAttested},
+		"native":                {before: `spec: {nativeDependencies: {}}`, after: `spec: {nativeDependencies: {packages: [{name: a}]}}`, want: fixedNative},
+		"native, added":         {after: `spec: {nativeDependencies: {}}`, want: fixedNative},
+		"native, removed":       {before: `spec: {nativeDependencies: {}}`, after: `spec: {nativeDependencies: null}`, want: fixedNative},
+		"revoked":               {after: `spec: {revoked: leaked}`},
+		"revoked, reworded":     {before: `spec: {revoked: leaked}`, after: `spec: {revoked: leaked on Monday}`},
+		"revoked, removed":      {before: `spec: {revoked: leaked}`, after: `spec: {revoked: null}`, want: fixedRevoked},
+		"labels":                {after: `metadata: {labels: {a: b}}`},
 	},
 	"Channel": {
 		"app":                 {after: `spec: {app: other}`, want: "app cannot be changed; make a new Channel"},
