@@ -9,7 +9,6 @@ package artifact
 import (
 	"errors"
 	"fmt"
-	"io"
 )
 
 // ErrInvalid is in the chain of every error that is the artifact's fault. Others come from reading it.
@@ -21,11 +20,6 @@ type Facts struct {
 	Ext       string // of the TUF target, without a dot
 	Files     *int32 // in the archive, folders not counted; nil when it is none
 	Unpacked  int64  // bytes of all files; of what is no archive, its size
-}
-
-// Inspect is Scan for what is at hand as a whole.
-func Inspect(r io.ReaderAt, size int64) (Facts, error) {
-	return Scan(io.NewSectionReader(r, 0, size), Limits{}, nil)
 }
 
 func invalid(format string, args ...any) error {

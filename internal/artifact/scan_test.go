@@ -330,14 +330,6 @@ func TestScan_memory(t *testing.T) {
 	}
 }
 
-func TestInspect(t *testing.T) {
-	content := makeZip(t, web...)
-	facts, err := artifact.Inspect(bytes.NewReader(content), int64(len(content)))
-	if err != nil || *facts.Files != 3 || facts.Unpacked != 20 {
-		t.Errorf("got %+v, error %v", facts, err)
-	}
-}
-
 func TestVersionOf(t *testing.T) {
 	for file, want := range map[string]string{
 		"1.0.0.zip": "1.0.0", "1.0.0-rc.1.tar.gz": "1.0.0-rc.1", "1.0.0-rc.zip.bin": "1.0.0-rc.zip", "2.0.0.tar": "2.0.0", "zip": "", ".zip": "", "1.0.0.json": "", "1.0.0.": "",
