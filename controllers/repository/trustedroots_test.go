@@ -4,6 +4,7 @@
 package repository
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,7 +36,7 @@ func TestRepository_trustedRoots(t *testing.T) {
 		t.Fatal(err)
 	}
 	own := s.repo.Spec.Trust.Authorities
-	s.repo.Spec.Trust.Authorities = append(own, keyless("github", "sigstore"))
+	s.repo.Spec.Trust.Authorities = slices.Concat(own, []otav1alpha1.Authority{keyless("github", "sigstore")})
 	s.Create(t, s.secret, s.repo)
 	s.want(t, metav1.ConditionFalse, otav1alpha1.ConfigMapNotFoundReason)
 	testkit.Eventually(t, s.Client, s.repo, testkit.HaveMessage(otav1alpha1.ReadyCondition, "ConfigMap sigstore", "the trusted root of authority github"))

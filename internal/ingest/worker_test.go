@@ -148,7 +148,13 @@ func TestWorker_refuses(t *testing.T) {
 			b.site.Put("/sig", []byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json"}`))
 			j.Signatures = append(j.Signatures, ingest.File{Source: source.HTTP{URL: b.site.URL + "/sig"}})
 		}, otav1alpha1.SignatureUnreadableReason, ingest.Started},
-		"escaping path":  {testkit.Zip(t, map[string]string{"../a": "1"}), nil, otav1alpha1.ArchiveInvalidReason, ingest.Verified},
+		"escaping path": {testkit.Zip(t, map[string]string{"../a": "1"}), nil, otav1alpha1.ArchiveInvalidReason, ingest.Verified},
+		"hostile archive of another digest": {testkit.Zip(t, map[string]string{"../a": noise(600 << 10)})[:90_000], func(_ *testing.T, _ *bench, j *ingest.Job) {
+			j.Digest = testkit.Digest([]byte("other"))
+		}, otav1alpha1.DigestMismatchReason, ingest.Decoded},
+		"hostile archive of a stranger": {testkit.Zip(t, map[string]string{"../a": "1"}), func(t *testing.T, b *bench, j *ingest.Job) {
+			j.Signatures = []ingest.File{{Inline: b.author.Sign(t, []byte("other"))}}
+		}, otav1alpha1.SignatureInvalidReason, ingest.Fetched},
 		"broken archive": {zip[:len(zip)-5], nil, otav1alpha1.ArchiveInvalidReason, ingest.Verified},
 		"too large":      {bytes.Repeat([]byte("x"), 100_001), nil, otav1alpha1.TooLargeReason, ingest.Decoded},
 	} {
