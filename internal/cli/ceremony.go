@@ -20,14 +20,16 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/ceremony"
 )
 
 // Files of a folder with roots.
 const (
-	rootsFile  = "roots.configmap.yaml"
-	secretFile = "signing.secret.yaml"
-	maxRoot    = 1 << 20 // bytes
+	rootsFile   = "roots.configmap.yaml"
+	rootsSuffix = "-roots" // of the name of the ConfigMap, behind that of the Repository
+	secretFile  = "signing.secret.yaml"
+	maxRoot     = 1 << 20 // bytes
 )
 
 var rootName = regexp.MustCompile(`^([1-9][0-9]{0,8})\.root\.json$`)
@@ -170,6 +172,9 @@ func (r *roots) save() (rootState, error) {
 	root, _ := r.newest()
 	if err := writeFile(filepath.Join(r.dir, state.File), root); err != nil {
 		return state, err
+	}
+	if r.object.Name == "" { // a folder that starts with what is published: nobody ran init
+		r.object.Name = otav1alpha1.DefaultRepository + rootsSuffix
 	}
 	r.object.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "ConfigMap"}
 	r.object.Data = map[string]string{}

@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/ceremony"
 	"github.com/windlass-dev/windlass/internal/tuf"
 )
@@ -48,7 +49,7 @@ kubectl windlass repository init --name default --dir roots --public-key anna.pu
 		func(context.Context, []string) error { return a.repositoryInit(o) })
 	addDir(cmd, &o.dir)
 	flags := cmd.Flags()
-	flags.StringVar(&o.name, "name", "default", "name of the Repository")
+	flags.StringVar(&o.name, "name", otav1alpha1.DefaultRepository, "name of the Repository")
 	flags.StringVarP(&o.namespace, "namespace", "n", "", "namespace of the Repository (default: none, as kubectl or Git tools choose)")
 	flags.StringArrayVar(&o.publicKeys, "public-key", nil, "public root key that somebody holds, Ed25519 in PEM; may be repeated")
 	flags.IntVar(&o.generate, "root-keys", 3, "root keys to make (default 0 with --public-key)")
@@ -105,7 +106,7 @@ func (a *app) repositoryInit(o initOptions) error {
 		return err
 	}
 	r := &roots{dir: o.dir, first: 1, files: [][]byte{made.Root}}
-	r.object.ObjectMeta = metav1.ObjectMeta{Name: o.name + "-roots", Namespace: o.namespace}
+	r.object.ObjectMeta = metav1.ObjectMeta{Name: o.name + rootsSuffix, Namespace: o.namespace}
 	state, err := r.save()
 	if err != nil {
 		return err

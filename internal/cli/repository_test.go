@@ -263,11 +263,16 @@ func TestCeremony_gap(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.fails(ExitError, "expected 2.root.json, got 3.root.json next", "repository", "show", "--dir", "roots")
-	if err := os.Remove("roots/1.root.json"); err != nil { // a folder that starts with what is published
-		t.Fatal(err)
+	for _, file := range []string{"1.root.json", rootsFile} { // a folder that starts with what is published
+		if err := os.Remove("roots/" + file); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if next := s.state("renew"); next.Version != 4 {
 		t.Errorf("after root 3: %+v", next)
+	}
+	if cm := object[corev1.ConfigMap](s, "roots/"+rootsFile); cm.Name != "default-roots" || len(cm.Data) != 1 || cm.Data["3.root.json"] == "" {
+		t.Errorf("the ConfigMap %q has %q", cm.Name, sorted(cm.Data))
 	}
 }
 
