@@ -42,6 +42,7 @@ type jsLexer struct {
 	operand bool   // the last token ends an operand
 	dotted  bool   // the last token is a dot
 	control bool   // the last token is a word that a condition in parentheses follows
+	noClass int    // until here no [ of a regular expression is closed
 	open    []byte // what is open: ( { [ as they are, 'c' for parentheses of a condition, '$' for ${ of a template
 }
 
@@ -253,16 +254,23 @@ func (l *jsLexer) pop() byte {
 	return was
 }
 
-// regexp skips a regular expression. It ends on its line, else there is none.
+// regexp skips a regular expression. It ends on its line, else there is none. That a class does not end on its line is remembered, so
+// that many such starts do not each read the whole line.
 func (l *jsLexer) regexp() bool {
 	class := false
 	for i := l.pos + 1; i < len(l.src); i++ {
 		switch l.src[i] {
 		case '\n', '\r':
+			if class {
+				l.noClass = i
+			}
 			return false
 		case '\\':
 			i++
 		case '[':
+			if i < l.noClass {
+				return false
+			}
 			class = true
 		case ']':
 			class = false
@@ -275,6 +283,9 @@ func (l *jsLexer) regexp() bool {
 			l.pos = i
 			return true
 		}
+	}
+	if class {
+		l.noClass = len(l.src)
 	}
 	return false
 }

@@ -110,6 +110,23 @@ func TestScannerOffsets(t *testing.T) {
 	}
 }
 
+// Text that is made to be slow is not: where the time grew with the square of the length, this would not end.
+func TestHostileTexts(t *testing.T) {
+	for _, part := range []string{
+		"/[", "(/[", "`${", "(", "{", "'", "`", "\\", `\u{`, "/*", "//", "<!--", "<a ", "<a b=", "<script>", "<p onclick='", "://", "http://a", "-eyJ", "-eyJa.eyJb",
+		"-----BEGIN PRIVATE KEY-----", "8Q~", "PK", "PE\x00\x00", elf, "\n", "import('", "new Worker(new URL(", `{"a":`, "<meta http-equiv=Content-Security-Policy content='a;",
+	} {
+		name := "a.js"
+		switch part[0] {
+		case '<':
+			name = "a.html"
+		case '{':
+			name = "capacitor.config.json"
+		}
+		scan(t, name, strings.Repeat(part, 400_000/len(part)))
+	}
+}
+
 // The lexer ends, and its tokens are in the source, one behind the other.
 func FuzzScript(f *testing.F) {
 	for _, p := range pieces(f) {

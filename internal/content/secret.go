@@ -77,20 +77,19 @@ func isWord(c byte) bool {
 	return c == '_' || c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
 }
 
-var (
-	pemStart = regexp.MustCompile(`-----BEGIN (?:[A-Z0-9]+ ){0,3}$`)
-	pemRest  = regexp.MustCompile(`^PRIVATE KEY(?: BLOCK)?-----`)
-)
-
 // privateKey finds keys in PEM, also inside of string literals, where line ends are written as \n. Programs that read keys have the
 // first line in them: so it takes a body as well.
 func privateKey(_ *search, at spot) (check, kind string) {
-	line := pemRest.Find(at.ahead)
-	if line == nil || !pemStart.Match(at.behind[max(0, len(at.behind)-lookBehind):]) {
+	behind := at.behind[max(0, len(at.behind)-lookBehind):]
+	begin := bytes.LastIndex(behind, []byte("-----BEGIN "))
+	rest := at.ahead[len("PRIVATE KEY"):min(len(at.ahead), 1024)]
+	rest = bytes.TrimPrefix(rest, []byte(" BLOCK"))
+	if begin < 0 || !bytes.HasPrefix(rest, []byte("-----")) || bytes.IndexByte(behind[begin+11:], '-') >= 0 {
 		return "", ""
 	}
+	rest, _, _ = bytes.Cut(rest[5:], []byte("-----"))
 	body := 0
-	for _, word := range bytes.FieldsFunc(at.ahead[len(line):min(len(at.ahead), 1024)], func(r rune) bool { return !isBase64(r) }) {
+	for _, word := range bytes.FieldsFunc(rest, func(r rune) bool { return !isBase64(r) }) {
 		if word = bytes.TrimPrefix(word, []byte("n")); len(word) >= 32 { // n: the rest of \n
 			body += len(word)
 		}
@@ -105,30 +104,39 @@ func isBase64(r rune) bool {
 	return r == '+' || r == '/' || r == '=' || r < 0x80 && r != '_' && isWord(byte(r))
 }
 
-// azureSecret finds client secrets of Entra: three characters, digit, Q~, and 34 more, of which the needle is 8Q~ after three.
-var azureRest = regexp.MustCompile(`^8Q~[A-Za-z0-9_.~-]{34}(?:[^A-Za-z0-9_.~-]|$)`)
-
+// azureSecret finds client secrets of Entra: three characters, a digit, Q~, and 34 more, of which the needle is 8Q~.
 func azureSecret(_ *search, at spot) (check, kind string) {
-	n := len(at.behind)
-	if n < 3 || !azureRest.Match(at.ahead[:min(len(at.ahead), 64)]) || n > 3 && isWord(at.behind[n-4]) ||
-		slices.ContainsFunc(at.behind[n-3:], func(c byte) bool { return !isWord(c) && !strings.ContainsRune(".~-", rune(c)) }) {
+	n, end := len(at.behind), 3+34
+	if n < 3 || n > 3 && isAzure(at.behind[n-4]) || len(at.ahead) < end || len(at.ahead) > end && isAzure(at.ahead[end]) {
 		return "", ""
+	}
+	for _, c := range slices.Concat(at.behind[n-3:], at.ahead[:end]) {
+		if !isAzure(c) {
+			return "", ""
+		}
 	}
 	return CheckCloudToken, "Azure client secret"
 }
 
-var jwt = regexp.MustCompile(`^eyJ[A-Za-z0-9_-]+\.(eyJ[A-Za-z0-9_-]+)\.[A-Za-z0-9_-]{20}`)
+func isAzure(c byte) bool { return isWord(c) || c == '.' || c == '~' || c == '-' }
+
+const (
+	maxJWTHeader = 256  // bytes, encoded
+	maxJWTClaims = 2048 // bytes, encoded
+)
 
 // serviceRole finds JSON Web Tokens that say that they are for a server: Supabase's service_role passes every row level rule.
 func serviceRole(_ *search, at spot) (check, kind string) {
-	if inWord(at.behind) {
+	dot := bytes.IndexByte(at.ahead[:min(len(at.ahead), maxJWTHeader)], '.')
+	if dot < 0 || inWord(at.behind) || !bytes.HasPrefix(at.ahead[dot+1:], []byte("eyJ")) {
 		return "", ""
 	}
-	parts := jwt.FindSubmatch(at.ahead)
-	if parts == nil {
+	rest := at.ahead[dot+1:]
+	end := bytes.IndexByte(rest[:min(len(rest), maxJWTClaims)], '.')
+	if end < 0 {
 		return "", ""
 	}
-	claims, err := base64.RawURLEncoding.DecodeString(string(parts[1]))
+	claims, err := base64.RawURLEncoding.DecodeString(string(rest[:end]))
 	var of struct {
 		Role string `json:"role"`
 	}

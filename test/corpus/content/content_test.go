@@ -64,6 +64,13 @@ var native = []string{rules.CheckNativeCode, rules.CheckAppPackage, rules.CheckN
 func TestNativePayloads(t *testing.T) {
 	stable := inspect(t, App())
 	payloads, accepted := Payloads(), 0
+	if os.Getenv("WINDLASS_CORPUS") != "full" { // every third: 3 divides neither number of disguises, so that each program meets each in turn
+		i := 0
+		payloads = slices.DeleteFunc(payloads, func(p Payload) bool {
+			i++
+			return i%3 != 0 && !strings.HasPrefix(p.Name, "package/") && !strings.HasPrefix(p.Name, "closed/")
+		})
+	}
 	for _, p := range payloads {
 		report := inspect(t, with(p.Files))
 		bad := denied(rules.Evaluate(stores, rules.Facts{Report: report, Stable: stable}))
@@ -194,14 +201,14 @@ func TestWebChanges(t *testing.T) {
 	stable := inspect(t, App())
 	changes, accepted := WebChanges(), 0
 	for _, c := range changes {
-		got := rules.Evaluate(stores, rules.Facts{Report: inspect(t, c.Files), Stable: stable})
-		if !slices.Contains(warned(got), c.Check) {
+		facts := rules.Facts{Report: inspect(t, c.Files), Stable: stable}
+		if got := warned(rules.Evaluate(stores, facts)); !slices.Contains(got, c.Check) {
 			accepted++
-			t.Errorf("%s: %v, want %s", c.Name, warned(got), c.Check)
+			t.Errorf("%s: %v, want %s", c.Name, got, c.Check)
 		}
 		// With the finding denied, the update is.
 		policy := rules.Policy{Checks: map[string]rules.Action{c.Check: rules.Deny}}
-		if got := denied(rules.Evaluate(policy, rules.Facts{Report: inspect(t, c.Files), Stable: stable})); !slices.Equal(got, []string{c.Check}) {
+		if got := denied(rules.Evaluate(policy, facts)); !slices.Equal(got, []string{c.Check}) {
 			t.Errorf("%s, denied: %v, want %s", c.Name, got, c.Check)
 		}
 	}

@@ -69,7 +69,7 @@ func LookAlikes() Files {
 		"ones.bin":    bytes.Repeat([]byte{0xff}, 100_000),
 	}
 	for i := range uint64(8) {
-		files["noise/"+string(rune('a'+i))] = noiseBytes(i+2, 1<<20)
+		files["noise/"+string(rune('a'+i))] = noiseBytes(i+2, 256<<10)
 	}
 	return files
 }

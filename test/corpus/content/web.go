@@ -4,6 +4,7 @@
 package content
 
 import (
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -179,14 +180,4 @@ func changes(edits []edit) []Change {
 }
 
 // noise is a comment of so many bytes that does not compress well.
-func noise(n int) string {
-	var b strings.Builder
-	b.WriteString("//")
-	for seed := uint64(1); b.Len() < n; {
-		seed ^= seed << 13
-		seed ^= seed >> 7
-		seed ^= seed << 17
-		fmt.Fprintf(&b, "%016x", seed)
-	}
-	return b.String() + "\n"
-}
+func noise(n int) string { return "//" + hex.EncodeToString(noiseBytes(1, n/2)) + "\n" }
