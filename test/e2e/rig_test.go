@@ -32,19 +32,23 @@ import (
 	"github.com/windlass-dev/windlass/internal/testkit"
 )
 
-// managerBinary is built once for all tests of the package.
-var managerBinary = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "windlass-e2e-")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "manager")
-	out, err := exec.Command("go", "build", "-o", bin, "github.com/windlass-dev/windlass/cmd/manager").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build the manager: %w\n%s", err, out)
-	}
-	return bin, nil
-})
+// managerBinary and gatewayBinary are built once for all tests of the package.
+var managerBinary, gatewayBinary = built("manager"), built("gateway")
+
+func built(name string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		dir, err := os.MkdirTemp("", "windlass-e2e-")
+		if err != nil {
+			return "", err
+		}
+		bin := filepath.Join(dir, name)
+		out, err := exec.Command("go", "build", "-o", bin, "github.com/windlass-dev/windlass/cmd/"+name).CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("build the %s: %w\n%s", name, err, out)
+		}
+		return bin, nil
+	})
+}
 
 func TestMain(m *testing.M) { testkit.Main(m) }
 
@@ -57,6 +61,8 @@ type rig struct {
 	author  *testkit.Author
 	metrics *metricServer
 	dir     string
+	prefix  string // of the Repository
+	allowed string // what the manager may connect to, besides public addresses
 	manager *devcluster.Process
 	starts  int
 }
@@ -64,7 +70,8 @@ type rig struct {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	author := testkit.NewAuthor(t, "ci")
-	r := &rig{Env: testkit.Start(t), T: t, bucket: testkit.ObjectStore(t), site: testkit.NewSite(t), author: author, dir: t.TempDir()}
+	r := &rig{Env: testkit.Start(t), T: t, bucket: testkit.ObjectStore(t), site: testkit.NewSite(t), author: author, dir: t.TempDir(),
+		prefix: "mobile", allowed: "127.0.0.0/8"}
 	r.metrics = newMetricServer(t)
 	r.writeKubeconfig()
 	r.Create(t, r.Credentials(r.bucket), r.Repository(r.bucket, author), r.Channel("production"))
@@ -107,7 +114,7 @@ func (r *rig) startManager(more ...string) {
 	r.manager, err = devcluster.StartProcess(r.Context(), devcluster.Command{
 		Name: fmt.Sprintf("manager-%d", r.starts), Path: bin, Dir: r.dir, Env: []string{"KUBECONFIG=" + r.kubeconfig()},
 		Args: append([]string{
-			"--namespace", r.Namespace, "--leader-elect=false", "--metrics-bind-address=0", "--health-probe-bind-address", probe, "--allow-address=127.0.0.0/8",
+			"--namespace", r.Namespace, "--leader-elect=false", "--metrics-bind-address=0", "--health-probe-bind-address", probe, "--allow-address", r.allowed,
 			"--scratch-dir", filepath.Join(r.dir, "scratch"),
 		}, more...),
 		Ready: func(ctx context.Context) error { return answers(ctx, "http://"+probe+"/healthz") },

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -86,20 +85,21 @@ func (r *rig) freeAddress() string {
 // startGateway pins the published root and serves devices at the address that it gives.
 func (r *rig) startGateway(internal, token string) string {
 	r.Helper()
-	bin := filepath.Join(r.dir, "gateway")
-	if out, err := exec.Command("go", "build", "-o", bin, "github.com/windlass-dev/windlass/cmd/gateway").CombinedOutput(); err != nil {
-		r.Fatalf("build the gateway: %v\n%s", err, out)
+	bin, err := gatewayBinary()
+	if err != nil {
+		r.Fatal(err)
 	}
-	root := filepath.Join(r.dir, "root.json")
+	dir := r.TempDir()
+	root := filepath.Join(dir, "root.json")
 	if err := os.WriteFile(root, r.watchedRoot(), 0o600); err != nil {
 		r.Fatal(err)
 	}
 	public := r.freeAddress()
 	p, err := devcluster.StartProcess(r.Context(), devcluster.Command{
-		Name: "gateway", Path: bin, Dir: r.dir,
+		Name: "gateway", Path: bin, Dir: dir,
 		Env: []string{"AWS_ACCESS_KEY_ID=" + r.bucket.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + r.bucket.SecretAccessKey},
 		Args: []string{"--listen", public, "--internal-listen", internal, "--root", root, "--s3-endpoint", r.bucket.Endpoint,
-			"--s3-bucket", r.bucket.Name, "--s3-prefix", "mobile", "--counts-token-file", token, "--poll-interval", "200ms", "--drain-delay", "0s",
+			"--s3-bucket", r.bucket.Name, "--s3-prefix", r.prefix, "--counts-token-file", token, "--poll-interval", "200ms", "--drain-delay", "0s",
 			"--network-votes-share", "1"}, // all devices are of this machine's network
 		Ready: func(ctx context.Context) error { return answers(ctx, "http://"+public+"/readyz") },
 	})

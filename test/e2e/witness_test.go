@@ -55,7 +55,7 @@ func (w *witness) DownloadFile(url string, limit int64, _ time.Duration) ([]byte
 func (r *rig) openBucket() *store.Bucket {
 	r.Helper()
 	bucket, err := store.Open(store.Config{
-		Endpoint: r.bucket.Endpoint, Bucket: r.bucket.Name, Prefix: "mobile", AccessKey: r.bucket.AccessKeyID, SecretKey: r.bucket.SecretAccessKey,
+		Endpoint: r.bucket.Endpoint, Bucket: r.bucket.Name, Prefix: r.prefix, AccessKey: r.bucket.AccessKeyID, SecretKey: r.bucket.SecretAccessKey,
 	})
 	if err != nil {
 		r.Fatal(err)
