@@ -86,8 +86,11 @@ func TestFloorTellsChannels(t *testing.T) {
 // What was withdrawn does not come back when the bucket loses what came after it.
 func TestFloorHoldsInRecovery(t *testing.T) {
 	for name, spoil := range map[string]func(t *testing.T, b Bucket, version int64){
-		"timestamp lost":    func(t *testing.T, b Bucket, _ int64) { remove(t, b, timestampName) },
-		"and the snapshot":  func(t *testing.T, b Bucket, v int64) { remove(t, b, timestampName); damageIt(t, b, object("snapshot", v)) },
+		"timestamp lost": func(t *testing.T, b Bucket, _ int64) { remove(t, b, timestampName) },
+		"and the snapshot": func(t *testing.T, b Bucket, v int64) {
+			remove(t, b, timestampName)
+			damageIt(t, b, object("snapshot", v))
+		},
 		"role damaged":      func(t *testing.T, b Bucket, v int64) { damageIt(t, b, object(app+".a", v)) },
 		"timestamp of then": nil,
 	} {
