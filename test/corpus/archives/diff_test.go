@@ -34,6 +34,7 @@ func scanned(path string) (Listing, error) {
 
 // What real tools make is taken, and what is taken means the same to all tools that could unpack it.
 func TestGood(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	fetched := npmPackages(t)
 	var paths []string
@@ -85,7 +86,7 @@ func sizeOf(t *testing.T, path string) int64 {
 func generated(t *testing.T, dir string) []string {
 	t.Helper()
 	var paths []string
-	for ext, data := range Honest(seed, 30) {
+	for ext, data := range Honest(seed, 15) {
 		path := filepath.Join(dir, fmt.Sprintf("honest-%d.%s", len(paths), ext))
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)

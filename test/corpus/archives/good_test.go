@@ -186,7 +186,7 @@ with zipfile.ZipFile(sys.stdout.buffer, "w", zipfile.ZIP_DEFLATED) as z:
 		npm pack --offline --silent >&2 && mv shop-1.0.0.tgz "$OUT"`},
 }
 
-// takes tells which of the folders a packer packs: one of the real ones and a made one, unless the whole corpus is asked for.
+// takes tells which of the folders a packer packs: a made one, and at times a real one, unless the whole corpus is asked for.
 func (p packer) takes(i int, folder string) bool {
 	switch folder {
 	case "unusual":
@@ -194,9 +194,9 @@ func (p packer) takes(i int, folder string) bool {
 	case "plain":
 		return !p.filled && (p.ascii || full())
 	case "bootstrap":
-		return i%2 == 0 || full()
+		return i%4 == 0 || full()
 	}
-	return i%2 == 1 || full()
+	return i%4 == 2 || p.filled || full()
 }
 
 // builds are folders to pack, by name: two that packages bring, and two with what is unusual and allowed.

@@ -15,14 +15,11 @@ import (
 	"github.com/windlass-dev/windlass/internal/artifact"
 )
 
-const (
-	seed = 4
-	each = 8 // archives a class
-)
+const seed = 4
 
 // Archives as those below, but for the fault, are taken.
 func TestHonest(t *testing.T) {
-	for kind, data := range Honest(seed, 50) {
+	for kind, data := range Honest(seed, 25) {
 		if _, err := artifact.Scan(bytes.NewReader(data), artifact.Limits{}, nil); err != nil {
 			t.Errorf("a good %s is refused: %v", kind, err)
 		}
@@ -31,6 +28,11 @@ func TestHonest(t *testing.T) {
 
 // No archive with a fault is taken, and each is refused for its own fault.
 func TestHostile(t *testing.T) {
+	t.Parallel()
+	each := 4 // archives a class
+	if full() {
+		each = 16
+	}
 	tried, accepted := map[string]int{}, map[string]int{}
 	var classes []string
 	for c := range Hostile(seed, each) {
