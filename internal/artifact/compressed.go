@@ -47,6 +47,8 @@ func skipName(in *input) error {
 			return in.fault(err, "the gzip header")
 		case c == 0:
 			return nil
+		case c < ' ', c == 0x7f:
+			return invalid("the gzip header has a name with a control character, expected none")
 		}
 	}
 	return invalid("the gzip header has a name that is too long, expected at most %d bytes", maxPath)
@@ -82,7 +84,7 @@ func (g *gunzip) finish() error {
 // decoders for at least this much.
 const maxWindow = 8 << 20
 
-// unzstd unpacks zstd frames (RFC 8878).
+// unzstd unpacks a zstd file of one frame (RFC 8878).
 type unzstd struct {
 	in      *input
 	frames  *frames
@@ -119,7 +121,7 @@ type frames struct {
 	left     int64  // content of the block, to be passed on
 	state    frameState
 	checksum bool
-	any      bool // there was a frame
+	any      bool // there was a frame: programs differ in whether they read a second one
 	err      error
 }
 
@@ -161,9 +163,10 @@ func (f *frames) next() error {
 		return f.pass(4, "the checksum of a zstd frame")
 	case atFrame:
 	}
-	if _, err := f.in.br.Peek(1); err != nil && f.any {
-		return cmp.Or(f.in.src.err, err)
+	if f.any {
+		return cmp.Or(f.in.ended("the zstd frame"), io.EOF)
 	}
+	f.any = true
 	return f.frame()
 }
 
@@ -181,8 +184,7 @@ func (f *frames) frame() error {
 		return err
 	}
 	if magic := binary.LittleEndian.Uint32(f.header); magic != 0xfd2fb528 {
-		return invalid("at offset %d is %#08x, expected a zstd frame or the end of the file: skippable frames and other data are not allowed",
-			f.in.offset()-5, magic)
+		return invalid("at offset %d is %#08x, expected a zstd frame", f.in.offset()-5, magic)
 	}
 	descriptor := f.header[4]
 	single := descriptor&0x20 != 0
@@ -202,7 +204,7 @@ func (f *frames) frame() error {
 	if window := frameWindow(f.header[5:], single); window > maxWindow {
 		return invalid("the zstd frame has a window of %d bytes, expected at most %d: use level 19 or lower, and not --long", window, maxWindow)
 	}
-	f.state, f.checksum, f.any = atBlock, descriptor&4 != 0, true
+	f.state, f.checksum = atBlock, descriptor&4 != 0
 	return nil
 }
 

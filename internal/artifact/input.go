@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 )
 
 // bufferSize is how much is read at once.
@@ -141,36 +142,49 @@ func zeros(p []byte) bool {
 	return len(bytes.TrimLeft(p, "\x00")) == 0
 }
 
-const (
-	zipEnd     = "PK\x05\x06" // of the record that programs look for from the end of a file
-	zip64Where = "PK\x06\x07" // of the record before it that leads to the large variant
+// zipEnd starts the record that programs look for from the end of a file.
+const zipEnd = "PK\x05\x06"
 
-	zipEndSize     = 22
-	zip64WhereSize = 20
-	tailSize       = zip64WhereSize + zipEndSize + 0xffff // a comment may follow
-)
-
-// hidesZip tells whether programs that look for a zip archive from the end of the file, which are many, would find one with
-// entries: tail is the end of a file of size bytes.
-func hidesZip(tail []byte, size int64) bool {
-	before := size - int64(len(tail))
-	for end := len(tail); ; {
-		i := bytes.LastIndex(tail[:end], []byte(zipEnd))
-		if i < 0 {
-			return false
-		}
-		large := i >= zip64WhereSize && bytes.HasPrefix(tail[i-zip64WhereSize:], []byte(zip64Where))
-		if i+zipEndSize <= len(tail) && (large || leadsToDirectory(tail[i:], before+int64(i))) {
-			return true
-		}
-		end = i
-	}
+// zipRecord is one of the records at the end of a zip archive.
+type zipRecord struct {
+	sign  string
+	size  int
+	leads []int // where it has sizes and offsets, of which programs believe one or the other; of large ones some read 32 bits
 }
 
-// leadsToDirectory tells whether an end record at the offset makes sense.
-func leadsToDirectory(record []byte, offset int64) bool {
-	le := binary.LittleEndian
-	entries, size, start := le.Uint16(record[10:]), int64(le.Uint32(record[12:])), int64(le.Uint32(record[16:]))
-	return le.Uint32(record[4:]) == 0 && entries == le.Uint16(record[8:]) && entries > 0 &&
-		size >= int64(entries)*centralSize && start+size <= offset
+var (
+	zipEndRecord = zipRecord{zipEnd, 22, []int{12, 16}}
+	zip64Records = []zipRecord{
+		{"PK\x06\x06", 56, []int{40, 48}}, // the same in the large variant
+		{"PK\x06\x07", 20, []int{8}},      // leads there
+	}
+)
+
+const (
+	zipEndSize = 22
+	tailSize   = 20 + zipEndSize + 0xffff // a comment may follow
+)
+
+// hidesZip tells whether programs that look for a zip archive from the end of the file, which are many, might find one.
+func (s *source) hidesZip() bool { return s.holds(zipEndRecord) || s.hidesZip64() }
+
+// hidesZip64 is the same for the records of the large variant, which some programs look for in any zip archive.
+func (s *source) hidesZip64() bool { return slices.ContainsFunc(zip64Records, s.holds) }
+
+// holds tells whether a record is in the last bytes that leads to any place before it. What else it says counts for some
+// programs only. Text that holds the letters of the signature, as JavaScript that reads zip archives does, leads nowhere.
+func (s *source) holds(r zipRecord) bool {
+	for at := 0; ; at++ {
+		next := bytes.Index(s.tail[at:], []byte(r.sign))
+		if next < 0 {
+			return false
+		}
+		if at += next; at+r.size > len(s.tail) {
+			return false
+		}
+		before := s.count - int64(len(s.tail)-at)
+		if slices.ContainsFunc(r.leads, func(f int) bool { return int64(binary.LittleEndian.Uint32(s.tail[at+f:])) <= before }) {
+			return true
+		}
+	}
 }

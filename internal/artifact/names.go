@@ -4,6 +4,7 @@
 package artifact
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"unicode"
@@ -147,6 +148,8 @@ func unsafeText(name string) string {
 			return "has a backslash in its name: expected / between folders"
 		case c == ':':
 			return "has a colon in its name: expected none, it stands for drives and streams on Windows"
+		case c == ';':
+			return "has a semicolon in its name: expected none, unzip takes it and what follows for the version of a file"
 		case strings.IndexByte(`<>"|?*`, c) >= 0:
 			return `has one of <>"|?* in its name: expected none, files cannot have them on Windows`
 		}
@@ -183,9 +186,14 @@ func unsafeSegment(segment string) string {
 		return "has a dot or blank at the end of a name, which Windows drops: expected none"
 	case isDevice(segment):
 		return "has the name of a Windows device, such as CON, AUX or NUL: expected another"
+	case shortName.MatchString(segment):
+		return "has a name such as PROGRA~1, which Windows may give to a file with a longer one: expected another"
 	}
 	return ""
 }
+
+// shortName is what Windows makes of long names for old programs: at most eight letters with a number behind a tilde, and three more.
+var shortName = regexp.MustCompile(`^[^.]{1,6}~[0-9]{1,6}(\.[^.]{1,3})?$`)
 
 var devices = []string{"CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"}
 

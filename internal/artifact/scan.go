@@ -48,13 +48,15 @@ func Scan(r io.Reader, limits Limits, visit Visit) (Facts, error) {
 	s := &scan{in: in, names: newNames(min(cmp.Or(limits.Entries, MaxEntries), zipEntries)), visit: visit}
 	s.maxUnpacked = cmp.Or(limits.Unpacked, MaxUnpacked)
 	s.facts = Facts{MediaType: k.mediaType, Ext: k.ext}
-	if k.ext != zipExt {
-		in.src.keepTail(in.buffered())
-	}
+	in.src.keepTail(in.buffered())
 	if err := s.read(k.ext); err != nil {
 		return Facts{}, cmp.Or(in.src.err, err)
 	}
-	if hidesZip(in.src.tail, in.src.count) {
+	switch {
+	case k.ext == zipExt && in.src.hidesZip64():
+		return Facts{}, invalid("near its end is a record of zip64, which some programs would follow: expected none, also within files " +
+			"(deflate them, or put other files behind them)")
+	case k.ext != zipExt && in.src.hidesZip():
 		return Facts{}, invalid("it ends like a zip archive, and starts like none: some programs would unpack what others do not see; " +
 			"expected one archive from the first byte to the last")
 	}
@@ -119,7 +121,7 @@ func (s *scan) compressed(ext string) error {
 
 // plain visits what is no archive.
 func (s *scan) plain() error {
-	b := &body{scan: s, r: s.in.br, max: -1}
+	b := &body{scan: s, r: newPlainReader(s.in.br), max: -1}
 	return b.visit("")
 }
 

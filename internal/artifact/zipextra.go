@@ -89,13 +89,18 @@ func timestamps(_ string, data []byte, p place) bool {
 	return len(data) == want || p == central && (len(data) == 1 || len(data) == 5 && data[0]&1 != 0)
 }
 
-// owner: version 1, then user and group, each with its length.
+// owner: version 1, then user and group, each with its length and of 32 bits at most.
 func owner(_ string, data []byte, _ place) bool {
 	if len(data) < 3 || data[0] != 1 {
 		return false
 	}
 	user := int(data[1])
-	return len(data) > 2+user && len(data) == 3+user+int(data[2+user])
+	return len(data) > 2+user && len(data) == 3+user+int(data[2+user]) && isID(data[2:2+user]) && isID(data[3+user:])
+}
+
+// isID tells whether bytes are the number of a user or a group, and leave no room for something else.
+func isID(number []byte) bool {
+	return slices.Contains([]int{1, 2, 4, 8}, len(number)) && zeros(number[min(4, len(number)):])
 }
 
 func ownerV2(_ string, data []byte, p place) bool {
@@ -104,8 +109,12 @@ func ownerV2(_ string, data []byte, p place) bool {
 
 // ntfsTimes: four reserved bytes, then attribute 1 with three times.
 func ntfsTimes(_ string, data []byte, _ place) bool {
-	return len(data) == 32 && binary.LittleEndian.Uint32(data[4:]) == 24<<16|1
+	return len(data) == 32 && zeros(data[:4]) && binary.LittleEndian.Uint32(data[4:]) == 24<<16|1 &&
+		isFileTime(data[8:16]) && isFileTime(data[16:24]) && isFileTime(data[24:])
 }
+
+// isFileTime tells whether bytes are a time of Windows, in units of 100 ns since 1601: none, or from 1601 to 2285.
+func isFileTime(time []byte) bool { return binary.LittleEndian.Uint64(time) < 3<<56 }
 
 // samePath is a name in UTF-8 that some programs take instead of the one in the header, and others do not: it must be the same.
 // JSZip writes it beside flag bit 11.
