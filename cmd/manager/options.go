@@ -104,7 +104,7 @@ func parseOptions(args []string) (options, error) {
 	fs.StringVar(&o.leaderElectNamespace, "leader-election-namespace", "", "namespace of the lease; empty: the pod's own")
 	fs.StringVar(&o.scratchDir, "scratch-dir", filepath.Join(os.TempDir(), "windlass-scratch"), "folder for artifacts that are being verified; it is emptied at the start")
 	fs.Var(quantity{&o.maxArtifactSize}, "max-artifact-size", "largest artifact that is accepted")
-	fs.IntVar(&o.transfers, "transfers", 2, "artifacts that are fetched at the same time")
+	fs.IntVar(&o.transfers, "transfers", 2, "artifacts that are fetched at the same time, and as many that are verified again from the bucket")
 	fs.IntVar(&o.concurrency, "concurrency", 8, "objects of a kind that are worked on at the same time")
 	fs.Var(&o.gatewayURLs, "gateway-url", "internal address of a gateway that counts devices, such as http://10.0.0.7:8081; dns+http://name:8081 asks every address of the name, as a headless Service has them; may be repeated")
 	fs.StringVar(&o.gatewayTokenFile, "gateway-token-file", "", "file with the bearer token for the gateways' counts")

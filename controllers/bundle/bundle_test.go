@@ -287,6 +287,10 @@ func TestBundle_credentials(t *testing.T) {
 	s.want(t, b, metav1.ConditionFalse, otav1alpha1.SecretNotFoundReason)
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: "ci-token"}, StringData: map[string]string{"other": "x"}}
 	s.Create(t, secret)
+	host, _, _ := strings.Cut(strings.TrimPrefix(a.URL, "http://"), "/")
+	testkit.Eventually(t, s.Client, b, testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionFalse, otav1alpha1.CredentialsNotAllowedReason),
+		testkit.HaveMessage(otav1alpha1.ReadyCondition, "kubectl annotate --overwrite secret ci-token ota.windlass.dev/hosts="+host))
+	update(t, s, secret, func(o *corev1.Secret) { o.Annotations = map[string]string{hostsAnnotation: "ci.example.com, " + host} })
 	testkit.Eventually(t, s.Client, b, testkit.HaveMessage(otav1alpha1.ReadyCondition, "token, or username and password"))
 	update(t, s, secret, func(o *corev1.Secret) { o.StringData = map[string]string{"token": "token-of-ci"} })
 	s.wantReady(t, b)

@@ -161,6 +161,7 @@ func (s *scope) finish(res ctrl.Result, err error) (ctrl.Result, error) {
 // writeStatus persists a changed status, with the resourceVersion that it was made from: what a stale cache led to cannot
 // land. Events and memory follow only when it did.
 func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
+	s.bundle.Status.SignedBy = strings.Join(s.signers(), ", ")
 	if !apiequality.Semantic.DeepEqual(s.old.Status, s.bundle.Status) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 		defer cancel()

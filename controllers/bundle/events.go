@@ -72,7 +72,8 @@ func lostEvent(c *metav1.Condition) notice {
 func failedEvent(c *metav1.Condition) notice {
 	action := map[string]string{
 		otav1alpha1.FetchFailedReason: "Fetch", otav1alpha1.SourceNotFoundReason: "Fetch", otav1alpha1.SourceAccessDeniedReason: "Fetch",
-		otav1alpha1.AddressDeniedReason: "Fetch", otav1alpha1.TooLargeReason: "Fetch", otav1alpha1.DigestMismatchReason: "Fetch", otav1alpha1.SignatureInvalidReason: "Verify",
+		otav1alpha1.CredentialsNotAllowedReason: "Fetch",
+		otav1alpha1.AddressDeniedReason:         "Fetch", otav1alpha1.TooLargeReason: "Fetch", otav1alpha1.DigestMismatchReason: "Fetch", otav1alpha1.SignatureInvalidReason: "Verify",
 		otav1alpha1.SignatureUnreadableReason: "Verify", otav1alpha1.ChecksumMismatchReason: "Verify",
 		otav1alpha1.EncryptionInvalidReason: "Verify", otav1alpha1.ArchiveInvalidReason: "Inspect", otav1alpha1.AttestationInvalidReason: "Inspect",
 		otav1alpha1.RevokedReason: "Revoke",

@@ -110,13 +110,16 @@ func (s *scope) substitute(err error) error {
 	return err
 }
 
+// telling is how many bytes of an error tell it from others in a message, which may be cut at its end.
+const telling = 100
+
 // explain puts before an error why what vouched for the Bundle no longer does. After a restart only the condition tells.
 func (s *scope) explain(err error) error {
 	e := kit.Classify(err)
 	text := e.Error()
 	if len(s.note.blames) > 0 {
 		text = strings.Join(s.note.blames, "; ") + ": " + text
-	} else if c := s.condition(otav1alpha1.ReadyCondition); c != nil && c.Reason == e.Reason && strings.HasSuffix(c.Message, ": "+text) {
+	} else if c := s.condition(otav1alpha1.ReadyCondition); c != nil && c.Reason == e.Reason && strings.Contains(c.Message, ": "+kit.Clip(text, telling)) {
 		text = c.Message
 	}
 	if text == e.Error() {
@@ -147,7 +150,8 @@ func (s *scope) refuse(err error, recheck time.Duration) error {
 func (r *Reconciler) delay(failures int, reason string) time.Duration {
 	d := r.Options.RetryMin
 	switch reason {
-	case otav1alpha1.SourceNotFoundReason, otav1alpha1.SourceAccessDeniedReason, otav1alpha1.AddressDeniedReason:
+	case otav1alpha1.SourceNotFoundReason, otav1alpha1.SourceAccessDeniedReason, otav1alpha1.AddressDeniedReason,
+		otav1alpha1.CredentialsNotAllowedReason:
 		d *= slowRetry
 	}
 	for range failures {
@@ -260,7 +264,7 @@ var transferReasons = []string{
 	otav1alpha1.StorageFailedReason, otav1alpha1.StorageUnreachableReason, otav1alpha1.StorageAccessDeniedReason, otav1alpha1.BucketNotFoundReason,
 	otav1alpha1.DigestMismatchReason, otav1alpha1.SignatureInvalidReason, otav1alpha1.SignatureUnreadableReason, otav1alpha1.NotSupportedYetReason,
 	otav1alpha1.ChecksumMismatchReason, otav1alpha1.EncryptionInvalidReason, otav1alpha1.ArchiveInvalidReason, otav1alpha1.TooLargeReason,
-	otav1alpha1.AttestationInvalidReason, otav1alpha1.InvalidSpecReason,
+	otav1alpha1.AttestationInvalidReason, otav1alpha1.InvalidSpecReason, otav1alpha1.CredentialsNotAllowedReason,
 }
 
 // retrying tells whether the conditions are those of a transfer that failed, or that was refused before this process began.

@@ -4,7 +4,6 @@
 package bundle
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 
@@ -13,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
-	"github.com/windlass-dev/windlass/internal/artifact"
 	"github.com/windlass-dev/windlass/internal/ingest"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/source"
@@ -29,7 +27,7 @@ func (r *Reconciler) job(ctx context.Context, s *scope) (ingest.Job, error) {
 	job := ingest.Job{
 		App: string(spec.App), Version: string(spec.Version), Digest: string(spec.Digest),
 		Source: src, Known: s.known(), Authorities: s.voters(r.Now()), Envelope: s.envelope, Keys: s.keys.usable,
-		Native: native(spec.NativeDependencies), Limits: r.limits(), Bucket: s.bucket,
+		Native: native(spec.NativeDependencies), Bucket: s.bucket,
 	}
 	for _, sig := range spec.Signatures {
 		if sig.Attached != "" {
@@ -42,11 +40,6 @@ func (r *Reconciler) job(ctx context.Context, s *scope) (ingest.Job, error) {
 		job.Attestations = append(job.Attestations, file(a.Inline, string(a.URL), src))
 	}
 	return job, nil
-}
-
-// limits let an archive unpack to as much as an artifact may be large, and to what is usual at least.
-func (r *Reconciler) limits() artifact.Limits {
-	return artifact.Limits{Unpacked: max(artifact.MaxUnpacked, cmp.Or(r.Options.Source.MaxSize, source.DefaultMaxSize))}
 }
 
 // file is inline, or at a URL beside the artifact: on the same server the artifact's credentials serve for it too.
@@ -78,10 +71,14 @@ func (r *Reconciler) httpSource(ctx context.Context, namespace string, from otav
 	if from.SecretRef == nil {
 		return src, nil
 	}
-	secret, err := r.secret(ctx, namespace, from.SecretRef.Name)
+	object, err := r.secretObject(ctx, namespace, from.SecretRef.Name)
 	if err != nil {
 		return nil, err
 	}
+	if err := mayBeShown(object, src.URL); err != nil {
+		return nil, err
+	}
+	secret := values(object)
 	src.Token, src.Username, src.Password = secret["token"], secret["username"], secret["password"]
 	if src.Token == "" && src.Username == "" {
 		return nil, missingKeys(from.SecretRef.Name, "token, or username and password")
@@ -124,21 +121,34 @@ func (r *Reconciler) ociSource(ctx context.Context, b *otav1alpha1.Bundle, from 
 	return src, nil
 }
 
-// secret reads a Secret live: the manager neither lists nor watches Secrets.
+// secret reads the values of a Secret.
 func (r *Reconciler) secret(ctx context.Context, namespace, name string) (map[string]string, error) {
-	var secret corev1.Secret
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, &secret)
+	object, err := r.secretObject(ctx, namespace, name)
+	if err != nil {
+		return nil, err
+	}
+	return values(object), nil
+}
+
+// secretObject reads a Secret live: the manager neither lists nor watches Secrets.
+func (r *Reconciler) secretObject(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	secret := &corev1.Secret{}
+	err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)
 	if apierrors.IsNotFound(err) {
 		return nil, kit.Retry(otav1alpha1.SecretNotFoundReason, "there is no Secret %s, which holds the credentials of the source", name)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("get Secret %s: %w", name, err)
 	}
-	values := make(map[string]string, len(secret.Data))
+	return secret, nil
+}
+
+func values(secret *corev1.Secret) map[string]string {
+	out := make(map[string]string, len(secret.Data))
 	for key, value := range secret.Data {
-		values[key] = string(value)
+		out[key] = string(value)
 	}
-	return values, nil
+	return out
 }
 
 func missingKeys(name, keys string) error {

@@ -38,7 +38,7 @@ import (
 
 // Options of the controller. Zero values mean the defaults.
 type Options struct {
-	Transfers  int           // at a time; 2
+	Transfers  int           // at a time from sources, and as many from the bucket; 2
 	Recheck    time.Duration // of stored artifacts, and of keys in ConfigMaps; 10 minutes
 	RetryMin   time.Duration // first delay after a transfer failed; 1 s
 	RetryMax   time.Duration // longest delay; 5 minutes

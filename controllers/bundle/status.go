@@ -142,12 +142,18 @@ func (s *scope) lost(kind string) bool {
 	return c != nil && c.Reason == otav1alpha1.ArtifactLostReason
 }
 
-// summarize says that the Bundle can be released, by whom it is signed, and what people should know of it.
-func (r *Reconciler) summarize(_ context.Context, s *scope) (time.Duration, error) {
+// signers are the authorities that vouch for the Bundle.
+func (s *scope) signers() []string {
 	var names []string
 	for _, v := range s.bundle.Status.Verifications {
 		names = append(names, v.Authority)
 	}
+	return names
+}
+
+// summarize says that the Bundle can be released, by whom it is signed, and what people should know of it.
+func (r *Reconciler) summarize(_ context.Context, s *scope) (time.Duration, error) {
+	names := s.signers()
 	s.note.blames = nil
 	signed := "signed by " + strings.Join(names, ", ") + s.encryptionNote()
 	s.set(otav1alpha1.VerifiedCondition, metav1.ConditionTrue, otav1alpha1.SucceededReason, signed)

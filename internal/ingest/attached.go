@@ -4,6 +4,8 @@
 package ingest
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -39,19 +41,25 @@ func (r *run) attach(ctx context.Context) error {
 	if !ok {
 		return kit.Stall(otav1alpha1.InvalidSpecReason, "attached signatures are those of an image, expected source.oci")
 	}
-	found, err := image.Attachments(ctx, r.Client)
+	known, err := r.recallAttached(ctx, image)
 	if err != nil {
-		if found, recallErr := r.recallAttached(ctx, image); recallErr != nil || len(found) > 0 {
-			r.attached, r.gone = found, err
-			return recallErr
-		}
 		return err
 	}
+	found, err := image.Attachments(ctx, r.Client)
+	if err != nil && len(known) == 0 {
+		return err
+	}
+	r.gone = cmp.Or(r.gone, err)
 	r.attached = found
+	for _, k := range known {
+		if !slices.ContainsFunc(found, func(a source.Attachment) bool { return bytes.Equal(a.File, k.File) }) {
+			r.attached = append(r.attached, k)
+		}
+	}
 	return nil
 }
 
-// recallAttached gives what was attached when it counted before: registries forget old images.
+// recallAttached gives what was attached when it counted before: registries forget, and what is attached changes.
 func (r *run) recallAttached(ctx context.Context, image source.OCI) ([]source.Attachment, error) {
 	_, digest, _ := strings.Cut(image.Image, "@")
 	manifest, err := r.recall(ctx, digest, maxManifest)

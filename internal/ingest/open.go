@@ -45,7 +45,7 @@ func (r *run) open() error {
 		return nil
 	}
 	sum := sha256.New()
-	r.scan = startScan(r.job.Limits)
+	r.scan = startScan()
 	size, err := pump(r.opener.Reader(io.NewSectionReader(r.file, 0, r.result.Size)), sum, r.scan)
 	r.scan.finish(size, err)
 	if err != nil {

@@ -29,7 +29,7 @@ type scan struct {
 var errSeen = errors.New("the scan has ended")
 
 // startScan starts a scan, which runs until finish.
-func startScan(limits artifact.Limits) *scan {
+func startScan() *scan {
 	out, in := io.Pipe()
 	s := &scan{in: in, done: make(chan struct{}), scanner: content.NewScanner()}
 	go func() {
@@ -40,7 +40,7 @@ func startScan(limits artifact.Limits) *scan {
 				s.err = kit.Stall(otav1alpha1.InternalErrorReason, "looking into the artifact failed unexpectedly, which is a defect: %v", p)
 			}
 		}()
-		s.facts, s.err = artifact.Scan(out, limits, s.scanner.File)
+		s.facts, s.err = artifact.Scan(out, artifact.Limits{}, s.scanner.File)
 	}()
 	return s
 }

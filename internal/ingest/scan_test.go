@@ -30,7 +30,7 @@ func TestScan_holdsNothingUp(t *testing.T) {
 		}
 		content = append(content, bytes.Repeat([]byte("x"), rapid.SampledFrom([]int{0, 0, 1, 3 * chunk}).Draw(t, "more"))...)
 		var all bytes.Buffer
-		s := startScan(artifact.Limits{})
+		s := startScan()
 		n, err := pump(&pieces{rest: content, sizes: []int{rapid.IntRange(100, 2*chunk).Draw(t, "size")}}, &all, s)
 		s.finish(n, err)
 		if err != nil || !bytes.Equal(all.Bytes(), content) {
@@ -50,7 +50,7 @@ func TestScan_brokenTransfer(t *testing.T) {
 		"at once": iotest.ErrReader(broken),
 		"later":   io.MultiReader(bytes.NewReader(testkit.Zip(t, map[string]string{"a": "1"})[:60]), iotest.ErrReader(broken)),
 	} {
-		s := startScan(artifact.Limits{})
+		s := startScan()
 		n, err := pump(r, s)
 		s.finish(n, err)
 		if !errors.Is(err, broken) {

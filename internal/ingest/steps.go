@@ -81,7 +81,7 @@ func (r *run) receive(body io.ReadCloser) error {
 	}
 	sinks := []io.Writer{r.verifier, r.file}
 	if r.job.Envelope == nil {
-		r.scan = startScan(r.job.Limits)
+		r.scan = startScan()
 		sinks = append(sinks, r.scan)
 	}
 	r.result.Size, err = pump(body, sinks...)
