@@ -183,8 +183,10 @@ func (s *source) holds(r zipRecord) bool {
 			return false
 		}
 		before := s.count - int64(len(s.tail)-at)
-		if slices.ContainsFunc(r.leads, func(f int) bool { return int64(binary.LittleEndian.Uint32(s.tail[at+f:])) <= before }) {
-			return true
+		for _, field := range r.leads {
+			if n := binary.LittleEndian.Uint32(s.tail[at+field:]); int64(n) <= before || n == 0xffffffff { // which is "see zip64"
+				return true
+			}
 		}
 	}
 }

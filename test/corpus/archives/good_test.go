@@ -210,7 +210,7 @@ func builds(t *testing.T) (folders map[string]string, npmDir string) {
 	plain := map[string]string{
 		"index.html": "<script src=assets/app-1a2b.js></script>", "assets/app-1a2b.js": strings.Repeat("let shop;\n", 5000), "assets/[slug]/page (1).js": "1",
 		"empty.txt": "", ".well-known/x": "y", strings.Repeat("long-folder-name/", 8) + "and-a-file-with-a-name-beyond-one-hundred-bytes.js": "long",
-		"..a": "dots", "a..b": "dots", "@scope/x+y~z,1=2;3&4'5!6#7$8%9^0`{}": "signs", " blank": "first",
+		"..a": "dots", "a..b": "dots", "@scope/x+y~z,1=2&3-4'5!6#7$8%9^0`{}": "signs", " blank": "first",
 	}
 	for name, content := range plain {
 		write(t, filepath.Join(folders["plain"], name), content)

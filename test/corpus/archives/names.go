@@ -24,6 +24,8 @@ func badNames() []struct {
 		{"absolute", "absolute path", []string{"/etc/passwd", "//server/share", "/../x", "/index.html", "/a/"}},
 		{"backslash", "backslash", []string{`..\evil`, `a\b`, `\\server\share`, `a\..\..\evil`, `\`, `a/b\c`, `C\x`}},
 		{"colon", "colon", []string{"C:/evil", "C:evil", "a:b", "index.html:hidden", "index.html::$DATA", "a/b:c/d"}},
+		{"semicolon", "semicolon", []string{"index.js;1", "index.js;", ";1", "a;1/b", "a/x;12345", "x;y", "a;1;2"}},
+		{"short", "such as PROGRA~1", []string{"PROGRA~1", "index~1.js", "a/INDEX~12.HTM", "x~1/y", "ab~123.js"}},
 		{"control", "control character", []string{"a\x01b", "a\nb", "a\rb", "a\x1b[2Jb", "a\x7f", "\tx", "a/\x08b"}},
 		{"dot-segment", "folder .", []string{"././a", "a/./b", "a/.", "./././x", "b/././c"}},
 		{"empty-segment", "empty folder name", []string{"a//b", "a///", "b//", "c/d//e"}},
@@ -54,7 +56,7 @@ func twins() []struct {
 			{"ǆ", "ǅ"}, {"Ω", "ω"}, {"я", "Я"}, {"ẞ", "ss"},
 		}},
 		{"folder-twin", "in case only", [][2]string{{"Lib/a", "lib/b"}, {"lib/", "Lib/b"}, {"Ü/a", "ü/b"}, {"a/B/c", "a/b/d"}}},
-		{"file-and-folder", "", [][2]string{{"a", "a/b"}, {"a/b", "a"}, {"x/y", "x/y/z"}, {"q", "q/"}, {"q/", "q"}, {"A", "a/b"}}},
+		{"file-and-folder", "folder", [][2]string{{"a", "a/b"}, {"a/b", "a"}, {"x/y", "x/y/z"}, {"q", "q/"}, {"q/", "q"}, {"A", "a/b"}}},
 	}
 }
 
@@ -136,7 +138,7 @@ func tarNameClasses() []class {
 		})})
 	}
 	return append(list,
-		class{name: "tar-name-empty", want: "", build: faultyTar(func(g *gen, _ *tarArchive, f *tarFile) {
+		class{name: "tar-name-empty", want: " path", build: faultyTar(func(g *gen, _ *tarArchive, f *tarFile) {
 			f.name = choose(g, "", "./", "././", ".")
 		})},
 		class{name: "tar-dot-twin", want: "is there twice", build: faultyTar(func(g *gen, a *tarArchive, f *tarFile) {

@@ -67,7 +67,9 @@ func rawFrame(header, content []byte) []byte {
 }
 
 // packedClasses are faults of compressed archives, and formats that are not opened.
-func packedClasses() []class { return slices.Concat(gzipClasses(), zstdClasses(), otherClasses()) }
+func packedClasses() []class {
+	return slices.Concat(gzipClasses(), zstdClasses(), otherClasses(), hiddenClasses())
+}
 
 func gzipClasses() []class {
 	faulty := func(name, want string, fault func(g *gen, m *member)) class {
@@ -90,6 +92,9 @@ func gzipClasses() []class {
 		faulty("gzip-reserved-flags", "the flags", func(g *gen, m *member) { m.flags = choose[byte](g, 32, 64, 128, 1) }),
 		faulty("gzip-long-name", "name that is too long", func(g *gen, m *member) {
 			m.flags, m.extra = 8, append(bytes.Repeat([]byte{'x'}, 241+g.IntN(1000)), 0)
+		}),
+		faulty("gzip-name-control", "control character", func(g *gen, m *member) {
+			m.flags, m.extra = 8, []byte(choose(g, "\x01", "a\x1b[2J", "PK\x05\x06", "a\nb")+"\x00")
 		}),
 		faulty("gzip-broken", "cannot be unpacked", func(_ *gen, m *member) { m.data[0] |= 6 }),
 		whole("gzip-two-members", "bytes after the gzip member", func(g *gen, raw []byte) []byte { return append(raw, gzipped(g.tar().bytes())...) }),
@@ -146,23 +151,28 @@ func zstdClasses() []class {
 		}}
 	}
 	return []class{
-		whole("zstd-skippable-first", "", func(g *gen, raw []byte) []byte { return append(skippable(g), raw...) }),
-		whole("zstd-skippable-last", "skippable frames", func(g *gen, raw []byte) []byte { return append(raw, skippable(g)...) }),
-		whole("zstd-skippable-between", "skippable frames", func(g *gen, raw []byte) []byte { return append(append(raw, skippable(g)...), zstdFrame(nil)...) }),
-		whole("zstd-suffix", "", func(g *gen, raw []byte) []byte { return append(raw, g.junk()...) }),
+		whole("zstd-skippable-first", "starts with a skippable frame", func(g *gen, raw []byte) []byte { return append(skippable(g), raw...) }),
+		whole("zstd-skippable-last", "bytes after the zstd frame", func(g *gen, raw []byte) []byte { return append(raw, skippable(g)...) }),
+		whole("zstd-skippable-between", "bytes after the zstd frame", func(g *gen, raw []byte) []byte { return append(append(raw, skippable(g)...), zstdFrame(nil)...) }),
+		whole("zstd-suffix", "bytes after the zstd frame", func(g *gen, raw []byte) []byte { return append(raw, g.junk()...) }),
 		whole("zstd-truncated", "was it cut off", func(g *gen, raw []byte) []byte { return raw[:len(raw)-1-g.IntN(len(raw)-10)] }),
 		whole("zstd-checksum", "cannot be unpacked", func(g *gen, raw []byte) []byte {
 			raw[len(raw)-1-g.IntN(4)] ^= 1 << g.IntN(8)
 			return raw
 		}),
-		whole("zstd-two-archives", "bytes after the tar archive", func(g *gen, raw []byte) []byte { return append(raw, zstdFrame(g.tar().bytes())...) }),
+		whole("zstd-two-archives", "bytes after the zstd frame", func(g *gen, raw []byte) []byte { return append(raw, zstdFrame(g.tar().bytes())...) }),
+		{name: "zstd-split-tar", want: "bytes after the zstd frame", build: func(g *gen) []byte {
+			raw := g.tar().bytes()
+			at := g.IntN(len(raw))
+			return append(zstdFrame(raw[:at]), zstdFrame(raw[at:])...)
+		}},
 		framed("zstd-dictionary", "no dictionary", func(g *gen, size uint32) []byte {
 			return append(append([]byte{0xa0 | byte(1+g.IntN(3))}, 7, 7, 7, 7), append32(nil, size)...)
 		}),
 		framed("zstd-reserved-bit", "no reserved bits", func(g *gen, size uint32) []byte { return append32([]byte{0xa0 | choose[byte](g, 8, 16, 24)}, size) }),
 		framed("zstd-window", "window of", func(g *gen, _ uint32) []byte { return []byte{0, byte(13<<3 + 1 + g.IntN(140))} }),
 		framed("zstd-window-single", "window of", func(g *gen, _ uint32) []byte { return append32([]byte{0xa0}, 8<<20+1+g.Uint32N(1<<30)) }),
-		framed("zstd-size-lies", "", func(g *gen, size uint32) []byte { return append32([]byte{0xa0}, size-1-g.Uint32N(1000)) }),
+		framed("zstd-size-lies", "cannot be unpacked", func(g *gen, size uint32) []byte { return append32([]byte{0xa0}, size-1-g.Uint32N(1000)) }),
 		{name: "zstd-reserved-block", want: "reserved type", build: func(g *gen) []byte {
 			return append([]byte("\x28\xb5\x2f\xfd\x00\x58"), append32(nil, uint32(g.IntN(1000))<<3|6|uint32(g.IntN(2)))[:3]...)
 		}},
