@@ -119,7 +119,16 @@ func (f Floors) Apply(root *metadata.RootType) {
 // Below tells whether a version of an app may not be offered. One that cannot be read is below every floor.
 func (f Floors) Below(app, version string) bool {
 	floor, ok := f[app]
-	return ok && compare(version, floor) < 0
+	return ok && Below(version, floor)
+}
+
+// Below tells whether a version is below a floor, by precedence (semver.org, section 11). Whatever cannot be read counts against
+// the version: one that is no semantic version is below every floor, and every version is below a floor that is none.
+func Below(version, floor string) bool {
+	if _, err := semver.StrictNewVersion(floor); err != nil {
+		return true
+	}
+	return compare(version, floor) < 0
 }
 
 // Withdrawn gives the bundles of a release document that may not be offered.

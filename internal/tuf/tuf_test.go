@@ -117,6 +117,27 @@ func TestFloorsOrder(t *testing.T) {
 }
 
 // What signs is never shown, and what is wrong with it is.
+func TestBelow(t *testing.T) {
+	for _, tc := range []struct {
+		version, floor string
+		want           bool
+	}{
+		{"1.9.9", "2.0.0", true},
+		{"2.0.0-rc.1", "2.0.0", true},
+		{"2.0.0", "2.0.0", false},
+		{"2.0.0+1", "2.0.0", false},
+		{"10.0.0", "2.0.0", false},
+		{"latest", "2.0.0", true},
+		{"2.0.0-01", "1.0.0", true}, // what cannot be read counts against the version
+		{"2.0.0", "v1", true},
+		{"2.0.0", "", true},
+	} {
+		if got := Below(tc.version, tc.floor); got != tc.want {
+			t.Errorf("%q below %q: got %v", tc.version, tc.floor, got)
+		}
+	}
+}
+
 func TestParseKeys(t *testing.T) {
 	text, err := GenerateKey()
 	if err != nil {
