@@ -20,7 +20,7 @@ import (
 // +kubebuilder:printcolumn:name="App",type=string,JSONPath=`.spec.app`
 // +kubebuilder:printcolumn:name="Version",type=string,JSONPath=`.spec.version`
 // +kubebuilder:printcolumn:name="Size",type=integer,JSONPath=`.status.artifact.size`
-// +kubebuilder:printcolumn:name="Signed-By",type=string,JSONPath=`.status.verifications[*].authority`
+// +kubebuilder:printcolumn:name="Signed-By",type=string,JSONPath=`.status.signedBy`
 // +kubebuilder:printcolumn:name="Checksum",type=string,priority=1,JSONPath=`.status.artifact.encryption.checksum`
 // +kubebuilder:printcolumn:name="Key",type=string,priority=1,JSONPath=`.status.artifact.encryption.keyID`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
@@ -155,7 +155,8 @@ type HTTPSource struct {
 	// +required
 	URL URL `json:"url,omitempty"`
 
-	// secretRef names a Secret with token (bearer), or username and password (basic).
+	// secretRef names a Secret with token (bearer), or username and password (basic). Its annotation ota.windlass.dev/hosts names
+	// the host of url.
 	// +optional
 	SecretRef *LocalReference `json:"secretRef,omitempty"`
 }
@@ -376,6 +377,12 @@ type BundleStatus struct {
 	// +optional
 	Inspection *Inspection `json:"inspection,omitempty"`
 
+	// signedBy names the authorities of verifications, for people.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2080
+	SignedBy string `json:"signedBy,omitempty"`
+
 	// usedBy lists the channels that serve this bundle, or offer it.
 	// +optional
 	// +listType=map
@@ -551,6 +558,7 @@ type Inspection struct {
 	// trust identifies all that decided whether the attestation counts, as that of verifications does.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:MinLength=1
 	Trust string `json:"trust,omitempty"`
 
 	// evidence is the digest of the attestation in the bucket: evidence/sha256/<hex>.json.
@@ -568,6 +576,7 @@ type Inspection struct {
 
 	// unpackedSize of all files in bytes.
 	// +optional
+	// +kubebuilder:validation:Minimum=1
 	UnpackedSize int64 `json:"unpackedSize,omitempty"`
 
 	// nativeCode in the artifact, by content: None or Found.

@@ -488,6 +488,7 @@ type ContentOverride struct {
 
 	// by whom: the user that the API server knows, or unverified.
 	// +optional
+	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	By string `json:"by,omitempty"`
 

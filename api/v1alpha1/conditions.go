@@ -124,6 +124,8 @@ const (
 	SourceNotFoundReason = "SourceNotFound"
 	// SourceAccessDeniedReason means that the source refused the credentials.
 	SourceAccessDeniedReason = "SourceAccessDenied"
+	// CredentialsNotAllowedReason means that the Secret of the source is not meant for the server that the source names.
+	CredentialsNotAllowedReason = "CredentialsNotAllowed"
 	// TooLargeReason means that the artifact is larger than the limit.
 	TooLargeReason = "TooLarge"
 	// DigestMismatchReason means that the artifact is not what the author signed.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -120,21 +121,39 @@ func (p Policy) trusts(host, port string) bool {
 // PlainHTTP tells whether a registry, given as host or host:port, is asked without TLS: when the list has it with http://, or
 // when it is a listed address of this machine, as the tools for containers do.
 func (p Policy) PlainHTTP(hostport string) bool {
-	host, port := hostport, "80"
-	if h, n, err := net.SplitHostPort(hostport); err == nil {
-		host, port = h, n
-	}
+	host, _ := splitHTTP(hostport)
+	name, _ := normal(host)
+	addr, isAddr := literal(host)
+	local := name == "localhost" || isAddr && addr.IsLoopback()
+	return slices.ContainsFunc(p.listing(hostport), func(r rule) bool { return r.plain || local })
+}
+
+// Lists tells whether the list has what is asked by plain HTTP as host or host:port: a name as it is, an address by itself or in
+// a prefix. A name is not on it by where it leads, because that may be another place the next time.
+func (p Policy) Lists(hostport string) bool { return len(p.listing(hostport)) > 0 }
+
+// listing gives the entries that list a host, at port 80 when it has none.
+func (p Policy) listing(hostport string) (out []rule) {
+	host, port := splitHTTP(hostport)
 	number, err := strconv.ParseUint(port, 10, 16)
 	name, ok := normal(host)
 	if err != nil || !ok {
-		return false
+		return nil
 	}
 	addr, isAddr := literal(host)
 	for _, r := range p.rules {
 		listed := r.host == name || isAddr && r.prefix.IsValid() && r.prefix.Contains(addr)
-		if listed && (r.port == 0 || uint64(r.port) == number) && (r.plain || name == "localhost" || isAddr && addr.IsLoopback()) {
-			return true
+		if listed && (r.port == 0 || uint64(r.port) == number) {
+			out = append(out, r)
 		}
 	}
-	return false
+	return out
+}
+
+// splitHTTP takes the port from host or host:port as a URL of plain HTTP has it.
+func splitHTTP(hostport string) (host, port string) {
+	if host, port, err := net.SplitHostPort(hostport); err == nil {
+		return host, port
+	}
+	return strings.Trim(hostport, "[]"), "80"
 }

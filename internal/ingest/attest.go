@@ -39,12 +39,16 @@ type attested struct {
 	subjects []string // digests
 }
 
-// attest verifies all attestations. It gives the first that tells what is in the artifact, nil when none does; those about other
-// things are kept as evidence.
+// attest verifies all attestations. It gives the first that tells what is in the artifact, nil when none does; others must not
+// contradict it. Those about other things are kept as evidence.
 func (r *run) attest(ctx context.Context) (*attested, error) {
 	var first *attested
 	for i, f := range r.job.Attestations {
 		one, err := r.attestation(ctx, f)
+		if err == nil && one != nil && first.contradicts(one.report) {
+			err = kit.Stall(otav1alpha1.AttestationInvalidReason,
+				"it is by %s and says something else of the artifact than the one by %s: keep those that are right", one.by.Authority, first.by.Authority)
+		}
 		if err != nil {
 			return nil, rephrase(err, "attestation %d of %d", i+1, len(r.job.Attestations))
 		}
@@ -53,6 +57,11 @@ func (r *run) attest(ctx context.Context) (*attested, error) {
 		}
 	}
 	return first, nil
+}
+
+// contradicts tells whether another report by the same checks differs. Nothing contradicts nobody.
+func (a *attested) contradicts(other content.Report) bool {
+	return a != nil && a.report.Ruleset == other.Ruleset && !same(a.report, other)
 }
 
 // attestation verifies one. It is nil for a statement that tells something else.
@@ -73,6 +82,10 @@ func (r *run) attestation(ctx context.Context, f File) (*attested, error) {
 	evidence := r.keep(match.Signature.Evidence())
 	if statement.PredicateType != content.PredicateType {
 		return nil, nil
+	}
+	if r.job.Envelope != nil && len(slices.Compact(subjects)) < 2 {
+		return nil, kit.Stall(otav1alpha1.AttestationInvalidReason, "it is about the encrypted file alone: expected a second subject with the digest "+
+			"of the readable archive; make it with kubectl windlass bundle inspect --encrypted")
 	}
 	report, err := decodeReport(statement.Predicate)
 	if err != nil {
@@ -106,7 +119,7 @@ func (a *attested) agrees(found content.Report, plain string) error {
 	case plain != "" && !slices.Contains(a.subjects, plain):
 		return kit.Stall(otav1alpha1.AttestationInvalidReason,
 			"the attestation by %s is about another archive than the one in the artifact: expected a subject with digest %s", a.by.Authority, plain)
-	case a.report.Ruleset == found.Ruleset && !same(a.report, found):
+	case a.contradicts(found):
 		return kit.Stall(otav1alpha1.AttestationInvalidReason,
 			"the attestation by %s says something else than the manager found in the artifact: inspect and attest the artifact itself", a.by.Authority)
 	}

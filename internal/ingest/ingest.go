@@ -47,7 +47,7 @@ type Job struct {
 	Authorities  []verify.Authority
 	Envelope     *envelope.Envelope   // of an encrypted artifact; nil: it is readable
 	Keys         []envelope.PublicKey // of the app; none: an encrypted artifact passes unopened
-	Native       *content.Native // as the author says; nil: not said
+	Native       *content.Native      // as the author says; nil: not said
 	Bucket       Bucket
 }
 

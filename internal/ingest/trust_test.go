@@ -212,6 +212,8 @@ func TestWorker_attestationRefused(t *testing.T) {
 	}{
 		"stranger":                {signer: workflow + "x", want: "github"},
 		"another artifact":        {about: about(zip), want: "digest of the spec"},
+		"encrypted file alone":    {about: about(zip, c.Content)[1:], want: "inspect --encrypted"},
+		"encrypted file twice":    {about: []author.Subject{{Name: "a", Digest: testkit.Digest(c.Content)}, {Name: "b", Digest: testkit.Digest(c.Content)}}, want: "inspect --encrypted"},
 		"another archive, opened": {about: about([]byte("other"), c.Content), opened: true, want: "another archive"},
 		"other facts, opened":     {predicate: with(func(r *content.Report) { r.Findings = nil }), opened: true, want: "something else"},
 		"tells nothing":           {kind: "https://spdx.dev/Document/v2.3", want: "none of 1 attestations"},
@@ -261,6 +263,40 @@ func TestWorker_attestationRefused(t *testing.T) {
 				t.Errorf("the bucket has %v of a refused artifact", keys)
 			}
 		})
+	}
+}
+
+// Two statements are one when they say the same, and nobody picks the better one when they do not.
+func TestWorker_attestedTwice(t *testing.T) {
+	s, github := keyless(t)
+	app, zip := testkit.NewCapgoKey(t), testkit.Zip(t, files)
+	c, report := app.Encrypt(t, zip), reportOf(t, zip)
+	harmless := report
+	harmless.Findings = nil
+	state := func(kind string, report content.Report) ingest.File {
+		statement := must[[]byte](t)(author.Statement(kind, report, about(zip, c.Content)...))
+		return inline(must[[]byte](t)(s.SignStatement(issuer, workflow, statement)))
+	}
+	for name, tc := range map[string]struct {
+		second ingest.File
+		want   string
+	}{
+		"same":          {state(content.PredicateType, report), ""},
+		"another thing": {state("https://spdx.dev/Document/v2.3", harmless), ""},
+		"contradiction": {state(content.PredicateType, harmless), "says something else of the artifact than the one by github"},
+	} {
+		for i, order := range [][]ingest.File{{state(content.PredicateType, report), tc.second}, {tc.second, state(content.PredicateType, report)}} {
+			b := newBench(t, source.Options{})
+			job := b.encrypted(t, app, c)
+			job.Keys, job.Authorities, job.Attestations = nil, append(job.Authorities, github), order
+			res, err := b.worker.Run(t.Context(), job)
+			switch {
+			case tc.want == "" && (err != nil || !res.Inspection.NativeCode()):
+				t.Errorf("%s %d: got %+v, error %v", name, i, res.Inspection, err)
+			case tc.want != "" && (err == nil || kit.Classify(err).Reason != otav1alpha1.AttestationInvalidReason || !strings.Contains(err.Error(), tc.want)):
+				t.Errorf("%s %d: got error %v, want AttestationInvalid that says %q", name, i, err, tc.want)
+			}
+		}
 	}
 }
 

@@ -60,6 +60,10 @@ func (h HTTP) open(ctx context.Context, c *Client) (io.ReadCloser, int64, error)
 	if req.URL.User != nil {
 		return nil, 0, kit.Stall(otav1alpha1.InvalidSpecReason, "%s has a user name in its URL: expected credentials in a Secret", h)
 	}
+	if h.Token+h.Username+h.Password != "" && req.URL.Scheme == "http" && !c.opts.Egress.Lists(req.URL.Host) {
+		return nil, 0, kit.Retry(otav1alpha1.CredentialsNotAllowedReason, "%s is asked without TLS, which shows its credentials to the network: "+
+			"expected an https URL, or the manager started with --allow-address=%s", h, req.URL.Host)
+	}
 	req.Header.Set("User-Agent", userAgent)
 	req.Header.Set("Accept", "*/*")
 	switch {

@@ -26,6 +26,7 @@ import (
 	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/egress"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/source"
 	"github.com/windlass-dev/windlass/internal/testkit"
@@ -415,6 +416,44 @@ func TestHTTP_sameOrigin(t *testing.T) {
 	} {
 		if h.SameOrigin(other) != want {
 			t.Errorf("SameOrigin(%q) = %v, want %v", other, !want, want)
+		}
+	}
+}
+
+// Credentials are shown to the network only where the operator lists the server.
+func TestHTTP_plainCredentials(t *testing.T) {
+	var asked atomic.Int32
+	url := serve(t, func(http.ResponseWriter, *http.Request) { asked.Add(1) })
+	port := url[strings.LastIndex(url, ":"):]
+	for _, tc := range []struct {
+		allow, url string
+		want       bool
+	}{
+		{"127.0.0.0/8", url, true},
+		{"127.0.0.1" + port, url, true},
+		{"localhost", "http://localhost" + port, true},
+		{"127.0.0.0/8", "http://localhost" + port, false}, // where a name leads may change
+		{"127.0.0.1:1", url, false},
+		{"localhost", url, false},
+	} {
+		p, err := egress.Parse([]string{tc.allow})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := source.New(source.Options{Egress: p})
+		t.Cleanup(c.Close)
+		for _, src := range []source.HTTP{{URL: tc.url, Token: secretText}, {URL: tc.url, Username: "ci", Password: secretText}} {
+			before := asked.Load()
+			_, err = fetch(t.Context(), c, src)
+			switch {
+			case tc.want && err != nil:
+				t.Errorf("%s with %s: %v", tc.url, tc.allow, err)
+			case !tc.want:
+				wantError(t, err, kit.Transient, otav1alpha1.CredentialsNotAllowedReason, "expected an https URL, or the manager started with --allow-address=")
+			}
+			if got := asked.Load() - before; (got == 1) != tc.want {
+				t.Errorf("%s with %s: the server was asked %d times", tc.url, tc.allow, got)
+			}
 		}
 	}
 }

@@ -290,6 +290,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: signedBy
+      type:
+        scalar: string
     - name: usedBy
       type:
         list:

@@ -24,6 +24,8 @@ type BundleStatusApplyConfiguration struct {
 	Verifications []VerificationApplyConfiguration `json:"verifications,omitempty"`
 	// inspection tells what is in the artifact.
 	Inspection *InspectionApplyConfiguration `json:"inspection,omitempty"`
+	// signedBy names the authorities of verifications, for people.
+	SignedBy *string `json:"signedBy,omitempty"`
 	// usedBy lists the channels that serve this bundle, or offer it.
 	UsedBy []BundleUseApplyConfiguration `json:"usedBy,omitempty"`
 }
@@ -81,6 +83,14 @@ func (b *BundleStatusApplyConfiguration) WithVerifications(values ...*Verificati
 // If called multiple times, the Inspection field is set to the value of the last call.
 func (b *BundleStatusApplyConfiguration) WithInspection(value *InspectionApplyConfiguration) *BundleStatusApplyConfiguration {
 	b.Inspection = value
+	return b
+}
+
+// WithSignedBy sets the SignedBy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SignedBy field is set to the value of the last call.
+func (b *BundleStatusApplyConfiguration) WithSignedBy(value string) *BundleStatusApplyConfiguration {
+	b.SignedBy = &value
 	return b
 }
 

@@ -16,7 +16,8 @@ import (
 type HTTPSourceApplyConfiguration struct {
 	// url of the artifact.
 	URL *apiv1alpha1.URL `json:"url,omitempty"`
-	// secretRef names a Secret with token (bearer), or username and password (basic).
+	// secretRef names a Secret with token (bearer), or username and password (basic). Its annotation ota.windlass.dev/hosts names
+	// the host of url.
 	SecretRef *LocalReferenceApplyConfiguration `json:"secretRef,omitempty"`
 }
 
