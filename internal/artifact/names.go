@@ -186,6 +186,8 @@ func unsafeSegment(segment string) string {
 		return "has a dot or blank at the end of a name, which Windows drops: expected none"
 	case isDevice(segment):
 		return "has the name of a Windows device, such as CON, AUX or NUL: expected another"
+	case segment == "__proto__":
+		return "has the name __proto__, which programs in JavaScript lose: expected another"
 	case shortName.MatchString(segment):
 		return "has a name such as PROGRA~1, which Windows may give to a file with a longer one: expected another"
 	}

@@ -4,6 +4,7 @@
 package artifact
 
 import (
+	"bytes"
 	"encoding/binary"
 	"slices"
 )
@@ -181,5 +182,21 @@ func (z *zipScan) end(start, size int64) error {
 			return invalid("the zip archive ends with a %s of %d, expected %d", f.what, f.found, f.want)
 		}
 	}
-	return z.in.ended("the zip archive")
+	if err := z.in.ended("the zip archive"); err != nil {
+		return err
+	}
+	return z.unsigned(size)
+}
+
+// unsigned refuses a directory of a size that has the signature of a record within its fields: adm-zip 0.6 looks for it in the
+// bytes before the end, whatever they belong to.
+func (z *zipScan) unsigned(size int64) error {
+	tail := z.in.src.tail[:len(z.in.src.tail)-zipEndSize]
+	directory := tail[max(0, int64(len(tail))-size):]
+	for _, r := range append(zip64Records, zipEndRecord) {
+		if bytes.Contains(directory, []byte(r.sign)) {
+			return invalid("the zip directory has %q within its fields, which some programs take for its end: expected none", r.sign)
+		}
+	}
+	return nil
 }

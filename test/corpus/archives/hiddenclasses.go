@@ -42,6 +42,11 @@ func hiddenClasses() []class {
 			f := a.files[len(a.files)-1]
 			f.central.extra = append(append16(nil, 0x000a, 32, 0, 0, 1, 24), zip64Records(0)[52:76]...)
 		})},
+		class{name: "zip-sign-in-directory", want: "within its fields", build: faultyZip(func(g *gen, a *zipArchive, _ *zipFile) {
+			sign := choose(g, "PK\x05\x06", "PK\x06\x06", "PK\x06\x07")
+			extra := append(append16(nil, 0x5855, 12), (sign + "\xff\xff\xff\xff\xff\xff\xff\xff")[:12]...)
+			a.files[len(a.files)-1].both(func(h *zipHeader) { h.extra = extra })
+		})},
 		class{name: "zip64-in-stored", want: "a record of zip64", build: func(g *gen) []byte {
 			a := g.zip()
 			a.files = append(a.files, newZipFile("last", append(append(g.content(), zip64Records(0)...), g.content()...), stored))

@@ -25,6 +25,7 @@ func badNames() []struct {
 		{"backslash", "backslash", []string{`..\evil`, `a\b`, `\\server\share`, `a\..\..\evil`, `\`, `a/b\c`, `C\x`}},
 		{"colon", "colon", []string{"C:/evil", "C:evil", "a:b", "index.html:hidden", "index.html::$DATA", "a/b:c/d"}},
 		{"semicolon", "semicolon", []string{"index.js;1", "index.js;", ";1", "a;1/b", "a/x;12345", "x;y", "a;1;2"}},
+		{"proto", "__proto__", []string{"__proto__", "a/__proto__", "__proto__/x", "a/__proto__/b"}},
 		{"short", "such as PROGRA~1", []string{"PROGRA~1", "index~1.js", "a/INDEX~12.HTM", "x~1/y", "ab~123.js"}},
 		{"control", "control character", []string{"a\x01b", "a\nb", "a\rb", "a\x1b[2Jb", "a\x7f", "\tx", "a/\x08b"}},
 		{"dot-segment", "folder .", []string{"././a", "a/./b", "a/.", "./././x", "b/././c"}},
