@@ -239,9 +239,7 @@ func TestRepository_trust(t *testing.T) {
 		Issuer: "https://issuer.example.com", Subject: "someone", TrustedRootConfigMapRef: otav1alpha1.KeyReference{Name: "root", Key: "root.json"},
 	}}}
 	s.Create(t, s.secret, s.repo)
-	s.want(t, metav1.ConditionFalse, otav1alpha1.NotSupportedYetReason)
-	testkit.Eventually(t, s.Client, s.repo, testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, otav1alpha1.NotSupportedYetReason))
-	s.rest(t)
+	s.want(t, metav1.ConditionFalse, otav1alpha1.ConfigMapNotFoundReason)
 
 	s.repo.Spec.Trust.Authorities = []otav1alpha1.Authority{{Name: "ci", PublicKey: &otav1alpha1.PublicKeySource{Inline: "no key"}}}
 	if err := s.Client.Update(t.Context(), s.repo); err != nil {
