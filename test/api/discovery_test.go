@@ -39,8 +39,8 @@ var tables = map[string]printed{
 		columns: []string{"Name", "Ready", "Status", "App", "Version", "Size", "Signed-By", "Checksum", "Key", "Age"},
 		status: `{conditions: [` + ready("True", "Succeeded") + `], artifact: {digest: "` + aDigest + `", size: 1834201,
 			encryption: {checksum: Verified, keyID: MIIBCgKCAQEAs9u4ZBdB}},
-			verifications: [{authority: ci}, {authority: release-managers}]}`,
-		cells: []any{"base", "True", "Succeeded", "com.example.shop", "2.4.1", 1834201.0, "ci", "Verified", "MIIBCgKCAQEAs9u4ZBdB"},
+			signedBy: "ci, release-managers"}`,
+		cells: []any{"base", "True", "Succeeded", "com.example.shop", "2.4.1", 1834201.0, "ci, release-managers", "Verified", "MIIBCgKCAQEAs9u4ZBdB"},
 	},
 	"Channel": {
 		columns: []string{"Name", "Ready", "Status", "Stable", "Candidate", "Weight", "Serving", "Age"},
