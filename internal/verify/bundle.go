@@ -136,6 +136,9 @@ func bundleChecks(a Authority, s Signature) ([]check, error) {
 	if err := s.bundle.statement.approves(a.Provenance); err != nil {
 		return nil, err
 	}
+	if err := a.Provenance.checkCertificate(s.bundle.cert); err != nil {
+		return nil, err
+	}
 	c, err := statementCheck(a, s)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -152,7 +153,19 @@ func compileSubject(pattern string) (*regexp.Regexp, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the regular expression for the subject cannot be read: %w", err)
 	}
+	if i := slices.IndexFunc(strangers, re.MatchString); i >= 0 {
+		return nil, fmt.Errorf("the regular expression for the subject matches anybody, such as %+q: expected one that names somebody, such as "+
+			`^https://github\.com/<owner>/<repository>/\.github/workflows/<file>\.yml@refs/tags/v[0-9.]+$`, strangers[i])
+	}
 	return re, nil
+}
+
+// strangers are subjects of nobody, in the forms that certificates have and in others, without a length or an alphabet in common.
+// An expression that matches one of them lets in everybody, or everybody of a service that anybody may use.
+var strangers = []string{
+	"https://github.com/q7zvx-nobody/w3kfj/.github/workflows/jx9q.yml@refs/heads/zz81", "https://gitlab.com/pq0x7/vv2//.gitlab-ci.yml@refs/tags/k4",
+	"xk29fq@q8vz.invalid", "repo:zq81/jw7:ref:refs/heads/q",
+	"spiffe://zx7.invalid/q", "7", "\u043a\u0444 \u0444", "qzxjkvwqzxjkvwqzxjkvw",
 }
 
 // anchored tells whether the expression is a sequence from the start to the end of the text; (?m) makes those of lines instead.

@@ -70,6 +70,16 @@ func TestAuthority_check(t *testing.T) {
 		"optional start":          {regexp(`^?a$`), "not anchored"},
 		"optional end":            {regexp(`^a(?:b|$)|c$`), "not anchored"},
 		"nothing but anchors":     {regexp(`^$`), ""},
+		"anybody":                 {regexp(`^.*$`), "matches anybody"},
+		"anybody, one letter":     {regexp(`^.+$`), "matches anybody"},
+		"anybody, group":          {regexp(`^(?s:.*)$`), "matches anybody"},
+		"anybody, not a letter":   {regexp(`^[^\x00]*$`), "matches anybody"},
+		"anybody, alternative":    {regexp(`^(?:https://github\.com/acme/x|.*)$`), "matches anybody"},
+		"anybody with an email":   {regexp(`^.+@.+$`), "matches anybody"},
+		"anybody on the web":      {regexp(`^https://.*$`), "matches anybody"},
+		"anybody of a service":    {regexp(`^https://github\.com/[^/]+/[^/]+/\.github/.*$`), "matches anybody"},
+		"any short word":          {regexp(`^\w{1,10}$`), "matches anybody"},
+		"everybody of a company":  {regexp(`^[a-z.]+@acme\.example$`), ""},
 		"too large":               {regexp(`^a{1000}{1000}$`), "cannot be read"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -44,6 +44,41 @@ type certificate struct {
 	key     Key
 	issuer  string
 	subject string
+	build   map[string]string // what Fulcio says of the build, by the name of the extension
+}
+
+// buildExtensions are those of a certificate that Fulcio fills from the token of the CI system. Whoever makes a statement in the
+// build writes it freely, and cannot change these.
+var buildExtensions = map[string]asn1.ObjectIdentifier{
+	buildSigner:      {1, 3, 6, 1, 4, 1, 57264, 1, 9},
+	sourceRepository: {1, 3, 6, 1, 4, 1, 57264, 1, 12},
+	sourceRef:        {1, 3, 6, 1, 4, 1, 57264, 1, 14},
+}
+
+// Names of buildExtensions in https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md
+const (
+	buildSigner      = "Build Signer URI"
+	sourceRepository = "Source Repository URI"
+	sourceRef        = "Source Repository Ref"
+)
+
+// buildOf reads what a certificate says of the build. None of it has to be there: people have no build.
+func buildOf(cert *x509.Certificate) (map[string]string, error) {
+	out := map[string]string{}
+	for name, id := range buildExtensions {
+		for _, e := range cert.Extensions {
+			if !e.Id.Equal(id) {
+				continue
+			}
+			var text string
+			rest, err := asn1.UnmarshalWithParams(e.Value, &text, "utf8")
+			if _, twice := out[name]; twice || err != nil || len(rest) > 0 {
+				return nil, fmt.Errorf("its extension %s cannot be read, or is there twice", name)
+			}
+			out[name] = text
+		}
+	}
+	return out, nil
 }
 
 func parseCertificate(cert *x509.Certificate) (*certificate, error) {
@@ -56,6 +91,9 @@ func parseCertificate(cert *x509.Certificate) (*certificate, error) {
 		return nil, err
 	}
 	if out.subject, err = subjectOf(cert); err != nil {
+		return nil, err
+	}
+	if out.build, err = buildOf(cert); err != nil {
 		return nil, err
 	}
 	for _, text := range []string{out.issuer, out.subject} {

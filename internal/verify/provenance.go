@@ -20,6 +20,8 @@ import (
 // Of materials and resolvedDependencies those count that begin with git+. All that are there must agree: a statement that names
 // two repositories or two refs is refused, and so is one that names none where one is asked for. A uri without a ref says
 // nothing about the ref.
+//
+// What the certificate of a keyless signature says of the build must not contradict it: see checkCertificate.
 type Provenance struct {
 	BuilderID        string
 	SourceRepository string // such as https://github.com/acme/shop
@@ -50,6 +52,25 @@ func (p *Provenance) check(s *statement) error {
 		return fmt.Errorf("is provenance of the builder %.200q, expected %.200q", builder, p.BuilderID)
 	}
 	return p.checkOrigins(origins)
+}
+
+// checkCertificate compares what Fulcio says of the build: the statement is only what the build says of itself. The build signer
+// is the workflow that had the token, which is the builder where the policy names a workflow (with an @ and a ref), and not where
+// it names a platform, such as https://github.com/actions/runner/github-hosted.
+func (p *Provenance) checkCertificate(c *certificate) error {
+	if p == nil || c == nil {
+		return nil
+	}
+	want := map[string]string{sourceRepository: p.SourceRepository, sourceRef: p.Ref}
+	if strings.Contains(p.BuilderID, "@") {
+		want[buildSigner] = p.BuilderID
+	}
+	for _, name := range []string{sourceRepository, sourceRef, buildSigner} {
+		if got, ok := c.build[name]; ok && want[name] != "" && got != want[name] {
+			return fmt.Errorf("is by a certificate with the %s %.200q, expected %.200q", name, got, want[name])
+		}
+	}
+	return nil
 }
 
 func (p *Provenance) checkOrigins(origins []origin) error {

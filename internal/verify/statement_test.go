@@ -7,6 +7,8 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/sha512"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/hex"
 	"encoding/json"
 	"strings"
@@ -291,6 +293,55 @@ func TestParseSimpleSigning(t *testing.T) {
 	} {
 		if _, err := verify.ParseSimpleSigning([]byte(strings.Replace(good, tc.old, tc.new, 1))); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: got error %v, want one that says %q", name, err, tc.want)
+		}
+	}
+}
+
+// What Fulcio says of the build outweighs what the build says of itself.
+func TestProvenance_certificate(t *testing.T) {
+	s, content := sigstore(t), []byte("artifact")
+	says := func(arc int, text string) pkix.Extension {
+		value, err := asn1.MarshalWithParams(text, "utf8")
+		return pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, arc}, Value: must(t, value, err)}
+	}
+	for name, tc := range map[string]struct {
+		extra  []pkix.Extension
+		policy func(*verify.Provenance)
+		want   string // of the refusal; empty: it matches
+	}{
+		"all agree":           {[]pkix.Extension{says(9, builder), says(12, repository), says(14, mainRef)}, nil, ""},
+		"nothing said":        {nil, nil, ""},
+		"another repository":  {[]pkix.Extension{says(12, repository+"-evil")}, nil, `is by a certificate with the Source Repository URI "` + repository + `-evil", expected "` + repository + `"`},
+		"another ref":         {[]pkix.Extension{says(14, "refs/heads/evil")}, nil, `is by a certificate with the Source Repository Ref "refs/heads/evil", expected "` + mainRef + `"`},
+		"another builder":     {[]pkix.Extension{says(9, builder+"0")}, nil, `is by a certificate with the Build Signer URI "` + builder + `0", expected "` + builder + `"`},
+		"empty repository":    {[]pkix.Extension{says(12, "")}, nil, `Source Repository URI "", expected`},
+		"nothing asked for":   {[]pkix.Extension{says(12, "https://evil.test"), says(14, "x")}, func(p *verify.Provenance) { p.SourceRepository, p.Ref = "", "" }, ""},
+		"builder not asked":   {[]pkix.Extension{says(9, "https://evil.test")}, func(p *verify.Provenance) { p.BuilderID = "" }, ""},
+		"only the ref is bad": {[]pkix.Extension{says(12, repository), says(14, mainRef+"/x")}, func(p *verify.Provenance) { p.SourceRepository = "" }, "Source Repository Ref"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := keyless(t, s)
+			a.Provenance = policy()
+			if tc.policy != nil {
+				tc.policy(a.Provenance)
+			}
+			o := with(func(o *testkit.Signing) { o.Extra = tc.extra })
+			file, err := s.Statement(o, marshal(t, statementOf(content, slsaV1, predicateV1())))
+			n, why := refusals(t, content, a, must(t, file, err))
+			if (tc.want == "") != (n == 1) || tc.want != "" && !strings.Contains(why[0], tc.want) {
+				t.Errorf("got %d matches and refusals %q, want %q", n, why, tc.want)
+			}
+		})
+	}
+	for name, extra := range map[string][]pkix.Extension{
+		"twice": {says(12, repository), says(12, repository)}, "no text": {{Id: says(14, "").Id, Value: []byte("refs")}},
+	} {
+		file, err := s.Statement(with(func(o *testkit.Signing) { o.Extra = extra }), marshal(t, statementOf(content, slsaV1, predicateV1())))
+		if err != nil {
+			continue // such a certificate cannot even be made
+		}
+		if _, err := verify.DecodeSignature(file); err == nil {
+			t.Errorf("%s: the certificate is taken", name)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func TestLookAlikes(t *testing.T) {
 	exact, pattern, loose := keyless(t, s), keyless(t, s), keyless(t, s)
 	pattern.Identity.Subject = ""
 	pattern.Identity.SubjectRegExp = `^https://github\.com/acme/shop/\.github/workflows/[a-z]+\.yml@refs/heads/main$`
-	loose.Identity.Subject, loose.Identity.SubjectRegExp = "", `^(?s).*$`
+	loose.Identity.Subject, loose.Identity.SubjectRegExp = "", `^(?s)https://github\.com/acme/.*$`
 	issuers, subjects := lookAlikes()
 	try := func(c *tally, o testkit.Signing, authorities ...verify.Authority) {
 		file, err := s.Blob(o, content)
