@@ -69,11 +69,12 @@ func clean(f AdmitFacts) Verdict {
 	if unknown := UnknownChecks(f.Channel); len(unknown) > 0 {
 		return Verdict{Wait: "waiting for a Channel that names checks of this version only: it does not have " + strings.Join(unknown, ", ")}
 	}
-	facts := content.Facts{Report: report(f.Bundle), Native: native(f.Bundle.Spec.NativeDependencies)}
+	facts := content.Facts{Report: report(f.Channel, f.Bundle), Native: native(f.Bundle.Spec.NativeDependencies)}
 	if f.Stable != nil {
-		facts.Stable = report(f.Stable)
+		facts.Stable = report(f.Channel, f.Stable)
 	}
 	violations := content.Evaluate(ContentPolicy(contentOf(f.Channel)), facts)
+	nameStranger(f, violations)
 	passes := overridden(f.Channel, f.Bundle.Spec.Digest)
 	if why := unlooked(f, violations); why != "" && passes[content.CheckInspection].Reason == "" {
 		return Verdict{Wait: "waiting until the manager has looked into the artifact of Bundle " + f.Bundle.Name + ": " + why}
@@ -158,10 +159,35 @@ func overridden(ch *otav1alpha1.Channel, digest otav1alpha1.Digest) map[string]o
 	return out
 }
 
-// report reads facts out of a status; nil: nobody looked into the artifact.
-func report(b *otav1alpha1.Bundle) *content.Report {
+// stranger tells whether what is in the artifact is attested by an authority that the channel asks no signature of, where it asks
+// some for signatures: the word of others is no more on what is in the artifact than on its release. vouchers are those that it asks.
+func stranger(ch *otav1alpha1.Channel, i *otav1alpha1.Inspection) (vouchers []string, is bool) {
+	if a := ch.Spec.Admission; a != nil {
+		vouchers = slices.Clone(a.RequiredAuthorities)
+		for _, q := range a.Quorums {
+			vouchers = append(vouchers, q.Authorities...)
+		}
+	}
+	is = i != nil && i.By == otav1alpha1.InspectorAttestation && len(vouchers) > 0 && !slices.Contains(vouchers, i.Authority)
+	return vouchers, is
+}
+
+// nameStranger says in the violations who looked into an artifact whose word does not count.
+func nameStranger(f AdmitFacts, violations []content.Violation) {
+	vouchers, is := stranger(f.Channel, f.Bundle.Status.Inspection)
+	for i, x := range violations {
+		if is && x.Check == content.CheckInspection {
+			violations[i].Message = fmt.Sprintf("%s: what is in the artifact is attested by authority %s, expected one of those whose signatures the "+
+				"channel asks for (%s): have one of them sign what kubectl windlass bundle inspect states, or let this digest pass with the "+
+				"command override <digest> %[1]s <reason>", x.Check, f.Bundle.Status.Inspection.Authority, list(vouchers, ", ", maxExplained))
+		}
+	}
+}
+
+// report reads facts out of a status; nil: nobody looked into the artifact whose word counts on the channel.
+func report(ch *otav1alpha1.Channel, b *otav1alpha1.Bundle) *content.Report {
 	i := b.Status.Inspection
-	if i == nil {
+	if _, is := stranger(ch, i); i == nil || is {
 		return nil
 	}
 	out := &content.Report{Ruleset: i.Ruleset, Unpacked: i.UnpackedSize, Native: native(i.NativeDependencies)}

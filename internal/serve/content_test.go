@@ -48,6 +48,19 @@ func opaque(b *otav1alpha1.Bundle) {
 		Type: otav1alpha1.InspectedCondition, Status: metav1.ConditionUnknown, Reason: otav1alpha1.NotOpenedReason})
 }
 
+// attested says that somebody attests what is in the artifact.
+func attested(i *otav1alpha1.Inspection, authority string) *otav1alpha1.Inspection {
+	i.By, i.Authority = otav1alpha1.InspectorAttestation, authority
+	return i
+}
+
+// asks makes a channel ask for the signature of ci, and one of anna and ben; the Bundle has those of ci and ben.
+func asks(f *AdmitFacts) {
+	f.Channel.Spec.Admission.RequiredAuthorities = []string{"ci"}
+	f.Channel.Spec.Admission.Quorums = []otav1alpha1.Quorum{quorum(1, "anna", "ben")}
+	f.Bundle.Status.Verifications = []otav1alpha1.Verification{{Authority: "ci", KeyID: "1"}, {Authority: "ben", KeyID: "2"}}
+}
+
 func passes(n int, checks ...string) otav1alpha1.ContentOverride {
 	return otav1alpha1.ContentOverride{Digest: digestOf(n), Checks: checks, Reason: "reviewed", By: "anna"}
 }
@@ -101,6 +114,33 @@ func TestAdmit_content(t *testing.T) {
 		"stable cannot be looked into": {facts: judged(appStores, origin), change: func(f *AdmitFacts) {
 			f.Stable = bundle(1)
 			opaque(f.Stable)
+		}, denied: "(remote-script)"},
+		"attested by anyone, where nobody is asked": {facts: judged(appStores), change: func(f *AdmitFacts) { attested(f.Bundle.Status.Inspection, "stranger") }},
+		"attested by who is required": {facts: judged(appStores), change: func(f *AdmitFacts) {
+			asks(f)
+			attested(f.Bundle.Status.Inspection, "ci")
+		}},
+		"attested by one of a quorum": {facts: judged(appStores), change: func(f *AdmitFacts) {
+			asks(f)
+			attested(f.Bundle.Status.Inspection, "anna")
+		}},
+		"attested by a stranger": {facts: judged(appStores), change: func(f *AdmitFacts) {
+			asks(f)
+			attested(f.Bundle.Status.Inspection, "stranger")
+		}, denied: "(inspection): inspection: what is in the artifact is attested by authority stranger, expected one of those whose signatures the channel asks for (ci, anna, ben)"},
+		"attested by a stranger, let pass": {facts: judged(appStores), change: func(f *AdmitFacts) {
+			asks(f)
+			attested(f.Bundle.Status.Inspection, "stranger")
+			f.Channel.Status.Overrides = []otav1alpha1.ContentOverride{passes(2, "inspection")}
+		}, warned: "let pass by anna (reviewed): inspection: what is in the artifact is attested by authority stranger"},
+		"attested by a stranger, no rules": {facts: judged(otav1alpha1.ContentPolicy{}), change: func(f *AdmitFacts) {
+			asks(f)
+			attested(f.Bundle.Status.Inspection, "stranger")
+		}},
+		"stable attested by a stranger": {facts: judged(appStores, origin), change: func(f *AdmitFacts) {
+			asks(f)
+			f.Stable = bundle(1)
+			f.Stable.Status.Inspection = attested(inspection(origin), "stranger")
 		}, denied: "(remote-script)"},
 		"a check of another time": {facts: judged(check("no-such", otav1alpha1.CheckWarn)), wait: "it does not have no-such"},
 
