@@ -121,7 +121,7 @@ func (r *run) matchOne(a source.Attachment) (matches []verify.Match, why string)
 	if err != nil {
 		return nil, err.Error()
 	}
-	v, err := verify.New(r.Now(), verify.Subject{}, r.job.Authorities, []verify.Signature{signature})
+	v, err := verify.New(r.Now(), verify.Subject{Payload: a.Payload}, r.job.Authorities, []verify.Signature{signature})
 	if err != nil {
 		return nil, err.Error()
 	}

@@ -173,6 +173,9 @@ func (o OCI) failed(ctx context.Context, err error) error {
 		return kit.Retry(otav1alpha1.SourceNotFoundReason, "%s is not there, or not all of it", o)
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
 		return kit.Retry(otav1alpha1.SourceAccessDeniedReason, "%s may not be read without credentials: set pullSecretRef", o)
+	case strings.Contains(err.Error(), "bearer realm"): // of oras-go, which has no type for it
+		return kit.Retry(otav1alpha1.FetchFailedReason, "%s names a token server that gets no login: expected one at the host name of the registry itself or at "+
+			"a public address, by https if the registry is asked so; --allow-address does not change that (docs/egress.md)", o)
 	case !isURL && !isNet && ctx.Err() == nil && !errors.Is(err, io.ErrUnexpectedEOF):
 		return kit.Retry(otav1alpha1.FetchFailedReason, "%s could not be fetched: the answer is not that of a registry, or names a token server that is not asked", o)
 	}

@@ -25,7 +25,7 @@ func (v *Verifier) Refusals() []string {
 		if _, ok := why[p.signature]; !ok {
 			order, formats[p.signature] = append(order, p.signature), p.format
 		}
-		_, err := p.match(sums)
+		_, err := v.match(p, sums)
 		if err == nil {
 			matched[p.signature] = true
 			err = errNoMatch

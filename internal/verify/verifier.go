@@ -7,6 +7,7 @@
 package verify
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -100,6 +101,7 @@ type Authority struct {
 type Subject struct {
 	App     string
 	Version string
+	Payload bool // what is written is a payload that was made to be signed, such as cosign's, and no artifact
 }
 
 // Expired tells whether the authority no longer counts for new verifications.
@@ -120,6 +122,8 @@ type Match struct {
 type Verifier struct {
 	hashes  hashes
 	pairs   []pair
+	payload bool   // Subject.Payload
+	head    []byte // of what was written
 	tried   []string
 	expired []string
 }
@@ -144,7 +148,7 @@ type check struct {
 // New prepares the check of all signatures against all authorities that count at the time now. An authority that cannot be used
 // (see Authority.Check) matches nothing.
 func New(now time.Time, subject Subject, authorities []Authority, signatures []Signature) (*Verifier, error) {
-	v := &Verifier{hashes: newHashes(sha256ID)}
+	v := &Verifier{hashes: newHashes(sha256ID), payload: subject.Payload}
 	streams := 0
 	for _, a := range authorities {
 		if a.Expired(now) {
@@ -160,7 +164,8 @@ func New(now time.Time, subject Subject, authorities []Authority, signatures []S
 		}
 	}
 	if streams > maxStreams {
-		return nil, fmt.Errorf("there are %d pairs of Ed25519 keys and signatures, at most %d are checked: give fewer signatures", streams, maxStreams)
+		return nil, fmt.Errorf("%d authorities and %d signatures make %d pairs of Ed25519 keys and signatures over the artifact itself, "+
+			"at most %d are checked: give fewer signatures, or sign with an ECDSA key", len(authorities), len(signatures), streams, maxStreams)
 	}
 	for _, p := range v.pairs {
 		for _, c := range p.checks {
@@ -186,6 +191,7 @@ func (p pair) streams() (n int) {
 // Write digests more of the artifact. It does not fail.
 func (v *Verifier) Write(data []byte) (int, error) {
 	v.hashes.write(data)
+	v.head = append(v.head, data[:min(len(data), maxHead-len(v.head))]...)
 	for _, p := range v.pairs {
 		for _, c := range p.checks {
 			if c.feed != nil {
@@ -210,11 +216,29 @@ func (v *Verifier) Matches() []Match {
 		if known {
 			continue
 		}
-		if m, err := p.match(sums); err == nil {
+		if m, err := v.match(p, sums); err == nil {
 			out = append(out, m)
 		}
 	}
 	return out
+}
+
+// otherMessages are how messages begin that an author signs with the same key and that are no artifacts: a statement, in the encoding
+// of DSSE (https://github.com/secure-systems-lab/dsse/blob/master/protocol.md), and what cosign signs for an image. Given as an
+// artifact, with the signature taken from there, they would have an author who never approved of them as one.
+var otherMessages = []string{"DSSEv1 ", `{"critical":`}
+
+// maxHead is how many bytes of the artifact are kept to tell otherMessages, which are shorter.
+const maxHead = 16
+
+// match is that of the pair for what may be an artifact.
+func (v *Verifier) match(p pair, sums digests) (Match, error) {
+	for _, begin := range otherMessages {
+		if !v.payload && bytes.HasPrefix(v.head, []byte(begin)) {
+			return Match{}, fmt.Errorf("is over what begins with %s, which is signed for another purpose and is no artifact", begin)
+		}
+	}
+	return p.match(sums)
 }
 
 // match gives the first check that holds, or what the most telling one has to say.

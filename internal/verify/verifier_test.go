@@ -257,7 +257,7 @@ func TestVerifier_tooManyStreams(t *testing.T) {
 		sig, _ := s.sign([]byte{byte(i)})
 		signatures = append(signatures, decode(t, sig))
 	}
-	if _, err := verify.New(now, verify.Subject{}, authorities, signatures); err == nil || !strings.Contains(err.Error(), "33 pairs") {
+	if _, err := verify.New(now, verify.Subject{}, authorities, signatures); err == nil || !strings.Contains(err.Error(), "11 authorities and 3 signatures make 33 pairs") {
 		t.Errorf("got error %v, want one about 33 pairs", err)
 	}
 	if _, err := verify.New(now, verify.Subject{}, authorities[1:], signatures); err != nil {
@@ -381,5 +381,28 @@ func TestDecodeSignature_refuses(t *testing.T) {
 				t.Errorf("got error %v, want one that says %q (not supported yet: %v)", err, tc.want, !tc.supported)
 			}
 		})
+	}
+}
+
+// What an author signs for another purpose is no artifact, however it is cut into writes.
+func TestVerifier_otherMessages(t *testing.T) {
+	for name, s := range signers(t) {
+		for message, want := range map[string]bool{
+			"DSSEv1 28 application/vnd.in-toto+json 2 {}": false, `{"critical":{"type":"x"}}`: false, "DSSEv1 ": false,
+			"DSSEv2 28": true, "DSSEv1": true, `{"critica":{}}`: true, " DSSEv1 28": true,
+		} {
+			raw, _ := s.sign([]byte(message))
+			for _, payload := range []bool{false, true} {
+				v, err := verify.New(now, verify.Subject{Payload: payload}, []verify.Authority{authority(t, "ci", s.key)}, []verify.Signature{decode(t, raw)})
+				must(t, v, err)
+				for i := range message {
+					_, _ = v.Write([]byte{message[i]})
+				}
+				got, why := len(v.Matches()) == 1, v.Refusals()
+				if got != (want || payload) || !got && !strings.Contains(why[0], "signed for another purpose") {
+					t.Errorf("%s, %q as payload %v: got a match %v and refusals %q", name, message, payload, got, why)
+				}
+			}
+		}
 	}
 }
