@@ -181,7 +181,7 @@ func TestBundle_nativeCode(t *testing.T) {
 	b := s.Bundle("shop", "1.0.0", s.site.Publish(t, "/a", testkit.Zip(t, files), s.author))
 	s.Create(t, b)
 	s.wantReady(t, b)
-	testkit.Eventually(t, s.Client, b, testkit.HaveMessage(otav1alpha1.ReadyCondition, "signed by ci; there is native code in it (ELF: lib/plugin.png)"),
+	testkit.Eventually(t, s.Client, b, testkit.HaveMessage(otav1alpha1.ReadyCondition, "signed by ci; found in it: native-code (ELF: lib/plugin.png)"),
 		testkit.HaveMessage(otav1alpha1.InspectedCondition, "native-code (1)"))
 	i := b.Status.Inspection
 	g.Expect(i.By).To(gomega.Equal(otav1alpha1.InspectorManager))
@@ -236,7 +236,7 @@ func TestBundle_attested(t *testing.T) {
 	s.Create(t, s.trustedRoot(instance), s.repo, b, other)
 	s.start(t)
 	s.wantReady(t, b)
-	testkit.Eventually(t, s.Client, b, testkit.HaveMessage(otav1alpha1.ReadyCondition, "signed by ci", "there is native code in it (lib.so)"),
+	testkit.Eventually(t, s.Client, b, testkit.HaveMessage(otav1alpha1.ReadyCondition, "signed by ci", "found in it: native-code (lib.so)"),
 		testkit.HaveMessage(otav1alpha1.InspectedCondition, "attested by authority github", "native-code (1)"))
 	i := b.Status.Inspection
 	g.Expect(i.By).To(gomega.Equal(otav1alpha1.InspectorAttestation))

@@ -133,18 +133,24 @@ func findingsNote(i *otav1alpha1.Inspection) string {
 	return "; findings: " + strings.Join(checks, ", ")
 }
 
-// nativeNote warns of what stores forbid in updates; empty without it.
+// nativeNote warns of what stores forbid in updates, with what was found first by each check; empty without it.
 func (s *scope) nativeNote() string {
 	i := s.bundle.Status.Inspection
 	if i == nil || i.NativeCode != otav1alpha1.NativeCodeFound {
 		return ""
 	}
+	var found []string
 	for _, f := range i.Findings {
-		if f.Check == content.CheckNativeCode && len(f.Values) > 0 {
-			return fmt.Sprintf("; there is native code in it (%s)", f.Values[0])
+		one := content.Report{Findings: []content.Finding{{Check: f.Check}}}
+		switch {
+		case !one.NativeCode():
+		case len(f.Values) > 0:
+			found = append(found, fmt.Sprintf("%s (%s)", f.Check, f.Values[0]))
+		default:
+			found = append(found, f.Check)
 		}
 	}
-	return "; there is native code in it"
+	return "; found in it: " + strings.Join(found, ", ")
 }
 
 // inspectedBy names for the metric who looked into an artifact.
