@@ -86,7 +86,7 @@ func sizeOf(t *testing.T, path string) int64 {
 func generated(t *testing.T, dir string) []string {
 	t.Helper()
 	var paths []string
-	for ext, data := range Honest(seed, 15) {
+	for ext, data := range Honest(seed, 8) {
 		path := filepath.Join(dir, fmt.Sprintf("honest-%d.%s", len(paths), ext))
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
@@ -99,7 +99,7 @@ func generated(t *testing.T, dir string) []string {
 // flipped are archives with one bit changed that are still taken: the bit must mean nothing to anybody.
 func flipped(t *testing.T, dir string) map[string]Listing {
 	t.Helper()
-	taken, tried, step := map[string]Listing{}, 0, 13
+	taken, tried, step := map[string]Listing{}, 0, 101
 	if full() {
 		step = 3
 	}

@@ -194,9 +194,9 @@ func (p packer) takes(i int, folder string) bool {
 	case "plain":
 		return !p.filled && (p.ascii || full())
 	case "bootstrap":
-		return i%4 == 0 || full()
+		return i%8 == 0 || full()
 	}
-	return i%4 == 2 || p.filled || full()
+	return i%8 == 2 || p.filled || full()
 }
 
 // builds are folders to pack, by name: two that packages bring, and two with what is unusual and allowed.

@@ -29,7 +29,7 @@ func TestHonest(t *testing.T) {
 // No archive with a fault is taken, and each is refused for its own fault.
 func TestHostile(t *testing.T) {
 	t.Parallel()
-	each := 4 // archives a class
+	each := 2 // archives a class
 	if full() {
 		each = 16
 	}

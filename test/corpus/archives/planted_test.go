@@ -31,7 +31,7 @@ func TestPlanted(t *testing.T) {
 			t.Errorf("%s: got an archive of the kind %s, want %s", p.Place, facts.Ext, p.Ext)
 		}
 		accepted++
-		if seen[p.Place]++; seen[p.Place]%8 != 1 && !full() {
+		if seen[p.Place]++; seen[p.Place]%16 != 1 && !full() {
 			continue
 		}
 		path := filepath.Join(dir, fmt.Sprintf("%d-%s.%s", len(all), p.Place, p.Ext))
