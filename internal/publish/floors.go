@@ -4,9 +4,6 @@
 package publish
 
 import (
-	"cmp"
-	"slices"
-	"strings"
 	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -49,7 +46,8 @@ func withdrawals(w *world, floors tuf.Floors, changes map[ChannelKey]*submission
 		if changes[key] != nil || len(floors.Withdrawn(c.doc)) == 0 {
 			continue
 		}
-		doc := withdraw(c.doc, floors, now)
+		doc := floors.Withdraw(c.doc, now)
+		doc.Revision++
 		raw, err := encode(doc)
 		if err != nil {
 			return nil, err
@@ -57,35 +55,4 @@ func withdrawals(w *world, floors tuf.Floors, changes map[ChannelKey]*submission
 		out = append(out, &submission{key: key, doc: doc, raw: raw})
 	}
 	return out, nil
-}
-
-// withdraw gives a document without the bundles below the floor: they are refused, as those of a revoked Bundle are, and what
-// was stable before comes back, if it is above the floor.
-func withdraw(doc *release.Document, floors tuf.Floors, now time.Time) *release.Document {
-	next := *doc
-	next.Revision++
-	next.Refused = slices.Clone(doc.Refused)
-	below := floors.Withdrawn(doc)
-	for _, b := range below {
-		if !next.Refuses(b.Digest) {
-			next.Refused = append(next.Refused, release.Refusal{Digest: b.Digest, Version: b.Version, At: now.Unix()})
-		}
-	}
-	slices.SortFunc(next.Refused, func(a, b release.Refusal) int {
-		return cmp.Or(cmp.Compare(a.At, b.At), strings.Compare(a.Digest, b.Digest))
-	})
-	gone := func(b *release.Bundle) bool { return b != nil && next.Refuses(b.Digest) }
-	if gone(next.Previous) {
-		next.Previous = nil
-	}
-	if gone(next.Stable) {
-		next.Stable, next.Previous = next.Previous, nil
-	}
-	if gone(next.Guards.Floor) {
-		next.Guards.Floor = nil
-	}
-	if next.Candidate != nil && gone(&next.Candidate.Bundle) {
-		next.Candidate = nil
-	}
-	return &next
 }

@@ -6,9 +6,6 @@ package publish
 import (
 	"errors"
 	"testing"
-	"time"
-
-	"pgregory.net/rapid"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/ceremony"
@@ -167,35 +164,4 @@ func TestFloorOfAnOfflineRoot(t *testing.T) {
 	if c, _ := p.Committed(app, "a"); p.Floor(app) != "2.0.0" || c.Document.Stable != nil {
 		t.Errorf("got floor %q and %+v", p.Floor(app), c.Document)
 	}
-}
-
-// Whatever a document names, nothing of it is below the floor after a withdrawal, and a second one changes nothing.
-func TestWithdraw(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		bundle := func(label string) *release.Bundle {
-			version := rapid.SampledFrom([]string{"", "1.0.0", "1.5.0-rc.1", "1.5.0", "2.0.0"}).Draw(rt, label)
-			if version == "" {
-				return nil
-			}
-			return unstored(version)
-		}
-		d := document("a", 1, bundle("stable"))
-		d.Previous, d.Guards.Floor = bundle("previous"), bundle("floor")
-		if c := bundle("candidate"); c != nil {
-			d.Candidate = &release.Candidate{Bundle: *c}
-		}
-		before := len(d.Bundles())
-		floors := tuf.Floors{app: "1.5.0"}
-		below := floors.Withdrawn(d)
-		got := withdraw(d, floors, time.Unix(1, 0))
-		if left := floors.Withdrawn(got); len(left) > 0 || len(got.Refused) != len(below) {
-			rt.Fatalf("%+v is left of %+v, refused %+v", left, d, got.Refused)
-		}
-		if len(below) < before && len(got.Bundles()) == 0 && d.Stable != nil && d.Stable.Version == "2.0.0" {
-			rt.Fatalf("stable is gone: %+v", got)
-		}
-		if len(d.Bundles()) != before {
-			rt.Fatal("the document itself was changed")
-		}
-	})
 }

@@ -11,8 +11,6 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
-
-	"github.com/windlass-dev/windlass/internal/release"
 )
 
 // FloorsField is the field of a root's signed part that holds the floors: an object of app ids and versions, all text.
@@ -102,6 +100,20 @@ func (f Floors) Raise(app, version string) (Floors, error) {
 	return next, nil
 }
 
+// Over gives for each app the higher floor of two sets.
+func (f Floors) Over(other Floors) Floors {
+	out := maps.Clone(f)
+	if out == nil {
+		out = Floors{}
+	}
+	for app, version := range other {
+		if out.Raises(app, version) {
+			out[app] = version
+		}
+	}
+	return out
+}
+
 // Raises tells whether a floor would be higher than the one that an app has.
 func (f Floors) Raises(app, version string) bool {
 	have, ok := f[app]
@@ -129,17 +141,6 @@ func Below(version, floor string) bool {
 		return true
 	}
 	return compare(version, floor) < 0
-}
-
-// Withdrawn gives the bundles of a release document that may not be offered.
-func (f Floors) Withdrawn(doc *release.Document) []*release.Bundle {
-	var out []*release.Bundle
-	for _, b := range doc.Bundles() {
-		if f.Below(doc.App, b.Version) {
-			out = append(out, b)
-		}
-	}
-	return out
 }
 
 // compare orders versions by precedence (semver.org, section 11). One that cannot be read comes before all.

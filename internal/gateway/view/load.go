@@ -326,10 +326,7 @@ func (p *pending) channelBefore() *resolve.Channel {
 // not move the devices of an older gateway. What is below the floor of the app counts as refused, whoever has signed the document.
 func (e *entry) compile(floors tuf.Floors, before *resolve.Channel) *resolve.Channel {
 	if doc, err := release.Decode(e.doc); err == nil && e.describes(doc) {
-		for _, b := range floors.Withdrawn(doc) {
-			doc.Refused = append(doc.Refused, release.Refusal{Digest: b.Digest, Version: b.Version})
-		}
-		if c, err := resolve.Compile(doc); err == nil {
+		if c, err := resolve.Compile(floors.Withdraw(doc, time.Unix(0, 0))); err == nil {
 			return c
 		}
 	}
