@@ -141,6 +141,7 @@ func (p Policy) listing(hostport string) (out []rule) {
 		return nil
 	}
 	addr, isAddr := literal(host)
+	addr = plain(addr)
 	for _, r := range p.rules {
 		listed := r.host == name || isAddr && r.prefix.IsValid() && r.prefix.Contains(addr)
 		if listed && (r.port == 0 || uint64(r.port) == number) {

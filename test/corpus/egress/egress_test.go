@@ -134,7 +134,7 @@ func served(t *testing.T, name string, h http.HandlerFunc, do func(url string) f
 }
 
 func fromWeb(url string) func(context.Context, egress.Policy) error {
-	return fetch(source.HTTP{URL: url, Token: "token"})
+	return fetch(source.HTTP{URL: url})
 }
 
 func fromRegistry(url string) func(context.Context, egress.Policy) error {
