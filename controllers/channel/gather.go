@@ -39,7 +39,9 @@ func (r *Reconciler) repository(ctx context.Context, s *scope) (time.Duration, e
 
 // gather collects the facts of the next document. Everything comes from the cache and from the publisher's memory.
 func (r *Reconciler) gather(ctx context.Context, s *scope) (time.Duration, error) {
-	f := serve.Facts{Channel: s.channel, LeastVersion: s.publisher.Floor(string(s.channel.Spec.App)), Now: r.Wall()}
+	f := serve.Facts{
+		Channel: s.channel, LeastVersion: s.publisher.Floor(string(s.channel.Spec.App)), Authorities: s.repository.Spec.Trust.Authorities, Now: r.Wall(),
+	}
 	if s.committed != nil {
 		f.Committed = s.committed.Document
 	}
@@ -62,6 +64,9 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) (time.Duration, error
 	if f.Floor, err = r.floor(ctx, s); err != nil {
 		return 0, err
 	}
+	if f.Withdrawn, err = r.withdrawn(ctx, s, f.LeastVersion); err != nil {
+		return 0, err
+	}
 	if a := s.channel.Spec.Admission; a != nil && a.PromotedFrom != nil {
 		if f.Upstream, err = kit.Find(ctx, r.Client, client.ObjectKey{Namespace: s.channel.Namespace, Name: a.PromotedFrom.Name}, &otav1alpha1.Channel{}); err != nil {
 			return 0, err
@@ -69,6 +74,16 @@ func (r *Reconciler) gather(ctx context.Context, s *scope) (time.Duration, error
 	}
 	s.facts = f
 	return 0, nil
+}
+
+// withdrawn finds the artifacts below the Repository's floor, whatever they are called now.
+func (r *Reconciler) withdrawn(ctx context.Context, s *scope, floor string) (map[string]string, error) {
+	if floor == "" {
+		return nil, nil
+	}
+	app := s.channel.Spec.App
+	bundles, channels, err := index.OfApp(ctx, r.Client, s.channel.Namespace, app)
+	return serve.Withdrawn(floor, app, s.repository.Name, serve.Known{Bundles: bundles, Channels: channels}), err
 }
 
 // bundles reads the Bundles that assignments, the committed document and the history name.

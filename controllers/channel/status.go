@@ -49,7 +49,7 @@ func (s *scope) flaw() error {
 	if g := s.channel.Spec.Guards; g != nil {
 		floor = g.Floor
 	}
-	low, _ := serve.Below(string(floor), s.facts.LeastVersion)
+	low := serve.Below(string(floor), s.facts.LeastVersion)
 	switch {
 	case s.frozen != nil:
 		return s.frozen

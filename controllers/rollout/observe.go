@@ -137,6 +137,13 @@ func (r *Reconciler) admission(ctx context.Context, b *otav1alpha1.Bundle, ch *o
 	if repository != nil {
 		f.LeastVersion = string(serve.RepositoryFloor(repository, ch.Spec.App))
 	}
+	if f.LeastVersion != "" {
+		bundles, channels, err := index.OfApp(ctx, r.Client, ch.Namespace, ch.Spec.App)
+		if err != nil {
+			return f, err
+		}
+		f.Withdrawn = serve.Withdrawn(f.LeastVersion, ch.Spec.App, repository.Name, serve.Known{Bundles: bundles, Channels: channels})
+	}
 	if stable := ch.Status.Stable; stable != nil {
 		if f.Stable, err = kit.Find(ctx, r.Client, key(stable.Bundle), &otav1alpha1.Bundle{}); err != nil {
 			return f, err

@@ -33,6 +33,7 @@ type AdmitFacts struct {
 	Stable       *otav1alpha1.Bundle  // that the channel serves, with which content is compared; nil: none, or it is gone
 	Upstream     *otav1alpha1.Channel // that admission.promotedFrom names; nil: it does not exist
 	LeastVersion string               // floor of the app in the Repository's root of trust; empty: none
+	Withdrawn    map[string]string    // digests that the Repository knows under versions below it, see Withdrawn
 	Now          time.Time
 }
 
@@ -93,12 +94,8 @@ func signed(f AdmitFacts) Verdict {
 }
 
 func aboveRepositoryFloor(f AdmitFacts) Verdict {
-	version := string(f.Bundle.Spec.Version)
-	switch below, err := Below(version, f.LeastVersion); {
-	case err != nil:
-		return deny("floors of the Repository: %v", err)
-	case below:
-		return deny("%s", belowReason(version, f.LeastVersion))
+	if why := belowRepositoryFloor(string(f.Bundle.Spec.Digest), string(f.Bundle.Spec.Version), f.LeastVersion, f.Withdrawn); why != "" {
+		return deny("%s", why)
 	}
 	return Verdict{}
 }
@@ -130,10 +127,7 @@ func aboveFloor(f AdmitFacts) Verdict {
 		return Verdict{}
 	}
 	version, floor := string(f.Bundle.Spec.Version), string(f.Channel.Spec.Guards.Floor)
-	switch below, err := Below(version, floor); {
-	case err != nil:
-		return deny("guards.floor: %v", err)
-	case below:
+	if Below(version, floor) {
 		return deny("version %s is below the channel's floor %s", version, floor)
 	}
 	return Verdict{}

@@ -6,6 +6,7 @@ package serve
 import (
 	"fmt"
 	"reflect"
+	"strings"
 	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -99,7 +100,7 @@ func (o *Outcome) admitted(f Facts, a *otav1alpha1.Assignment, out bool) (*relea
 		return nil, "digest of Bundle " + a.Bundle + " is refused"
 	case !out && len(o.Document.Refused) >= fullRefused:
 		o.Full = true
-		return nil, fmt.Sprintf("%d digests are refused: nothing is released before some of them were tried again", len(o.Document.Refused))
+		return nil, o.full()
 	case b == nil && out:
 		return &f.Committed.Candidate.Bundle, ""
 	case b == nil:
@@ -127,6 +128,19 @@ func (o *Outcome) fits(f Facts, b *otav1alpha1.Bundle, out bool) (*release.Bundl
 	now := Bundle(b)
 	now.Since = f.Now.Unix()
 	return now, ""
+}
+
+// full says that the list of refused digests has no room, and what makes some.
+func (o *Outcome) full() string {
+	final := 0
+	for _, x := range o.Document.Refused {
+		if why, now := o.Refusals[x.Digest]; now && !strings.HasPrefix(why.By, byRollout) {
+			final++
+		}
+	}
+	return fmt.Sprintf("%d digests are refused, %d of them for good (revoked, no longer trusted, or below a floor): nothing is released before "+
+		"others were tried again with the command retry of their Rollouts; or raise spec.floors of the Repository above what is refused, which "+
+		"needs no place on the list then", len(o.Document.Refused), final)
 }
 
 func onLoss(r *otav1alpha1.Rollout) string {

@@ -19,6 +19,7 @@ import (
 const (
 	MaxRefused  = 128
 	fullRefused = 96
+	keptLow     = 8 // of those that a floor stands for, where there is little room
 )
 
 // DefaultLease is how long a candidate's lease holds when the Rollout says nothing.
@@ -34,7 +35,9 @@ type Facts struct {
 	Upstream  *otav1alpha1.Channel           // that admission.promotedFrom names; nil: none
 	PublicURL string
 
-	LeastVersion string // floor of the app in the Repository's root of trust; empty: none
+	LeastVersion string                  // floor of the app in the Repository's root of trust; empty: none
+	Withdrawn    map[string]string       // digests that the Repository knows under versions below it, see Withdrawn
+	Authorities  []otav1alpha1.Authority // of the Repository
 
 	Frozen bool // the policy cannot be carried out: withdraw as ever, but offer nothing new and nothing to more devices
 	Now    time.Time
@@ -55,13 +58,19 @@ type Outcome struct {
 // Refusal says who refuses a digest and why.
 type Refusal struct{ By, Reason string }
 
+// byRollout is what By begins with when a Rollout refuses.
+const byRollout = "rollout/"
+
 // Next computes the document that a channel should serve. When nothing changes, it equals the committed one.
 func Next(f Facts) Outcome {
+	f = f.withOwn()
 	o := Outcome{Document: base(f), Refusals: map[string]Refusal{}}
 	applyPolicy(o.Document, f)
 	o.floor(f)
 	o.refuse(f)
 	o.withdraw(f)
+	o.lift(f)
+	o.thin(f)
 	o.drop(f)
 	o.promote(f)
 	o.candidate(f)
@@ -126,7 +135,7 @@ func (o *Outcome) floor(f Facts) {
 
 // admission are the facts of whether the channel admits a Bundle beside what it serves as stable.
 func (f Facts) admission(b *otav1alpha1.Bundle, stable *release.Bundle) AdmitFacts {
-	out := AdmitFacts{Channel: f.Channel, Bundle: b, Upstream: f.Upstream, LeastVersion: f.LeastVersion, Now: f.Now}
+	out := AdmitFacts{Channel: f.Channel, Bundle: b, Upstream: f.Upstream, LeastVersion: f.LeastVersion, Withdrawn: f.Withdrawn, Now: f.Now}
 	if stable != nil {
 		out.Stable = f.bundleOf(stable)
 	}
@@ -165,15 +174,18 @@ func origins(in []otav1alpha1.Origin) []string {
 	return out
 }
 
-// refuse brings the list of refused digests up to date: what rollouts took back, and what a person allowed again. What withdraw
-// refuses comes later, so that nobody lifts it.
+// refuse puts on the list what rollouts took back.
 func (o *Outcome) refuse(f Facts) {
-	d := o.Document
 	for i := range f.Rollouts {
 		if a := f.Rollouts[i].Status.Assignment; a != nil && a.Refuse != "" {
-			o.add(f, string(a.Digest), version(f, a.Bundle), Refusal{By: "rollout/" + f.Rollouts[i].Name, Reason: a.Refuse})
+			o.add(f, string(a.Digest), version(f, a.Bundle), Refusal{By: byRollout + f.Rollouts[i].Name, Reason: a.Refuse})
 		}
 	}
+}
+
+// lift takes off the list what a person allowed again, but for what has to be refused all the same.
+func (o *Outcome) lift(f Facts) {
+	d := o.Document
 	for i := range f.Rollouts {
 		a := f.Rollouts[i].Status.Assignment
 		if a == nil || a.Lift == "" {
@@ -185,9 +197,10 @@ func (o *Outcome) refuse(f Facts) {
 	}
 }
 
+// add refuses a digest. What a floor keeps away needs no place on the list, unless devices may have just got it.
 func (o *Outcome) add(f Facts, digest, version string, why Refusal) {
 	o.Refusals[digest] = why
-	if o.Document.Refuses(digest) || len(o.Document.Refused) >= MaxRefused {
+	if o.Document.Refuses(digest) || len(o.Document.Refused) >= MaxRefused || f.low(digest, version) != "" && !f.out(digest) {
 		return
 	}
 	o.Document.Refused = append(o.Document.Refused, release.Refusal{Digest: digest, Version: version, At: f.Now.Unix()})
@@ -197,6 +210,11 @@ func (o *Outcome) add(f Facts, digest, version string, why Refusal) {
 		}
 		return slices.Compare([]byte(a.Digest), []byte(b.Digest))
 	})
+}
+
+// out tells whether the committed document serves a digest.
+func (f Facts) out(digest string) bool {
+	return f.Committed != nil && slices.ContainsFunc(f.Committed.Bundles(), func(b *release.Bundle) bool { return b.Digest == digest })
 }
 
 func version(f Facts, bundle string) string {
@@ -210,7 +228,9 @@ func version(f Facts, bundle string) string {
 // back, else the embedded bundle.
 func (o *Outcome) drop(f Facts) {
 	d := o.Document
-	bad := func(b *release.Bundle) bool { return b != nil && (o.refuses(b.Digest) || f.below(b.Version)) }
+	bad := func(b *release.Bundle) bool {
+		return b != nil && (o.refuses(b.Digest) || f.low(b.Digest, b.Version) != "")
+	}
 	if bad(d.Previous) {
 		d.Previous = nil
 	}

@@ -4,9 +4,11 @@
 package serve
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/release"
@@ -162,22 +164,86 @@ func (r roll) short(q otav1alpha1.Quorum) string {
 	return fmt.Sprintf("the channel requires signatures of %d of %s: %d count, signed by %s", q.Required, strings.Join(shown, ", "), count, r.signedBy())
 }
 
-// lostSignatures says of a bundle that is out which signatures the channel asks for and had, and that no longer count; empty:
-// none. What the channel asks for since then takes nothing back.
-func lostSignatures(a *otav1alpha1.Admission, out *release.Bundle, b *otav1alpha1.Bundle) string {
-	now := signersOf(b)
-	then := slices.Clone(now)
-	var lost []string
-	for _, s := range signersIn(out) {
-		if !slices.ContainsFunc(now, func(n signer) bool { return n.name == s.name }) {
-			then, lost = append(then, s), append(lost, s.name)
-		}
-	}
-	if len(lost) == 0 || unsigned(a, then) != "" {
+// lostSignatures says of a bundle that is out which signatures it was released with that the channel asks for, each by itself, and
+// that no longer count; empty: none. What the channel asks for since then neither takes anything back nor keeps anything out.
+func lostSignatures(f Facts, out *release.Bundle, b *otav1alpha1.Bundle) string {
+	a, have := f.Channel.Spec.Admission, signersOf(b)
+	if a == nil {
 		return ""
 	}
-	if why := unsigned(a, now); why != "" {
-		return "no longer trusted: signatures of " + strings.Join(lost, ", ") + " do not count any more, and " + why
+	then := slices.Clone(have)
+	for _, s := range signersIn(out) {
+		if !slices.ContainsFunc(have, func(n signer) bool { return n.name == s.name }) {
+			then = append(then, s)
+		}
+	}
+	before, now := call(a, then), call(a, have)
+	gone := func(name string) bool { return before.counts(name) && !now.counts(name) }
+	var lost []string
+	for _, names := range pressing(a, now) {
+		for _, name := range names {
+			if gone(name) && !slices.Contains(lost, name) {
+				lost = append(lost, name)
+			}
+		}
+	}
+	return f.withdrawn(lost)
+}
+
+// missingSignatures says the same of a bundle whose signatures of its release nobody knows any more.
+func missingSignatures(f Facts, b *otav1alpha1.Bundle) string {
+	a := f.Channel.Spec.Admission
+	if a == nil {
+		return ""
+	}
+	now := call(a, signersOf(b))
+	var missing, lost []string
+	for _, names := range pressing(a, now) {
+		for _, name := range names {
+			if now.counts(name) || slices.Contains(missing, name) {
+				continue
+			}
+			if missing = append(missing, name); f.ended(name) != "" {
+				lost = append(lost, name)
+			}
+		}
+	}
+	if len(lost) == 0 {
+		lost = missing // of those that count, some expect another key or identity
+	}
+	return f.withdrawn(lost)
+}
+
+// pressing are the names that an admission asks for, without those of quorums that are reached.
+func pressing(a *otav1alpha1.Admission, now roll) [][]string {
+	out := [][]string{a.RequiredAuthorities}
+	for _, q := range a.Quorums {
+		if now.short(q) != "" {
+			out = append(out, q.Authorities)
+		}
+	}
+	return out
+}
+
+func (f Facts) withdrawn(lost []string) string {
+	if len(lost) == 0 {
+		return ""
+	}
+	var why []string
+	for _, name := range lost {
+		why = append(why, cmp.Or(f.ended(name), "authority "+name+" expects another key or identity"))
+	}
+	return "no longer trusted: signatures of " + strings.Join(lost, ", ") + " do not count any more: " + strings.Join(why, "; ")
+}
+
+// ended says why an authority of the Repository counts for nothing new; empty: it counts.
+func (f Facts) ended(name string) string {
+	i := slices.IndexFunc(f.Authorities, func(a otav1alpha1.Authority) bool { return a.Name == name })
+	switch {
+	case i < 0:
+		return "authority " + name + " was removed"
+	case f.Authorities[i].NotAfter != nil && f.Now.After(f.Authorities[i].NotAfter.Time):
+		return "authority " + name + "'s notAfter is " + f.Authorities[i].NotAfter.UTC().Format(time.RFC3339)
 	}
 	return ""
 }

@@ -4,11 +4,9 @@
 package serve
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
-	"github.com/Masterminds/semver/v3"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -60,22 +58,6 @@ func RepositoryFloor(r *otav1alpha1.Repository, app otav1alpha1.AppID) otav1alph
 	return ""
 }
 
-// Below tells whether a version is below a floor; nothing is below an empty one.
-func Below(version, floor string) (bool, error) {
-	if floor == "" {
-		return false, nil
-	}
-	low, err := semver.StrictNewVersion(floor)
-	if err != nil {
-		return false, fmt.Errorf("floor %q: %w", floor, err)
-	}
-	v, err := semver.StrictNewVersion(version)
-	if err != nil {
-		return false, fmt.Errorf("version %q: %w", version, err)
-	}
-	return v.LessThan(low), nil
-}
-
 // withdraw refuses what must not be served any more, whoever asks for it: what was revoked, has lost its trust, or is below the
 // Repository's floor.
 func (o *Outcome) withdraw(f Facts) {
@@ -85,14 +67,44 @@ func (o *Outcome) withdraw(f Facts) {
 			o.add(f, string(b.Spec.Digest), string(b.Spec.Version), Refusal{By: "bundle/" + b.Name, Reason: why})
 		}
 	}
+	o.withdrawLow(f)
+}
+
+// withdrawLow refuses what devices may run because it is served, when a floor comes to lie above it, and lets nobody lift what was
+// refused below a floor. What was served longer ago the floor keeps away by itself.
+func (o *Outcome) withdrawLow(f Facts) {
+	if f.Committed == nil {
+		return
+	}
 	by := "repository/" + RepositoryName(f.Channel.Spec.RepositoryRef)
-	for _, b := range belowFloor(f) {
-		o.add(f, b.Digest, b.Version, Refusal{By: by, Reason: belowReason(b.Version, f.LeastVersion)})
+	for _, b := range f.Committed.Bundles() {
+		if low := f.low(b.Digest, b.Version); low != "" {
+			o.add(f, b.Digest, b.Version, Refusal{By: by, Reason: low})
+		}
+	}
+	for _, x := range f.Committed.Refused {
+		if low := f.low(x.Digest, x.Version); low != "" {
+			o.Refusals[x.Digest] = Refusal{By: by, Reason: low}
+		}
 	}
 }
 
-func belowReason(version, floor string) string {
-	return fmt.Sprintf("version %s is below the floor %s of the Repository, withdrawn for security", version, floor)
+// thin drops refusals that floors stand for, but for the newest, when they leave no room for others: nothing below a floor is served
+// again, listed or not.
+func (o *Outcome) thin(f Facts) {
+	d := o.Document
+	if len(d.Refused) < fullRefused {
+		return
+	}
+	kept := 0
+	for i, x := range slices.Backward(d.Refused) {
+		if f.low(x.Digest, x.Version) == "" {
+			continue
+		}
+		if kept++; kept > keptLow {
+			d.Refused = slices.Delete(d.Refused, i, i+1)
+		}
+	}
 }
 
 // unfit says why a Bundle that devices may run must not be served; empty: it may.
@@ -115,11 +127,11 @@ func unfit(f Facts, b *otav1alpha1.Bundle) string {
 	}
 	for _, out := range f.Committed.Bundles() {
 		if out.Name == b.Name && out.Digest == digest {
-			return lostSignatures(f.Channel.Spec.Admission, out, b)
+			return lostSignatures(f, out, b)
 		}
 	}
-	if why := unsigned(f.Channel.Spec.Admission, signersOf(b)); why != "" && f.Committed.Refuses(digest) && !explained(f.Channel, b.Spec.Digest) {
-		return "no longer trusted: " + why // the commit that refused it took its signatures along
+	if f.Committed.Refuses(digest) && !explained(f.Channel, b.Spec.Digest) {
+		return missingSignatures(f, b) // the commit that refused it took its signatures along
 	}
 	return ""
 }
@@ -149,30 +161,4 @@ func touchedBy(f Facts, b *otav1alpha1.Bundle) bool {
 	return slices.ContainsFunc(f.Channel.Status.History, func(h otav1alpha1.ChannelHistoryEntry) bool {
 		return h.Bundle == b.Name && string(h.Digest) == digest
 	})
-}
-
-// below tells whether a version is below the Repository's floor. Both were checked when they were taken in.
-func (f Facts) below(version string) bool {
-	below, err := Below(version, f.LeastVersion)
-	return below && err == nil
-}
-
-// belowFloor lists what this channel serves, has served or refuses below the Repository's floor. An artifact that is also served under a
-// version above it is not refused: only the version goes.
-func belowFloor(f Facts) []release.Bundle {
-	var all []release.Bundle
-	above := map[string]bool{}
-	if f.Committed != nil {
-		for _, b := range f.Committed.Bundles() {
-			all = append(all, *b)
-			above[b.Digest] = above[b.Digest] || !f.below(b.Version)
-		}
-		for _, r := range f.Committed.Refused { // that nobody lifts it
-			all = append(all, release.Bundle{Version: r.Version, Digest: r.Digest})
-		}
-	}
-	for _, h := range f.Channel.Status.History {
-		all = append(all, release.Bundle{Version: string(h.Version), Digest: string(h.Digest)})
-	}
-	return slices.DeleteFunc(all, func(b release.Bundle) bool { return above[b.Digest] || !f.below(b.Version) })
 }

@@ -60,7 +60,15 @@ func TestNext_lossOfTrust(t *testing.T) {
 		"verified again, claims in doubt": {func(f *Facts) { verified(f.Bundles["shop-1"], metav1.ConditionUnknown, "again", "ci=1") }, same, ""},
 		"made anew, not looked at yet":    {func(f *Facts) { f.Bundles["shop-1"].Status = otav1alpha1.BundleStatus{} }, same, ""},
 		"one required authority lost": {func(f *Facts) { verified(f.Bundles["shop-1"], metav1.ConditionTrue, "", "ci=1") },
-			"r8 stable=shop-0 previous=- refused=1.1.0", "no longer trusted: signatures of boss do not count any more, and the channel requires signatures of ci, boss: missing boss, signed by ci"},
+			"r8 stable=shop-0 previous=- refused=1.1.0", "no longer trusted: signatures of boss do not count any more: authority boss was removed"},
+		"an authority has another key": {func(f *Facts) {
+			f.Authorities = []otav1alpha1.Authority{{Name: "boss"}}
+			verified(f.Bundles["shop-1"], metav1.ConditionTrue, "", "ci=1")
+		}, "r8 stable=shop-0 previous=- refused=1.1.0", "boss do not count any more: authority boss expects another key or identity"},
+		"an authority ended": {func(f *Facts) {
+			f.Authorities = []otav1alpha1.Authority{{Name: "boss", NotAfter: &metav1.Time{Time: start.Add(-time.Hour)}}}
+			verified(f.Bundles["shop-1"], metav1.ConditionTrue, "", "ci=1")
+		}, "r8 stable=shop-0 previous=- refused=1.1.0", "boss do not count any more: authority boss's notAfter is 2027-01-15T07:00:00Z"},
 		"another key under the name": {func(f *Facts) { verified(f.Bundles["shop-1"], metav1.ConditionTrue, "", "ci=1", "boss=3") }, same, ""},
 		"an authority lost that nobody requires": {func(f *Facts) {
 			f.Channel.Spec.Admission.RequiredAuthorities = []string{"ci"}
@@ -70,7 +78,26 @@ func TestNext_lossOfTrust(t *testing.T) {
 		"the channel requires more, and one is lost": {func(f *Facts) {
 			f.Channel.Spec.Admission.RequiredAuthorities = []string{"ci", "boss", "auditor"}
 			verified(f.Bundles["shop-1"], metav1.ConditionTrue, "", "ci=1")
+		}, "r8 stable=shop-0 previous=- refused=1.1.0", "signatures of boss do not count any more"},
+		"a quorum is added, and one is lost": {func(f *Facts) {
+			f.Channel.Spec.Admission.Quorums = []otav1alpha1.Quorum{quorum(1, "auditor")}
+			verified(f.Bundles["shop-1"], metav1.ConditionTrue, "", "ci=1")
+		}, "r8 stable=shop-0 previous=- refused=1.1.0", "signatures of boss do not count any more"},
+		"a quorum is added": {func(f *Facts) {
+			f.Channel.Spec.Admission.Quorums = []otav1alpha1.Quorum{quorum(1, "auditor")}
 		}, same, ""},
+		"a quorum asks for more, and one is lost": {func(f *Facts) {
+			f.Channel.Spec.Admission = &otav1alpha1.Admission{Quorums: []otav1alpha1.Quorum{quorum(3, "ci", "boss", "auditor")}}
+			verified(f.Bundles["shop-1"], metav1.ConditionTrue, "", "boss=2")
+		}, "r8 stable=shop-0 previous=- refused=1.1.0", "signatures of ci do not count any more"},
+		"refused by the commit that took its signatures along": {func(f *Facts) {
+			f.Committed.Stable, f.Committed.Previous = f.Committed.Previous, nil
+			f.Committed.Refused = []release.Refusal{{Digest: string(digestOf(1)), Version: "1.1.0", At: 1}}
+			f.Channel.Status.History = []otav1alpha1.ChannelHistoryEntry{{Bundle: "shop-1", Version: "1.1.0", Digest: digestOf(1)}}
+			f.Channel.Spec.Admission.RequiredAuthorities = []string{"ci", "boss", "auditor"}
+			f.Authorities = []otav1alpha1.Authority{{Name: "auditor"}}
+			verified(f.Bundles["shop-1"], metav1.ConditionTrue, "", "ci=1")
+		}, "r7 stable=shop-0 previous=- refused=1.1.0", "no longer trusted: signatures of boss do not count any more: authority boss was removed"},
 		"quorum still reached": {func(f *Facts) {
 			f.Channel.Spec.Admission = &otav1alpha1.Admission{Quorums: []otav1alpha1.Quorum{quorum(1, "ci", "boss")}}
 			verified(f.Bundles["shop-1"], metav1.ConditionTrue, "", "boss=2")
@@ -179,10 +206,10 @@ func TestNext_repositoryFloor(t *testing.T) {
 	f.Committed.Guards = release.Guards{FloorVersion: "1.0.0", Floor: Bundle(f.Bundles["shop-0"])}
 	f.Channel.Spec.Guards, f.Floor = &otav1alpha1.Guards{Floor: "1.0.0"}, f.Bundles["shop-0"]
 	for _, tc := range []struct{ floor, want string }{
-		{"1.0.0", "r9 stable=shop-1 previous=shop-0 candidate=shop-2@1000 refused=0.9.0"},
-		{"1.1.0", "r9 stable=shop-1 previous=- candidate=shop-2@1000 refused=1.0.0 refused=0.9.0"}, // shop-1 is above, whatever it was once
-		{"1.1.1", "r9 stable=- previous=- candidate=shop-2@1000 refused=1.0.0 refused=1.1.0 refused=0.9.0"},
-		{"2.0.0", "r9 stable=- previous=- refused=1.0.0 refused=1.1.0 refused=1.2.0 refused=0.9.0"},
+		{"1.0.0", "r8 stable=shop-1 previous=shop-0 candidate=shop-2@1000"},
+		{"1.0.6", "r9 stable=- previous=- candidate=shop-2@1000 refused=1.0.0 refused=1.1.0"}, // shop-1 was 1.0.5 once, and stays so
+		{"1.1.1", "r9 stable=- previous=- candidate=shop-2@1000 refused=1.0.0 refused=1.1.0"},
+		{"2.0.0", "r9 stable=- previous=- refused=1.0.0 refused=1.1.0 refused=1.2.0"},
 	} {
 		f.LeastVersion = tc.floor
 		o := Next(f)
@@ -208,7 +235,7 @@ func TestNext_repositoryFloor(t *testing.T) {
 		t.Errorf("below the floor: %+v", v)
 	}
 	f.LeastVersion = "nonsense"
-	if v := Admit(f.admission(f.Bundles["shop-3"], nil)); !strings.Contains(v.Denied, `floor "nonsense"`) {
+	if v := Admit(f.admission(f.Bundles["shop-3"], nil)); !strings.Contains(v.Denied, "below the floor nonsense") {
 		t.Errorf("a floor that cannot be read: %+v", v)
 	}
 }
@@ -236,19 +263,19 @@ func TestNext_repositoryFloorInvariants(t *testing.T) {
 			}
 			d := Next(f).Document
 			for _, b := range d.Bundles() {
-				if f.below(b.Version) || Distrusted(f.Bundles[b.Name]) != "" || d.Refuses(b.Digest) {
+				if Below(b.Version, f.LeastVersion) || Distrusted(f.Bundles[b.Name]) != "" || d.Refuses(b.Digest) {
 					t.Fatalf("floor %s, serves %s: %s", f.LeastVersion, b.Version, summary(d))
 				}
 			}
 			higher := f
 			higher.LeastVersion = fmt.Sprintf("1.%d.0", minor+1)
 			for _, b := range Next(higher).Document.Bundles() {
-				if f.below(b.Version) {
+				if Below(b.Version, f.LeastVersion) {
 					t.Fatalf("a higher floor serves %s", b.Version)
 				}
 			}
 			for _, b := range f.Committed.Bundles() {
-				if (f.below(b.Version) || Distrusted(f.Bundles[b.Name]) != "") && !d.Refuses(b.Digest) {
+				if (Below(b.Version, f.LeastVersion) || Distrusted(f.Bundles[b.Name]) != "") && !d.Refuses(b.Digest) {
 					t.Fatalf("devices keep %s: %s", b.Version, summary(d))
 				}
 			}

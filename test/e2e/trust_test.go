@@ -46,8 +46,8 @@ func bothRequired(p *place) {
 	p.release(beta, both)
 
 	p.trust(p.byKey(p.author), p.byKey(p.lead))
-	p.withdrawn(production, both, nil, "bundle/"+both.Name, "no longer trusted: ", "the channel requires signatures of ci, github: missing github, signed by ci")
-	p.withdrawn(beta, both, nil, "bundle/"+both.Name, "no longer trusted: ", "the channel requires signatures of 2 of ci, github, lead: 1 count, signed by ci")
+	p.withdrawn(production, both, nil, "bundle/"+both.Name, "no longer trusted: signatures of github do not count any more: authority github was removed")
+	p.withdrawn(beta, both, nil, "bundle/"+both.Name, "no longer trusted: signatures of github", "do not count any more: authority github was removed")
 	p.comes(both, metav1.ConditionTrue, "")
 
 	p.trust(p.byKey(p.author), p.byKey(p.lead), p.github())
