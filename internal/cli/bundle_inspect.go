@@ -48,6 +48,7 @@ type violation struct {
 type inspectOptions struct {
 	policy    policyOptions
 	stable    string
+	first     bool
 	native    string
 	encrypted string
 	key       string
@@ -60,7 +61,10 @@ func (a *app) inspectCommand() *cobra.Command {
 	cmd := verb("inspect FILE", "Tell what is in an artifact, and what a channel's policy makes of it", `
 Reads FILE as the operator does and prints facts: files, native code, web surfaces, secrets, native dependencies
 (docs/content-rules.md has the checks). With a policy it prints violations as well, those that spec.admission.content of a Channel
-leads to; what a check compares with is the artifact that --stable names. Exit code 3 when the policy denies.
+leads to. Exit code 3 when the policy denies.
+
+Some checks compare with the artifact that the channel serves, which --stable names. Without it they only warn of what the operator will
+compare; --first-release says that there is none, so that all of it is new and counts.
 
 The operator cannot look into an artifact that CI encrypts. For that, --encrypted names the encrypted file, FILE being the readable
 one, and inspect writes a statement of the facts about both, which goes into spec.attestations of the Bundle: signed with --key to
@@ -69,6 +73,9 @@ kubectl windlass bundle inspect shop-2.4.1.zip
 
 # a gate in a pipeline: the rules of the channel that the update is for
 kubectl windlass bundle inspect shop-2.4.1.zip --channel channels/production.yaml --stable shop-2.4.0.zip
+
+# the same without the artifact that is out: what compares with it is left to the operator
+kubectl windlass bundle inspect shop-2.4.1.zip --channel channels/production.yaml
 
 # rules of one's own
 kubectl windlass bundle inspect shop-2.4.1.zip --profile AppStores --check source-map=Deny --stable shop-2.4.0.zip
@@ -82,13 +89,15 @@ cosign attest-blob --yes --statement statement.json --bundle statement.sigstore.
 		func(ctx context.Context, args []string) error { return a.inspect(ctx, args[0], o) })
 	o.policy.bind(cmd)
 	flags := cmd.Flags()
-	flags.StringVar(&o.stable, "stable", "", "artifact that the channel serves now; without it, everything is new")
+	flags.StringVar(&o.stable, "stable", "", "artifact that the channel serves now; without it, what compares with it is left to the operator")
+	flags.BoolVar(&o.first, "first-release", false, "the channel serves nothing yet: everything is new")
 	flags.StringVar(&o.native, "native-dependencies", "", "native dependencies, as bundle manifest takes them (default: those in the archive)")
 	flags.StringVar(&o.encrypted, "encrypted", "", "the encrypted FILE: make a statement about it")
 	flags.StringVar(&o.key, "key", "", "file with the private key that signs the statement, or env://NAME")
 	flags.StringVarP(&o.out, "out", "o", "", "file for the signed statement (default: ENCRYPTED.statement.sigstore.json)")
 	flags.StringVar(&o.unsigned, "statement-out", "", "file for the unsigned statement")
 	cmd.MarkFlagsMutuallyExclusive("key", "statement-out")
+	cmd.MarkFlagsMutuallyExclusive("stable", "first-release")
 	return cmd
 }
 
@@ -116,23 +125,12 @@ func (a *app) inspect(ctx context.Context, path string, o inspectOptions) error 
 	if err != nil {
 		return err
 	}
-	facts := content.Facts{Report: &found.Report, Native: found.Report.Native}
-	if o.stable != "" {
-		stable, err := a.inspectFile(ctx, o.stable)
-		if err != nil {
-			return err
-		}
-		facts.Stable = &stable.Report
-	}
-	if o.native != "" {
-		packages, err := a.nativePackages(o.native)
-		if err != nil {
-			return err
-		}
-		facts.Native = packages.needed()
+	facts, err := a.facts(ctx, &found.Report, o)
+	if err != nil {
+		return err
 	}
 	result := inspection{File: path, Digest: found.Digest, Size: found.Size, MediaType: found.MediaType, Report: found.Report, Native: facts.Native}
-	result.judge(policy, facts)
+	result.judge(policy, facts, o.first)
 	if !result.Denied && o.encrypted != "" {
 		if err := a.state(ctx, &result, o); err != nil {
 			return err
@@ -147,11 +145,48 @@ func (a *app) inspect(ctx context.Context, path string, o inspectOptions) error 
 	return nil
 }
 
-func (r *inspection) judge(policy content.Policy, facts content.Facts) {
+// facts are what a policy judges: the report, and what the flags say besides.
+func (a *app) facts(ctx context.Context, report *content.Report, o inspectOptions) (content.Facts, error) {
+	facts := content.Facts{Report: report, Native: report.Native}
+	if o.stable != "" {
+		stable, err := a.inspectFile(ctx, o.stable)
+		if err != nil {
+			return facts, err
+		}
+		facts.Stable = &stable.Report
+	}
+	if o.native != "" {
+		packages, err := a.nativePackages(o.native)
+		if err != nil {
+			return facts, err
+		}
+		facts.Native = packages.needed()
+	}
+	return facts, nil
+}
+
+// judge lists what speaks against the release. What is judged by comparison cannot be when nobody gives the stable artifact: it is
+// left to the operator, who has it, unless the release is the first.
+func (r *inspection) judge(policy content.Policy, facts content.Facts, first bool) {
 	for _, v := range content.Evaluate(policy, facts) {
+		if facts.Stable == nil && !first && compared(v.Check) {
+			v.Action = content.Warn
+			v.Message = fmt.Sprintf("%s: found %d, compared with the stable bundle by the operator; give --stable FILE to compare here, or "+
+				"--first-release when there is none", v.Check, r.Report.Finding(v.Check).Count)
+		}
 		r.Violations = append(r.Violations, violation(v))
 	}
+	slices.SortStableFunc(r.Violations, func(a, b violation) int {
+		return strings.Compare(string(a.Action), string(b.Action)) // Deny is before Warn
+	})
 	r.Denied = r.denials() > 0
+}
+
+// compared tells whether the findings of a check count only beside those of the stable bundle.
+func compared(check string) bool {
+	return slices.ContainsFunc(content.Checks(), func(c content.Check) bool {
+		return c.ID == check && (c.Judged == content.NewValue || c.Judged == content.Increase)
+	})
 }
 
 func (r *inspection) denials() (n int) {

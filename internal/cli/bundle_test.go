@@ -206,6 +206,47 @@ func TestEncrypted(t *testing.T) {
 	})
 }
 
+// A common page is denied where it is new, and only where somebody can tell.
+func TestInspect_secondRelease(t *testing.T) {
+	s := newShell(t)
+	s.write(site)
+	s.run("bundle", "pack", "dist", "-o", "plain.zip")
+	s.write(map[string]string{"dist/index.html": inlinePage, "dist/main.js": "eval(code)\n"})
+	s.run("bundle", "pack", "dist", "-o", "first.zip")
+	s.write(map[string]string{"dist/more.js": "export {}\n"})
+	s.run("bundle", "pack", "dist", "-o", "second.zip")
+	s.write(map[string]string{"dist/lib.so": "\x7fELF\x02\x01\x01" + strings.Repeat("\x00", 60)})
+	s.run("bundle", "pack", "dist", "-o", "native.zip")
+	for name, tc := range map[string]struct {
+		args []string
+		want []string // actions and checks
+	}{
+		"nothing to compare with": {[]string{"second.zip"}, []string{"Warn csp-loosened", "Warn eval"}},
+		"as stable":               {[]string{"second.zip", "--stable", "first.zip"}, nil},
+		"unlike stable":           {[]string{"second.zip", "--stable", "plain.zip"}, []string{"Deny csp-loosened", "Warn eval"}},
+		"first release":           {[]string{"first.zip", "--first-release"}, []string{"Deny csp-loosened", "Warn eval"}},
+		"never allowed":           {[]string{"native.zip"}, []string{"Deny native-code", "Warn csp-loosened", "Warn eval"}},
+	} {
+		o := s.try(append([]string{"bundle", "inspect", "--profile", "AppStores", "--output", "json"}, tc.args...)...)
+		var got inspection
+		if err := json.Unmarshal([]byte(o.out), &got); err != nil {
+			t.Fatal(err)
+		}
+		var list []string
+		for _, v := range got.Violations {
+			list = append(list, string(v.Action)+" "+v.Check)
+			if left := strings.Contains(v.Message, "by the operator; give --stable FILE"); left != (len(tc.args) == 1 && v.Check != "native-code") {
+				t.Errorf("%s: message %q", name, v.Message)
+			}
+		}
+		denied := len(tc.want) > 0 && strings.HasPrefix(tc.want[0], "Deny")
+		if !slices.Equal(list, tc.want) || got.Denied != denied || (o.code == ExitRefused) != denied {
+			t.Errorf("%s: %q, exit code %d, want %q", name, list, o.code, tc.want)
+		}
+	}
+	s.fails(ExitUsage, "go together", "bundle", "inspect", "first.zip", "--stable", "plain.zip", "--first-release")
+}
+
 // Nothing is written about an artifact that the policy denies.
 func TestEncrypted_denied(t *testing.T) {
 	s := newShell(t)

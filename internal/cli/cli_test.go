@@ -146,6 +146,10 @@ func edPublic() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 }
 
+// inlinePage is a page as many apps have it: it is for the operator to say whether it is new.
+const inlinePage = `<!doctype html><meta http-equiv="Content-Security-Policy" content="script-src 'self' 'unsafe-inline'"><script src=main.js></script>
+`
+
 // site is a web build with a plugin.
 var site = map[string]string{
 	"dist/index.html":     "<!doctype html><script src=main.js></script>\n",

@@ -149,7 +149,7 @@ func TestPipelines(t *testing.T) {
 			s := newShell(t)
 			newTools(t)
 			s.write(site)
-			s.write(map[string]string{"stub.key": ecKey(t), "signing.key": edKey()})
+			s.write(map[string]string{"stub.key": ecKey(t), "signing.key": edKey(), "dist/index.html": inlinePage})
 			dir, err := os.Getwd()
 			if err != nil {
 				t.Fatal(err)
