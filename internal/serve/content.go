@@ -73,17 +73,20 @@ func clean(f AdmitFacts) Verdict {
 	if f.Stable != nil {
 		facts.Stable = report(f.Channel, f.Stable)
 	}
-	violations := content.Evaluate(ContentPolicy(contentOf(f.Channel)), facts)
-	nameStranger(f, violations)
+	violations := evaluate(f, facts)
 	passes := overridden(f.Channel, f.Bundle.Spec.Digest)
 	if why := unlooked(f, violations); why != "" && passes[content.CheckInspection].Reason == "" {
 		return Verdict{Wait: "waiting until the manager has looked into the artifact of Bundle " + f.Bundle.Name + ": " + why}
 	}
 	v := judge(violations, passes)
-	if v.Denied != "" && f.Stable != nil && uninspected(f.Stable) {
-		return Verdict{Wait: "waiting until the manager has looked into Bundle " + f.Stable.Name + ", which is stable, to compare: " + v.Denied}
+	if v.Denied == "" || f.Stable == nil || !uninspected(f.Stable) {
+		return v
 	}
-	return v
+	facts.Stable = facts.Report // as if nothing were new
+	if alone := judge(evaluate(f, facts), passes); alone.Denied != "" {
+		return alone
+	}
+	return Verdict{Wait: "waiting until the manager has looked into Bundle " + f.Stable.Name + ", which is stable, to compare: " + v.Denied}
 }
 
 // unlooked says what is not known of an artifact and will be soon. Devices that can see a bundle keep it meanwhile, also where
@@ -170,6 +173,12 @@ func stranger(ch *otav1alpha1.Channel, i *otav1alpha1.Inspection) (vouchers []st
 	}
 	is = i != nil && i.By == otav1alpha1.InspectorAttestation && len(vouchers) > 0 && !slices.Contains(vouchers, i.Authority)
 	return vouchers, is
+}
+
+func evaluate(f AdmitFacts, facts content.Facts) []content.Violation {
+	violations := content.Evaluate(ContentPolicy(contentOf(f.Channel)), facts)
+	nameStranger(f, violations)
+	return violations
 }
 
 // nameStranger says in the violations who looked into an artifact whose word does not count.

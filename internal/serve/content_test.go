@@ -111,6 +111,9 @@ func TestAdmit_content(t *testing.T) {
 		}, wait: "until the manager has looked"},
 		"stable not looked into yet": {facts: judged(appStores, origin), change: func(f *AdmitFacts) { f.Stable = bundle(1) },
 			wait: "into Bundle shop-1, which is stable, to compare: content checks deny it (remote-script)"},
+		"stable not looked into yet, denied without": {facts: judged(appStores, origin, native), change: func(f *AdmitFacts) { f.Stable = bundle(1) },
+			denied: "content checks deny it (native-code): "},
+		"stable not looked into yet, and nothing denied": {facts: judged(appStores), change: func(f *AdmitFacts) { f.Stable = bundle(1) }},
 		"stable cannot be looked into": {facts: judged(appStores, origin), change: func(f *AdmitFacts) {
 			f.Stable = bundle(1)
 			opaque(f.Stable)
