@@ -196,7 +196,15 @@ func TestEncrypted(t *testing.T) {
 			t.Errorf("the statement is %+v", got)
 		}
 	})
-	t.Run("refused", func(*testing.T) {
+	t.Run("refused", func(t *testing.T) {
+		s.write(map[string]string{"ec.key": ecKey(t)})
+		if out, err := exec.CommandContext(t.Context(), "openssl", "pkey", "-in", "ec.key", "-pubout", "-out", "ec.pub").CombinedOutput(); err != nil {
+			t.Skipf("openssl: %v %s", err, out)
+		}
+		both := []string{"bundle", "verify", "shop.enc", "--key", "ci.pub", "--key", "ec.pub", "--attestation", "shop.enc.statement.sigstore.json"}
+		s.fails(ExitRefused, "expected a signature of ec.pub, got none that matches", both...)
+		s.run("bundle", "sign", "shop.enc", "--key", "ec.key", "-o", "shop.enc.ec")
+		s.run(append(both, "--signature", "shop.enc.ec")...)
 		s.fails(ExitError, "the readable one", "bundle", "inspect", "shop.zip", "--encrypted", "shop.zip", "--key", "ci.key")
 		s.fails(ExitRefused, "about other files", "bundle", "verify", "ci.pub", "--key", "ci.pub", "--attestation", "shop.enc.statement.sigstore.json")
 		s.fails(ExitError, "about other files", "bundle", "manifest", "ci.pub", "--app", "a", "--version", "1.0.0", "--url", "https://a.example/b",
@@ -335,6 +343,8 @@ func TestSign(t *testing.T) {
 		t.Errorf("verify says %s", out)
 	}
 	s.run("bundle", "verify", "shop.zip", "--key", "ec.pub", "--hash", "sha256", "--signature", "other.sig")
+	s.write(map[string]string{"again.pub": edPublic()})
+	s.fails(ExitUsage, "got the one of ci.pub; name each author once", "bundle", "verify", "shop.zip", "--key", "ci.pub", "--key", "again.pub", "--signature", "shop.zip.ed")
 	s.fails(ExitRefused, "expected a signature of ci.pub", "bundle", "verify", "shop.zip", "--key", "ec.pub", "--key", "ci.pub", "--signature", "other.sig")
 	s.fails(ExitUsage, "--format", "bundle", "sign", "shop.zip", "--key", "ec.key", "--format", "gpg")
 	s.fails(ExitUsage, "--hash", "bundle", "sign", "shop.zip", "--key", "ec.key", "--hash", "md5")

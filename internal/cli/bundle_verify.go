@@ -58,7 +58,8 @@ func (a *app) verifyCommand() *cobra.Command {
 	var o verifyOptions
 	cmd := verb("verify FILE", "Check signatures as the operator does", `
 Checks signatures over FILE with the code of the operator: detached ones, those of minisign, and Sigstore bundles by key or
-keyless, offline. Each author that is named (every --key, and --identity) must have made one of the signatures.
+keyless, offline. Each author that is named (every --key, and --identity) must have made one of the signatures or attestations, and is
+named once.
 
 Exit code 3 when one of them did not, or when an attestation is not about FILE.`, `
 # by key
@@ -103,17 +104,16 @@ func (a *app) verify(ctx context.Context, path string, o verifyOptions) error {
 		result.Signatures = append(result.Signatures, signerOf(m))
 	}
 	var why []string
-	if len(signatures) > 0 {
-		why = missing(by, found)
-	}
+	made := result.Signatures
 	for _, name := range o.attestations {
 		c, err := a.attested(name, by, found.Digest)
 		if err != nil {
 			why = append(why, fmt.Sprintf("%s: %v", name, err))
 			continue
 		}
-		result.Attestations = append(result.Attestations, c)
+		result.Attestations, made = append(result.Attestations, c), append(made, c.signer)
 	}
+	why = append(why, missing(by, made, found.refusals)...)
 	result.Verified = len(why) == 0
 	if err := a.print(result, func(w io.Writer) { a.printVerification(w, result) }); err != nil {
 		return err
@@ -124,13 +124,18 @@ func (a *app) verify(ctx context.Context, path string, o verifyOptions) error {
 	return nil
 }
 
-// missing lists the authors that made none of the signatures.
-func missing(by []verify.Authority, found verified) []string {
+// missing lists the authors that made none of the signatures and attestations.
+func missing(by []verify.Authority, made []signer, refusals []string) []string {
 	var out []string
 	for _, one := range by {
-		if !slices.ContainsFunc(found.matches, func(m verify.Match) bool { return m.Authority == one.Name }) {
-			out = append(out, fmt.Sprintf("expected a signature of %s, got none that matches: %s", one.Name, sentences(found.refusals)))
+		if slices.ContainsFunc(made, func(s signer) bool { return s.Authority == one.Name }) {
+			continue
 		}
+		why := fmt.Sprintf("expected a signature of %s, got none that matches", one.Name)
+		if len(refusals) > 0 {
+			why += ": " + sentences(refusals)
+		}
+		out = append(out, why)
 	}
 	return out
 }

@@ -57,6 +57,7 @@ func (a *app) authorities(t trust) ([]verify.Authority, error) {
 		provenance = &verify.Provenance{BuilderID: t.builder, SourceRepository: t.sourceRepository, Ref: t.ref}
 	}
 	var out []verify.Authority
+	seen := map[string]string{} // files by the id of their key
 	for _, path := range t.keys {
 		text, err := a.readFile(path, maxKeyFile)
 		if err != nil {
@@ -66,6 +67,10 @@ func (a *app) authorities(t trust) ([]verify.Authority, error) {
 		if err != nil {
 			return nil, fmt.Errorf("--key %s: %w", path, err)
 		}
+		if other, ok := seen[key.ID()]; ok {
+			return nil, usage("--key %s: expected another key, got the one of %s; name each author once", path, other)
+		}
+		seen[key.ID()] = path
 		out = append(out, verify.Authority{Name: path, Key: key, Hash: hash, Provenance: provenance})
 	}
 	if t.identity != "" || t.identityRegExp != "" {
