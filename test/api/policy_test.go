@@ -21,6 +21,7 @@ import (
 
 const (
 	needsOverride = "needs the verb override on it"
+	half          = "go with ota.windlass.dev/command"
 	none          = "-" // takes an annotation away
 	wrongAuthor   = "nobody gives commands in the name of others"
 )
@@ -117,6 +118,8 @@ func TestPolicy_override(t *testing.T) {
 		"another command":             {"ben", "production", commandOf("1", otav1alpha1.CommandAnnotation, "dance"), ""},
 		"another command, by another": {"ben", "production", map[string]string{by: "anna"}, wrongAuthor},
 		"another annotation":          {"ben", "production", map[string]string{"example.com/note": "x"}, ""},
+		"an id alone":                 {"ben", "production", map[string]string{otav1alpha1.CommandIDAnnotation: "1"}, half},
+		"arguments alone":             {"anna", "production", map[string]string{otav1alpha1.CommandArgsAnnotation: "x"}, half},
 	} {
 		t.Run(name, func(t *testing.T) {
 			check(t, b.patch(t, tc.user, tc.channel, tc.annotations), tc.want)
@@ -144,15 +147,22 @@ func TestPolicy_overrideGiven(t *testing.T) {
 		annotations map[string]string
 		want        string
 	}{
-		"the id":                   {"ben", map[string]string{otav1alpha1.CommandIDAnnotation: "2"}, needsOverride},
-		"the arguments":            {"ben", map[string]string{otav1alpha1.CommandArgsAnnotation: "y"}, needsOverride},
-		"the author":               {"ben", map[string]string{by: "ben"}, needsOverride},
-		"the author, to none":      {"ben", map[string]string{by: none}, needsOverride},
-		"the command, to none":     {"ben", map[string]string{otav1alpha1.CommandAnnotation: none, by: none}, ""},
-		"nothing of it":            {"ben", map[string]string{"example.com/note": "x"}, ""},
-		"the id, by who may":       {"anna", map[string]string{otav1alpha1.CommandIDAnnotation: "2"}, ""},
-		"the author, by who may":   {"anna", map[string]string{by: "ben"}, wrongAuthor},
-		"to another, by the other": {"ben", map[string]string{otav1alpha1.CommandAnnotation: "dance"}, wrongAuthor},
+		"the id":               {"ben", map[string]string{otav1alpha1.CommandIDAnnotation: "2"}, needsOverride},
+		"the arguments":        {"ben", map[string]string{otav1alpha1.CommandArgsAnnotation: "y"}, needsOverride},
+		"the author":           {"ben", map[string]string{by: "ben"}, needsOverride},
+		"the author, to none":  {"ben", map[string]string{by: none}, needsOverride},
+		"the command, to none": {"ben", map[string]string{otav1alpha1.CommandAnnotation: none, by: none}, needsOverride},
+		"the command, to one's own": {"ben", map[string]string{otav1alpha1.CommandAnnotation: none, otav1alpha1.CommandIDAnnotation: "2",
+			otav1alpha1.CommandArgsAnnotation: "y", by: none}, needsOverride},
+		"all of it, to none": {"ben", map[string]string{otav1alpha1.CommandAnnotation: none, otav1alpha1.CommandIDAnnotation: none,
+			otav1alpha1.CommandArgsAnnotation: none, by: none}, needsOverride},
+		"all of it, to none, by who may": {"anna", map[string]string{otav1alpha1.CommandAnnotation: none, otav1alpha1.CommandIDAnnotation: none,
+			otav1alpha1.CommandArgsAnnotation: none, by: none}, ""},
+		"half of it, to none, by who may": {"anna", map[string]string{otav1alpha1.CommandAnnotation: none}, half},
+		"nothing of it":                   {"ben", map[string]string{"example.com/note": "x"}, ""},
+		"the id, by who may":              {"anna", map[string]string{otav1alpha1.CommandIDAnnotation: "2"}, ""},
+		"the author, by who may":          {"anna", map[string]string{by: "ben"}, wrongAuthor},
+		"to another, by the other":        {"ben", map[string]string{otav1alpha1.CommandAnnotation: "dance", by: "ben"}, needsOverride},
 	} {
 		t.Run(name, func(t *testing.T) { check(t, b.patch(t, tc.user, "production", tc.annotations), tc.want) })
 	}
