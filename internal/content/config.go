@@ -18,6 +18,8 @@ import (
 const (
 	maxConfig      = 1 << 20
 	maxConfigDepth = 32
+	// maxKey is how many bytes the longest key of interest can have.
+	maxKey = 128
 )
 
 // readCapacitor looks into Capacitor's configuration: capacitor.config.json, which is also what cap sync makes of the other forms.
@@ -30,7 +32,9 @@ func (s *Scanner) readCapacitor(at place, ext string, text []byte) {
 	err := errors.New("it is too long")
 	if len(text) <= maxConfig {
 		err = walkJSON(text, func(path []string, value any) {
-			s.capacitorSetting(at, strings.ToLower(strings.Join(path, ".")), value)
+			if len(path) == 2 && len(path[0])+len(path[1]) <= maxKey { // as all keys that matter
+				s.capacitorSetting(at, strings.ToLower(strings.Join(path, ".")), value)
+			}
 		})
 	}
 	if err != nil {
@@ -97,7 +101,7 @@ func walkValue(dec *json.Decoder, path []string, visit func(path []string, value
 
 // readCapacitorSource takes the literals that follow the settings' names.
 func (s *Scanner) readCapacitorSource(at place, text []byte) {
-	lexer := jsLexer{src: text}
+	lexer := jsLexer{src: text, work: &s.work}
 	var last jsToken
 	var name string
 	list := false

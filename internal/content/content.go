@@ -74,8 +74,9 @@ type Scanner struct {
 	unpacked int64
 	native   []*Native // of each native-dependencies.json; nil: broken
 	nested   int64     // bytes that were unpacked from archives in the artifact
-	text     []byte    // of the file that is being looked into
-	windows  [][]byte  // that are free
+	work     work
+	text     []byte   // of the file that is being looked into
+	windows  [][]byte // that are free
 }
 
 // NewScanner makes a Scanner.

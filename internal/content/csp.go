@@ -60,8 +60,10 @@ func (p policy) weaknesses() []string {
 			found = append(found, names[0]+" anything")
 			continue
 		}
-		for _, source := range p[names[at]] {
-			if w := weakness(source, p[names[at]], i < codeUses); w != "" {
+		list := p[names[at]]
+		nonce := slices.ContainsFunc(list, isNonce)
+		for _, source := range list {
+			if w := weakness(source, nonce, i < codeUses); w != "" {
 				found = append(found, names[0]+" "+w)
 			}
 		}
@@ -69,8 +71,8 @@ func (p policy) weaknesses() []string {
 	return found
 }
 
-// weakness tells what is weak about one source of a list; empty: nothing. Where code is loaded, each other host is.
-func weakness(source string, list []string, code bool) string {
+// weakness tells what is weak about one source of a list, which may have a nonce or a hash; empty: nothing. Where code is loaded, each other host is.
+func weakness(source string, nonce, code bool) string {
 	source = strings.ToLower(source)
 	switch source {
 	case "*", "http:", "ws:":
@@ -81,7 +83,7 @@ func weakness(source string, list []string, code bool) string {
 		}
 		return ""
 	case "'unsafe-inline'":
-		if code && !slices.ContainsFunc(list, isNonce) { // which switch it off
+		if code && !nonce { // which switches it off
 			return source
 		}
 		return ""

@@ -116,7 +116,7 @@ func (d *document) readText(text []byte) {
 	case javaScript:
 		d.readScript(text)
 	case importMap: // each address in it can be one that a script comes from
-		lexer := jsLexer{src: text}
+		lexer := jsLexer{src: text, work: &d.scanner.work}
 		for t := lexer.next(); t.kind != endToken; t = lexer.next() {
 			if t.kind == stringToken {
 				d.remote(unescape(t.text))

@@ -37,13 +37,14 @@ func (t *jsToken) word(w string) bool { return t.kind == wordToken && string(t.t
 // starts a regular expression where no operand ends before it. That is right but for code that divides what it would be senseless
 // to divide: a block, a function, an object.
 type jsLexer struct {
-	src     []byte
-	pos     int
-	operand bool   // the last token ends an operand
-	dotted  bool   // the last token is a dot
-	control bool   // the last token is a word that a condition in parentheses follows
-	noClass int    // until here no [ of a regular expression is closed
-	open    []byte // what is open: ( { [ as they are, 'c' for parentheses of a condition, '$' for ${ of a template
+	src      []byte
+	pos      int
+	operand  bool // the last token ends an operand
+	dotted   bool // the last token is a dot
+	control  bool // the last token is a word that a condition in parentheses follows
+	noRegexp int  // until here no regular expression ends
+	work     *work
+	open     []byte // what is open: ( { [ as they are, 'c' for parentheses of a condition, '$' for ${ of a template
 }
 
 // charClass says how a token starts.
@@ -73,8 +74,13 @@ var charClasses = func() (table [256]charClass) {
 	return table
 }()
 
-// next gives the next token.
+// next gives the next token; none when the work is too much.
 func (l *jsLexer) next() jsToken {
+	start := l.pos
+	defer func() { l.work.spend(l.pos - start + 1) }()
+	if l.work.exhausted() {
+		return jsToken{}
+	}
 	for l.pos < len(l.src) {
 		c := l.src[l.pos]
 		switch charClasses[c] {
@@ -254,26 +260,27 @@ func (l *jsLexer) pop() byte {
 	return was
 }
 
-// regexp skips a regular expression. It ends on its line, else there is none. That a class does not end on its line is remembered, so
-// that many such starts do not each read the whole line.
+// regexp skips a regular expression. It ends on its line, else there is none. That is remembered: later starts on the line differ from
+// one that failed only in whether they are in a class, and so fail at the next bracket.
 func (l *jsLexer) regexp() bool {
-	class := false
-	for i := l.pos + 1; i < len(l.src); i++ {
+	class, start := false, l.pos
+	i := start + 1
+	defer func() { l.work.spend(i - start) }()
+	for ; i < len(l.src); i++ {
+		if lineEnd(l.src[i:]) > 0 {
+			break
+		}
 		switch l.src[i] {
-		case '\n', '\r':
-			if class {
-				l.noClass = i
-			}
-			return false
 		case '\\':
 			i++
-		case '[':
-			if i < l.noClass {
+			if i < len(l.src) && lineEnd(l.src[i:]) > 0 {
+				i--
+			}
+		case '[', ']':
+			if start < l.noRegexp {
 				return false
 			}
-			class = true
-		case ']':
-			class = false
+			class = l.src[i] == '['
 		case '/':
 			if class {
 				continue
@@ -284,10 +291,19 @@ func (l *jsLexer) regexp() bool {
 			return true
 		}
 	}
-	if class {
-		l.noClass = len(l.src)
-	}
+	l.noRegexp = max(l.noRegexp, i)
 	return false
+}
+
+// lineEnd gives the length of the line terminator that a text starts with (ECMA-262, section 12.3): 0 for none.
+func lineEnd(text []byte) int {
+	switch {
+	case text[0] == '\n', text[0] == '\r':
+		return 1
+	case bytes.HasPrefix(text, []byte("\u2028")), bytes.HasPrefix(text, []byte("\u2029")):
+		return 3
+	}
+	return 0
 }
 
 // unescape decodes what a literal or a name has escaped. What is no escape stays.
@@ -318,7 +334,7 @@ func escaped(text []byte) (r rune, n int) {
 	case c == 'x' && len(text) >= 3:
 		return hex(text[1:3], 3)
 	case c == 'u' && len(text) >= 3 && text[1] == '{':
-		if end := bytes.IndexByte(text, '}'); end > 0 && end < 10 {
+		if end := bytes.IndexByte(text[:min(len(text), 10)], '}'); end > 0 {
 			return hex(text[2:end], end+1)
 		}
 	case c == 'u' && len(text) >= 5:

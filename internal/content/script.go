@@ -45,7 +45,7 @@ func (p *page) readScript(text []byte) {
 	if bytes.HasPrefix(text, []byte("#!")) { // the line is no JavaScript
 		text = text[max(bytes.IndexByte(text, '\n'), 0):]
 	}
-	lexer := jsLexer{src: text}
+	lexer := jsLexer{src: text, work: &p.scanner.work}
 	r := scriptReader{page: p}
 	for t := lexer.next(); t.kind != endToken; t = lexer.next() {
 		switch t.kind {

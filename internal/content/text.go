@@ -69,6 +69,12 @@ func decode(text []byte) []byte {
 // starts so, and else as JavaScript, whatever its name: JSON and stylesheets are close enough for what is searched for.
 func (s *Scanner) read(at place, text []byte, size int64) {
 	text = decode(text)
+	s.work.bytes += int64(len(text))
+	defer func() {
+		if s.work.exhausted() {
+			s.note(CheckUnreadText, at.value("text that takes too much work to read", 0))
+		}
+	}()
 	name := at.name()
 	base, ext := path.Base(name), extension(name)
 	trimmed := bytes.TrimLeft(text, " \t\r\n\f")

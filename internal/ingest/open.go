@@ -4,6 +4,7 @@
 package ingest
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -34,7 +35,7 @@ func (r *run) unlock() error {
 
 // open decrypts an encrypted artifact, looks into it on the way, and compares the checksum. Without a key nothing is known but that
 // its size may be right.
-func (r *run) open() error {
+func (r *run) open(ctx context.Context) error {
 	if r.job.Envelope == nil {
 		return nil
 	}
@@ -45,11 +46,14 @@ func (r *run) open() error {
 		return nil
 	}
 	sum := sha256.New()
-	r.scan = startScan()
+	r.scan = startScan(ctx)
 	size, err := pump(r.opener.Reader(io.NewSectionReader(r.file, 0, r.result.Size)), sum, r.scan)
-	r.scan.finish(size, err)
-	if err != nil {
+	stopped := r.scan.finish(size, err)
+	switch {
+	case err != nil:
 		return openError(err)
+	case stopped != nil:
+		return stopped
 	}
 	if err := r.opener.Check(sum.Sum(nil)); err != nil {
 		return openError(err)

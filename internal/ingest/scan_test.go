@@ -4,6 +4,7 @@
 package ingest
 
 import (
+	"context"
 	"bytes"
 	"errors"
 	"io"
@@ -23,6 +24,7 @@ import (
 // a look at the whole.
 func TestScan_holdsNothingUp(t *testing.T) {
 	zip := testkit.Zip(t, map[string]string{"www/index.html": strings.Repeat("<p>hello</p>", 2000), "a": "1"})
+	ctx := t.Context()
 	rapid.Check(t, func(t *rapid.T) {
 		content := bytes.Clone(zip)
 		for range rapid.IntRange(0, 2).Draw(t, "changes") {
@@ -30,9 +32,11 @@ func TestScan_holdsNothingUp(t *testing.T) {
 		}
 		content = append(content, bytes.Repeat([]byte("x"), rapid.SampledFrom([]int{0, 0, 1, 3 * chunk}).Draw(t, "more"))...)
 		var all bytes.Buffer
-		s := startScan()
+		s := startScan(ctx)
 		n, err := pump(&pieces{rest: content, sizes: []int{rapid.IntRange(100, 2*chunk).Draw(t, "size")}}, &all, s)
-		s.finish(n, err)
+		if stopped := s.finish(n, err); stopped != nil {
+			t.Fatal(stopped)
+		}
 		if err != nil || !bytes.Equal(all.Bytes(), content) {
 			t.Fatalf("%d of %d bytes arrived, error %v", all.Len(), len(content), err)
 		}
@@ -50,11 +54,32 @@ func TestScan_brokenTransfer(t *testing.T) {
 		"at once": iotest.ErrReader(broken),
 		"later":   io.MultiReader(bytes.NewReader(testkit.Zip(t, map[string]string{"a": "1"})[:60]), iotest.ErrReader(broken)),
 	} {
-		s := startScan()
+		s := startScan(t.Context())
 		n, err := pump(r, s)
-		s.finish(n, err)
+		if stopped := s.finish(n, err); stopped != nil {
+			t.Errorf("%s: finish: %v", name, stopped)
+		}
 		if !errors.Is(err, broken) {
 			t.Errorf("%s: got error %v", name, err)
 		}
 	}
+}
+
+// When the transfer is given up the scan holds up neither writes nor the end.
+func TestScan_endsWithContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := startScan(ctx)
+	if _, err := s.Write(testkit.Zip(t, map[string]string{"a": "1"})[:40]); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	for range 100 {
+		if n, err := s.Write(make([]byte, chunk)); n != chunk || err != nil {
+			t.Fatalf("Write: %d, %v", n, err)
+		}
+	}
+	if err := s.finish(0, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("finish: %v, want that the context has ended", err)
+	}
+	<-s.done // the goroutine ends, too
 }

@@ -100,7 +100,7 @@ var formats = map[verify.Format]otav1alpha1.SignatureFormat{
 }
 
 // verify asks for at least one signature by an authority, and opens what is encrypted.
-func (r *run) verify(context.Context) error {
+func (r *run) verify(ctx context.Context) error {
 	for _, m := range r.verifier.Matches() {
 		evidence := r.keep(m.Signature.Evidence())
 		r.result.Matches = append(r.result.Matches, Match{Match: m, Format: formats[m.Signature.Format()], Evidence: evidence})
@@ -116,7 +116,7 @@ func (r *run) verify(context.Context) error {
 	}
 	switch {
 	case len(r.result.Matches) > 0:
-		return r.open()
+		return r.open(ctx)
 	case r.gone != nil: // what counted before is here, and counts no more; what is gone may come back
 		return kit.Retry(otav1alpha1.SignatureInvalidReason, "none of the signatures that counted before matches an authority of the Repository: tried %s; and %w",
 			r.tried(), r.gone)

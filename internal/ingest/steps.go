@@ -58,7 +58,7 @@ func (r *run) fetch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.receive(body); err != nil {
+	if err := r.receive(ctx, body); err != nil {
 		return err
 	}
 	if actual := r.verifier.Digest(); actual != r.job.Digest {
@@ -69,7 +69,7 @@ func (r *run) fetch(ctx context.Context) error {
 }
 
 // receive reads all of body into a fresh scratch file, through a fresh verifier and, where it is readable, a fresh scan.
-func (r *run) receive(body io.ReadCloser) error {
+func (r *run) receive(ctx context.Context, body io.ReadCloser) error {
 	defer body.Close()
 	r.close()
 	var err error
@@ -81,12 +81,14 @@ func (r *run) receive(body io.ReadCloser) error {
 	}
 	sinks := []io.Writer{r.verifier, r.file}
 	if r.job.Envelope == nil {
-		r.scan = startScan()
+		r.scan = startScan(ctx)
 		sinks = append(sinks, r.scan)
 	}
 	r.result.Size, err = pump(body, sinks...)
 	if r.scan != nil {
-		r.scan.finish(r.result.Size, err)
+		if scan := r.scan.finish(r.result.Size, err); err == nil {
+			err = scan
+		}
 	}
 	if sink, ok := errors.AsType[*sinkError](err); ok {
 		return scratchError(sink)

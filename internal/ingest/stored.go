@@ -39,7 +39,7 @@ func (r *run) fetchStored(ctx context.Context, key string) error {
 		r.damaged = key
 		return errors.Join(errNotThere, stored.Close())
 	}
-	if err := r.receive(newWatched(ctx, abort, stored, limit, cmp.Or(r.Idle, source.DefaultIdle))); err != nil {
+	if err := r.receive(ctx, newWatched(ctx, abort, stored, limit, cmp.Or(r.Idle, source.DefaultIdle))); err != nil {
 		return err
 	}
 	if r.verifier.Digest() != r.job.Digest {
