@@ -40,6 +40,9 @@ func ParseRoot(raw []byte) (*Root, error) {
 	if d.More() {
 		return nil, errors.New("not a TUF root: more than one JSON value")
 	}
+	if err := namesOnce(json.NewDecoder(bytes.NewReader(raw))); err != nil {
+		return nil, fmt.Errorf("not a TUF root: %w", err)
+	}
 	if err := integer(file.Signed); err != nil {
 		return nil, err
 	}
@@ -51,6 +54,36 @@ func ParseRoot(raw []byte) (*Root, error) {
 		return nil, errors.New("root has fields that readers could understand differently")
 	}
 	return root, nil
+}
+
+// namesOnce reads a JSON value, and refuses an object with the same name twice: readers differ in which one counts.
+func namesOnce(d *json.Decoder) error {
+	open, err := d.Token()
+	if err != nil {
+		return err
+	}
+	delim, ok := open.(json.Delim)
+	if !ok {
+		return nil
+	}
+	seen := map[json.Token]bool{}
+	for d.More() {
+		if delim == '{' {
+			name, err := d.Token()
+			if err != nil {
+				return err
+			}
+			if seen[name] {
+				return fmt.Errorf("the name %.64q comes twice", name)
+			}
+			seen[name] = true
+		}
+		if err := namesOnce(d); err != nil {
+			return err
+		}
+	}
+	_, err = d.Token()
+	return err
 }
 
 // CheckRoot checks a root by itself, apart from its signatures. A zero time leaves out whether it has expired.
@@ -71,10 +104,9 @@ func CheckRoot(r *metadata.RootType, now time.Time) error {
 	return err
 }
 
-// checkRoles checks that a root has its four roles and their keys. A root key has no other role: a thief of an online key
-// must not hold a part of the root.
+// checkRoles checks that a root has its four roles and their keys.
 func checkRoles(r *metadata.RootType) error {
-	used, users := map[string]bool{}, map[string]string{}
+	used := map[string]bool{}
 	for _, name := range metadata.TOP_LEVEL_ROLE_NAMES {
 		role := r.Roles[name]
 		if role == nil {
@@ -87,16 +119,32 @@ func checkRoles(r *metadata.RootType) error {
 			return fmt.Errorf("role %s: %w", name, err)
 		}
 		for _, id := range role.KeyIDs {
-			if users[id] == metadata.ROOT {
-				return fmt.Errorf("role %s: key %s is a root key, which signs nothing else", name, id)
-			}
-			used[id], users[id] = true, name
+			used[id] = true
 		}
 	}
 	if len(r.Roles) != len(metadata.TOP_LEVEL_ROLE_NAMES) {
 		return fmt.Errorf("%d roles, expected root, timestamp, snapshot and targets", len(r.Roles))
 	}
 	return checkKeys(r.Keys, used)
+}
+
+// checkApart refuses a root key with another role: a thief of an online key must not hold a part of the root. What the root
+// before has so may stay, lest a repository from before this rule cannot renew its root; there is none before the first.
+func checkApart(before, after *metadata.RootType) error {
+	has := func(r *metadata.RootType, name, id string) bool {
+		return r.Roles[name] != nil && slices.Contains(r.Roles[name].KeyIDs, id)
+	}
+	both := func(r *metadata.RootType, name, id string) bool {
+		return r != nil && has(r, metadata.ROOT, id) && has(r, name, id)
+	}
+	for _, name := range metadata.TOP_LEVEL_ROLE_NAMES {
+		for _, id := range after.Roles[name].KeyIDs {
+			if name != metadata.ROOT && both(after, name, id) && !both(before, name, id) {
+				return fmt.Errorf("role %s: key %s is a root key, which signs nothing else", name, id)
+			}
+		}
+	}
+	return nil
 }
 
 // Quorum tells how many keys of a root's root role have signed a root.
@@ -156,7 +204,7 @@ func (e *UnsignedError) Error() string {
 // shownID is how many characters of a key id messages show.
 const shownID = 8
 
-// CheckFirst checks a first root: version 1, signed by its own keys.
+// CheckFirst checks a first root before it is published: version 1, signed by its own keys, and root keys have no other role.
 func CheckFirst(root *Root, now time.Time) error {
 	if err := CheckRoot(&root.Signed, now); err != nil {
 		return err
@@ -164,11 +212,14 @@ func CheckFirst(root *Root, now time.Time) error {
 	if root.Signed.Version != 1 {
 		return fmt.Errorf("version %d, expected 1", root.Signed.Version)
 	}
+	if err := checkApart(nil, &root.Signed); err != nil {
+		return err
+	}
 	return checkSigned(root, root)
 }
 
-// CheckSuccessor checks that a root may follow another: the next version, no floor lower, signed by the keys of both. The
-// error is an *UnsignedError when only signatures are missing.
+// CheckSuccessor checks that a root may follow another: the next version, no floor lower, no root key with a role that it had not
+// before, signed by the keys of both. The error is an *UnsignedError when only signatures are missing.
 func CheckSuccessor(before, after *Root, now time.Time) error {
 	if err := CheckSuccession(&before.Signed, &after.Signed, now); err != nil {
 		return err
@@ -183,6 +234,9 @@ func CheckSuccession(before, after *metadata.RootType, now time.Time) error {
 	}
 	if after.Version != before.Version+1 {
 		return fmt.Errorf("version %d, expected %d", after.Version, before.Version+1)
+	}
+	if err := checkApart(before, after); err != nil {
+		return err
 	}
 	return CheckFloors(before, after)
 }

@@ -165,3 +165,89 @@ func TestParseKeys(t *testing.T) {
 		}
 	}
 }
+
+// Of two fields of one name, one reader takes the first and another the last.
+func TestNamesComeOnce(t *testing.T) {
+	root := metadata.Root(time.Now().Add(time.Hour).UTC().Truncate(time.Second))
+	Floors{"x": "1.0.0"}.Apply(&root.Signed)
+	raw, err := Sign(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ParseRoot(raw); err != nil {
+		t.Fatal(err)
+	}
+	for old, twice := range map[string]string{
+		`"x-windlass-floors":`: `"x-windlass-floors":{"x":"2.0.0"},"x-windlass-floors":`,
+		`"x":"1.0.0"`:          `"x":"2.0.0","x":"1.0.0"`,
+		`"version":1`:          `"version":2,"v\u0065rsion":1`,
+		`{"signatures"`:        `{"signatures":[],"signatures"`,
+	} {
+		spoiled := strings.Replace(string(raw), old, twice, 1)
+		if spoiled == string(raw) {
+			t.Fatalf("%s is not in %s", old, raw)
+		}
+		if _, err := ParseRoot([]byte(spoiled)); err == nil || !strings.Contains(err.Error(), "twice") {
+			t.Errorf("%s: got %v", twice, err)
+		}
+	}
+}
+
+// A root key gets no other role. One that has it since before this rule may keep it, so that the root can be read and renewed.
+func TestRootKeysAreApart(t *testing.T) {
+	var keys []Key
+	for range 2 {
+		text, err := GenerateKey()
+		if err != nil {
+			t.Fatal(err)
+		}
+		key, err := ParseKey(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, key)
+	}
+	root := func(version int64, timestamp Key) *Root {
+		r := metadata.Root(time.Now().Add(time.Hour).UTC().Truncate(time.Second))
+		r.Signed.Version = version
+		for _, name := range metadata.TOP_LEVEL_ROLE_NAMES {
+			key := keys[1]
+			switch name {
+			case metadata.ROOT:
+				key = keys[0]
+			case metadata.TIMESTAMP:
+				key = timestamp
+			}
+			if err := r.Signed.AddKey(key.Public, name); err != nil {
+				t.Fatal(err)
+			}
+		}
+		raw, err := Sign(r, keys[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err = ParseRoot(raw); err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if err := CheckRoot(&root(1, keys[0]).Signed, time.Time{}); err != nil {
+		t.Errorf("read: %v", err)
+	}
+	for name, got := range map[string]error{
+		"the first":        CheckFirst(root(1, keys[0]), time.Now()),
+		"one that gets it": CheckSuccessor(root(1, keys[1]), root(2, keys[0]), time.Now()),
+	} {
+		if got == nil || !strings.Contains(got.Error(), "root key") {
+			t.Errorf("%s: got %v, want an error", name, got)
+		}
+	}
+	for name, got := range map[string]error{
+		"one that keeps it": CheckSuccessor(root(1, keys[0]), root(2, keys[0]), time.Now()),
+		"one that loses it": CheckSuccessor(root(1, keys[0]), root(2, keys[1]), time.Now()),
+	} {
+		if got != nil {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

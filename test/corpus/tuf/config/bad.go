@@ -6,6 +6,7 @@ package config
 import (
 	"encoding/hex"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -94,7 +95,10 @@ var keyMistakes = []mistake{
 		ids := rootRole(w).KeyIDs
 		w.root.Keys[ids[0]], w.root.Keys[ids[1]] = w.root.Keys[ids[1]], w.root.Keys[ids[0]]
 	}, "its id should be"},
-	{"root key online", func(w *world) { w.root.Roles[metadata.TIMESTAMP].KeyIDs = rootRole(w).KeyIDs[:1] }, "signs nothing else"},
+	{"root key online", func(w *world) {
+		timestamp := w.root.Roles[metadata.TIMESTAMP]
+		timestamp.KeyIDs = append(slices.Clone(timestamp.KeyIDs), rootRole(w).KeyIDs[0])
+	}, "signs nothing else"},
 	{"key of an unknown type", func(w *world) { first(w).Type = "sphincs" }, "expected ed25519"},
 	{"key of another scheme", func(w *world) { first(w).Scheme = "ed25519ph" }, "expected ed25519"},
 	{"ECDSA key", func(w *world) { first(w).Type, first(w).Scheme = "ecdsa", "ecdsa-sha2-nistp256" }, "expected ed25519"},
