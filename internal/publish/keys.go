@@ -100,6 +100,11 @@ func (k *Keys) matches(root *metadata.RootType, where string) error {
 		if role == metadata.ROOT && (!k.HasRoot() || len(k.named(role, root)) > 0) || role != metadata.ROOT && k.sign(role, root) {
 			continue
 		}
+		if role == metadata.ROOT {
+			return kit.Retry(otav1alpha1.KeysMismatchReason,
+				"root.key of the signing Secret is not a root key of the root %s: take root.key out of the Secret when the root keys are kept offline from now on, else restore the Secret that belongs to this bucket and prefix (docs/tuf.md)",
+				where)
+		}
 		return kit.Retry(otav1alpha1.KeysMismatchReason,
 			"%s%s of the signing Secret is not the %s key of the root %s: restore the Secret that belongs to this bucket and prefix (docs/tuf.md)",
 			role, tuf.KeySuffix, role, where)

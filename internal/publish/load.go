@@ -45,12 +45,12 @@ func (p *Publisher) load(ctx context.Context) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	if found.lastRoot == 0 && len(found.versions[metadata.SNAPSHOT]) == 0 && p.seen() > 0 {
+	if len(found.roots) == 0 && len(found.versions[metadata.SNAPSHOT]) == 0 && p.seen() > 0 {
 		return nil, kit.Retry(otav1alpha1.PublishFailedReason,
 			"the bucket has no metadata, although version %d was published: restore it from a backup", p.seen())
 	}
 	w := newWorld()
-	if err := p.loadRoot(ctx, w, found.lastRoot); err != nil {
+	if err := p.loadRoots(ctx, w, found); err != nil {
 		return nil, err
 	}
 	raw, obj, err := p.cfg.Bucket.Get(ctx, timestampName, tuf.MaxTimestamp)
@@ -65,7 +65,7 @@ func (p *Publisher) load(ctx context.Context) (*world, error) {
 	if err := verified(err, func() error { return tuf.CheckTimestamp(&timestamp.Signed, 0, time.Time{}) }, timestampName); err != nil {
 		return nil, err
 	}
-	under, err := p.signedUnder(ctx, w, timestamp)
+	under, err := p.signedUnder(w, timestamp)
 	if err != nil {
 		return nil, err
 	}
@@ -93,14 +93,14 @@ func (p *Publisher) seen() int64 {
 
 // survey is what the metadata folder has, committed or not.
 type survey struct {
-	lastRoot int64
+	roots    map[int64]string   // ETags, by version
 	versions map[string][]int64 // of each other role; the newest first
 }
 
 // survey lists the metadata, and remembers the highest version that any object carries.
 func (p *Publisher) survey(ctx context.Context) (*survey, error) {
 	p.highest = max(p.highest, p.cfg.Seen)
-	found := &survey{versions: map[string][]int64{}}
+	found := &survey{roots: map[int64]string{}, versions: map[string][]int64{}}
 	for obj, err := range p.cfg.Bucket.List(ctx, metadataFolder) {
 		if err != nil {
 			return nil, err
@@ -109,7 +109,7 @@ func (p *Publisher) survey(ctx context.Context) (*survey, error) {
 		switch {
 		case !ok:
 		case role == metadata.ROOT:
-			found.lastRoot = max(found.lastRoot, version)
+			found.roots[version] = obj.ETag
 		default:
 			found.versions[role] = append(found.versions[role], version)
 			p.highest = max(p.highest, version)
@@ -119,26 +119,6 @@ func (p *Publisher) survey(ctx context.Context) (*survey, error) {
 		slices.SortFunc(versions, func(a, b int64) int { return cmp.Compare(b, a) })
 	}
 	return found, nil
-}
-
-// loadRoot reads the last root, or makes the first one.
-func (p *Publisher) loadRoot(ctx context.Context, w *world, version int64) error {
-	if version == 0 {
-		return p.firstRoot(ctx, w)
-	}
-	name := object(metadata.ROOT, version)
-	raw, _, err := p.cfg.Bucket.Get(ctx, name, tuf.MaxRoot)
-	if err != nil {
-		return err
-	}
-	f, err := parseRoot(raw)
-	if err := verified(err, func() error {
-		return cmp.Or(f.root.VerifyDelegate(metadata.ROOT, f.root), sameVersion(f.version(), version))
-	}, name); err != nil {
-		return err
-	}
-	w.rootFile = *f
-	return p.canSign(w)
 }
 
 // canSign is an error unless the keys can sign under the present root, or under one that comes next.

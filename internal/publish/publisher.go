@@ -68,6 +68,10 @@ type Config struct {
 	Seen int64
 	// SeenRoot is the version of the root of trust that status has recorded; zero: it has recorded none.
 	SeenRoot int64
+	// SeenFirstRoot is the digest of 1.root.json that status has recorded; empty: it has recorded none.
+	SeenFirstRoot string
+	// SeenFloors are the floors that status has recorded.
+	SeenFloors map[string]string
 	// Roots are roots of trust that were signed offline: files, by version. Each is published once it may follow the present one
 	// and the keys can sign under it. Not nil means that the first root is one of them too.
 	Roots map[int64][]byte
@@ -95,16 +99,18 @@ type Publisher struct {
 	wake   chan struct{}              // of capacity one
 	tasks  chan func(context.Context) // run between commits
 
-	highest int64 // version that anybody used; only for the goroutine
+	highest int64  // version that anybody used; only for the goroutine
+	chain   []link // of roots that were verified, from the first; only for the goroutine
 
-	mu      sync.Mutex
-	world   *world // what is committed; replaced, never changed
-	stale   bool   // another writer has changed the bucket since
-	pending map[ChannelKey]*submission
-	problem map[ChannelKey]error // of submissions that are pending or were refused
-	lastErr error
-	rootErr error           // why a root of Config.Roots is not published
-	known   map[string]bool // artifacts that were seen in the bucket, by object name
+	mu        sync.Mutex
+	world     *world // what is committed; replaced, never changed
+	stale     bool   // another writer has changed the bucket since
+	pending   map[ChannelKey]*submission
+	problem   map[ChannelKey]error // of submissions that are pending or were refused
+	lastErr   error
+	rootErr   error           // why a root of Config.Roots is not published
+	rootRetry time.Time       // by the clock of the configuration: when a root that could not be signed is tried again
+	known     map[string]bool // artifacts that were seen in the bucket, by object name
 }
 
 // Open reads the repository from the bucket, makes one when there is none, and starts to publish. ctx bounds only the opening.

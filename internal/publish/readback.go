@@ -67,7 +67,7 @@ func (p *Publisher) verify(w *world, d *draft, f *fetcher) error {
 	client, err := updater.New(&config.UpdaterConfig{
 		MaxRootRotations: 256, MaxDelegations: 32,
 		RootMaxLength: tuf.MaxRoot, TimestampMaxLength: tuf.MaxTimestamp, SnapshotMaxLength: tuf.MaxSnapshot, TargetsMaxLength: tuf.MaxTargets,
-		Fetcher: f, LocalTrustedRoot: w.raw, RemoteMetadataURL: clientURL + metadataFolder,
+		Fetcher: known{fetcher: f, foreign: w.foreign != nil}, LocalTrustedRoot: w.raw, RemoteMetadataURL: clientURL + metadataFolder,
 		DisableLocalCache: true, LocalMetadataDir: "/dev/null", // the client looks for cached files even so
 	})
 	if err != nil {
@@ -161,4 +161,32 @@ func (f *fetcher) DownloadFile(url string, limit int64, _ time.Duration) ([]byte
 		return nil, &metadata.ErrDownloadHTTP{StatusCode: http.StatusNotFound, URL: url}
 	}
 	return raw, err
+}
+
+// known is a fetcher that gives no roots but those that it has: of others it is known that they are foreign to the chain, or all of the
+// bucket is to be read again.
+type known struct {
+	*fetcher
+	foreign bool
+}
+
+// DownloadFile is go-tuf's Fetcher.
+func (k known) DownloadFile(url string, limit int64, timeout time.Duration) ([]byte, error) {
+	name := strings.TrimPrefix(url, clientURL)
+	role, _, ok := parseObject(name)
+	if !ok || role != metadata.ROOT || k.have[name] != nil {
+		return k.fetcher.DownloadFile(url, limit, timeout)
+	}
+	if !k.foreign {
+		switch _, err := k.bucket.Head(k.ctx, name); {
+		case err == nil:
+			k.err = fmt.Errorf("%s: %w", name, store.ErrConflict)
+		case !errors.Is(err, store.ErrNotExist):
+			k.err = err
+		}
+		if k.err != nil {
+			return nil, k.err
+		}
+	}
+	return nil, &metadata.ErrDownloadHTTP{StatusCode: http.StatusNotFound, URL: url}
 }

@@ -75,8 +75,9 @@ func stateLost(key ChannelKey, bad *damage) error {
 		key.Channel, key.App, bad)
 }
 
-// lostPatience is how soon the bucket is looked at again after the state of a channel was lost: somebody may have restored it.
-const lostPatience = time.Minute
+// lookPatience is how soon the bucket is looked at again after something in it was found spoiled, which somebody may have mended, and
+// a root signed again that could not be.
+const lookPatience = time.Minute
 
 // lookAgain reads the bucket when that has to be before the next commit, or may bring back what was lost.
 func (p *Publisher) lookAgain(ctx context.Context) ([]ChannelKey, error) {
@@ -99,8 +100,11 @@ func (p *Publisher) lookAgain(ctx context.Context) ([]ChannelKey, error) {
 }
 
 func (w *world) lookDue(now time.Time) bool {
-	return len(w.lost) > 0 && !w.loadedAt.Add(lostPatience).After(now)
+	return w.spoiled() && !w.loadedAt.Add(lookPatience).After(now)
 }
+
+// spoiled tells whether there is something in the bucket that only people can mend.
+func (w *world) spoiled() bool { return len(w.lost) > 0 || w.foreign != nil }
 
 // recover finds out what was published when timestamp.json does not exist: nothing yet, or the newest snapshot that verifies
 // with all that it refers to. An empty repository is never published over one that devices may know.
@@ -112,7 +116,7 @@ func (p *Publisher) recover(ctx context.Context, w *world, found *survey) (*worl
 			break // no role ever vanishes from snapshots: older ones list no more
 		}
 		candidate := newWorld()
-		candidate.rootFile = w.rootFile
+		candidate.rootFile, candidate.firstRoot, candidate.foreign = w.rootFile, w.firstRoot, w.foreign
 		err := p.loadCandidate(ctx, candidate, version, found, first != nil)
 		bad, ok := errors.AsType[*damage](err)
 		switch {

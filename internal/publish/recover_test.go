@@ -294,7 +294,7 @@ func TestLostChannelIsRestored(t *testing.T) {
 	if err := b.PutImmutable(t.Context(), role, raw, jsonType); err != nil {
 		t.Fatal(err)
 	}
-	step(t, fake, lostPatience)
+	step(t, fake, lookPatience)
 	waitFor(t, "the channel is back", func() bool { c, ok := p.Committed(app, "a"); return ok && c.Document.Revision == 7 && news.of("a") })
 	if err := p.Problem(app, "a"); err != nil {
 		t.Errorf("the problem stayed: %v", err)

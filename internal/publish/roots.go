@@ -4,6 +4,7 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,6 +52,9 @@ func parseRoot(raw []byte) (*rootFile, error) {
 // nextRoots gives the roots that are to be published now, in order: those that were signed offline, up to the first under which
 // the keys can sign, else one that is signed here. The problem tells why others are not; it holds nothing else up.
 func (p *Publisher) nextRoots(w *world) (roots []*rootFile, problem error) {
+	if w.foreign != nil {
+		return nil, w.foreign // clients would stop there, and its name is taken
+	}
 	given, problem := p.givenRoots(&w.rootFile)
 	var unfit error
 	for i, f := range given {
@@ -58,21 +62,17 @@ func (p *Publisher) nextRoots(w *world) (roots []*rootFile, problem error) {
 		if err == nil {
 			return given[:i+1], problem
 		}
-		if unfit == nil {
-			unfit = err
-		}
+		unfit = cmp.Or(unfit, err)
 	}
-	if unfit != nil {
-		return nil, unfit
-	}
+	problem = cmp.Or(unfit, problem)
 	own, err := p.ownRoot(w)
 	if err != nil {
-		return nil, kit.Retry(otav1alpha1.RootInvalidReason, "sign version %d of the root of trust: %w", w.rootFile.version()+1, err)
+		err = kit.Retry(otav1alpha1.RootInvalidReason, "sign version %d of the root of trust: %w", w.rootFile.version()+1, err)
 	}
-	if own == nil {
-		return nil, problem
+	if own != nil {
+		roots = []*rootFile{own}
 	}
-	return []*rootFile{own}, problem
+	return roots, cmp.Or(problem, err)
 }
 
 // usable is an error unless metadata can be signed under a root.
@@ -148,22 +148,27 @@ func invalid(version int64, err error) error {
 }
 
 // ownRoot signs the successor of the present root when the root keys are here and it is to change: to hold for longer, to name
-// a key that comes next, or to raise a floor. Nil: nothing is to change.
-func (p *Publisher) ownRoot(w *world) (*rootFile, error) {
-	keys, present := p.cfg.Keys, &w.root.Signed
-	if !keys.signRoots(present) {
+// a key that comes next, or to raise a floor. Nil: nothing is to change. The error is that of the first change that cannot be
+// made; it holds the others not up.
+func (p *Publisher) ownRoot(w *world) (own *rootFile, problem error) {
+	keys, now := p.cfg.Keys, p.cfg.Clock.Now()
+	if !keys.signRoots(&w.root.Signed) {
 		return nil, nil
 	}
 	changes := p.rootChanges(w)
-	if len(changes) == 0 && p.otherDue(present.Expires).After(p.cfg.Clock.Now()) {
+	due := !p.otherDue(w.root.Signed.Expires).After(now)
+	if len(changes) == 0 && !due {
 		return nil, nil
 	}
-	now := p.cfg.Clock.Now()
-	root, err := ceremony.Successor(w.root, now, append(changes, ceremony.Renew(p.expires(p.cfg.RootExpiry)))...)
+	fit, problem := fitting(w.root, now, append([]ceremony.Change{ceremony.Renew(p.expires(p.cfg.RootExpiry))}, changes...))
+	if len(fit) == 0 || len(fit) == 1 && problem != nil && !due {
+		return nil, problem
+	}
+	root, err := ceremony.Successor(w.root, now, fit...)
 	if err != nil {
 		return nil, err
 	}
-	raw, err := tuf.Sign(root, signers(keys, metadata.ROOT, present, &root.Signed)...)
+	raw, err := tuf.Sign(root, signers(keys, metadata.ROOT, &w.root.Signed, &root.Signed)...)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +176,24 @@ func (p *Publisher) ownRoot(w *world) (*rootFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	return next, tuf.CheckSuccessor(w.root, next.root, now)
+	if err := tuf.CheckSuccessor(w.root, next.root, now); err != nil {
+		return nil, err
+	}
+	return next, problem
+}
+
+// fitting gives those of some changes to a root that can be made together, the first ones first, and what is wrong with the
+// first that cannot.
+func fitting(root *tuf.Root, now time.Time, changes []ceremony.Change) (fit []ceremony.Change, problem error) {
+	for _, change := range changes {
+		with := append(slices.Clone(fit), change)
+		if _, err := ceremony.Successor(root, now, with...); err != nil {
+			problem = cmp.Or(problem, err)
+			continue
+		}
+		fit = with
+	}
+	return fit, problem
 }
 
 // rootChanges are what the root does not say yet and should. A floor that is there and higher stays.
@@ -211,9 +233,12 @@ func (p *Publisher) firstRoot(ctx context.Context, w *world) error {
 	}
 	err = p.cfg.Bucket.PutImmutable(ctx, f.name(), f.raw, jsonType)
 	if errors.Is(err, store.ErrDifferent) { // another writer was first
-		return p.loadRoot(ctx, w, 1)
+		if err := p.followRoots(ctx, w, map[int64]string{1: ""}); err != nil {
+			return err
+		}
+		return p.canSign(w)
 	}
-	w.rootFile = *f
+	w.rootFile, w.firstRoot = *f, digestOfRoot(f.raw)
 	return err
 }
 
@@ -232,8 +257,8 @@ func (p *Publisher) makeFirst() (*rootFile, error) {
 			return nil, err
 		}
 	}
-	if len(p.cfg.Floors) > 0 {
-		tuf.Floors(p.cfg.Floors).Apply(&root.Signed)
+	for _, app := range slices.Sorted(maps.Keys(p.cfg.Floors)) {
+		_ = ceremony.RaiseFloor(app, p.cfg.Floors[app])(&root.Signed) // one that is none is told by the first commit
 	}
 	raw, err := tuf.Sign(root, keys.wanted(metadata.ROOT))
 	if err != nil {
@@ -243,7 +268,7 @@ func (p *Publisher) makeFirst() (*rootFile, error) {
 	if err != nil {
 		return nil, invalid(1, err)
 	}
-	return f, tuf.CheckFirst(f.root, p.cfg.Clock.Now())
+	return f, invalid(1, tuf.CheckFirst(f.root, p.cfg.Clock.Now()))
 }
 
 func (p *Publisher) givenFirst() (*rootFile, error) {
@@ -285,41 +310,29 @@ func (p *Publisher) noteRoot(problem error) (changed bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	changed = errorText(p.rootErr) != errorText(problem)
-	p.rootErr = problem
+	p.rootErr, p.rootRetry = problem, time.Time{}
+	if problem != nil {
+		p.rootRetry = p.cfg.Clock.Now().Add(lookPatience)
+	}
 	return changed
 }
 
 // signedUnder finds the root whose keys have signed timestamp.json: the present one, or one before it, when a commit was
 // interrupted that followed a root with other keys. What was retired longer ago counts for nothing: a root that status knows had
 // its commit.
-func (p *Publisher) signedUnder(ctx context.Context, w *world, timestamp *metadata.Metadata[metadata.TimestampType]) (*tuf.Root, error) {
-	seen := p.seenRoot()
+func (p *Publisher) signedUnder(w *world, timestamp *metadata.Metadata[metadata.TimestampType]) (*tuf.Root, error) {
 	problem := w.root.VerifyDelegate(metadata.TIMESTAMP, timestamp)
-	for root := w.root; problem != nil; {
-		if seen == 0 || root.Signed.Version <= seen {
-			return nil, damaged(timestampName, problem)
+	if problem == nil {
+		return w.root, nil
+	}
+	seen := p.seenRoot()
+	for _, l := range slices.Backward(p.chain) {
+		if seen == 0 || l.version() < seen {
+			break
 		}
-		raw, _, err := p.cfg.Bucket.Get(ctx, object(metadata.ROOT, root.Signed.Version-1), tuf.MaxRoot)
-		if err != nil {
-			return nil, err
-		}
-		before, err := parseRoot(raw)
-		if err != nil || before.root.VerifyDelegate(metadata.ROOT, before.root) != nil || tuf.CheckSuccessor(before.root, root, time.Time{}) != nil {
-			return nil, damaged(timestampName, problem)
-		}
-		if root = before.root; root.VerifyDelegate(metadata.TIMESTAMP, timestamp) == nil {
-			return root, nil
+		if l.root.VerifyDelegate(metadata.TIMESTAMP, timestamp) == nil {
+			return l.root, nil
 		}
 	}
-	return w.root, nil
-}
-
-// seenRoot is the version of the root under which something was committed last, as far as is known.
-func (p *Publisher) seenRoot() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.world == nil {
-		return p.cfg.SeenRoot
-	}
-	return max(p.cfg.SeenRoot, p.world.rootFile.version())
+	return nil, damaged(timestampName, problem)
 }

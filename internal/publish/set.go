@@ -4,12 +4,14 @@
 package publish
 
 import (
+	"cmp"
 	"context"
 	"sync"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/windlass-dev/windlass/internal/store"
+	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
 // Set holds the open publisher of each Repository.
@@ -44,7 +46,7 @@ func (s *Set) Open(ctx context.Context, repository types.NamespacedName, identit
 	cfg.Bucket = bucket
 	cfg.Notify = func(channels []ChannelKey) { s.notify(repository, channels) }
 	if old.publisher != nil {
-		cfg.Seen = max(cfg.Seen, old.publisher.State().Version)
+		cfg = cfg.after(old.publisher.State())
 	}
 	p, err := prepared(ctx, cfg)
 	if err != nil {
@@ -59,6 +61,14 @@ func (s *Set) Open(ctx context.Context, repository types.NamespacedName, identit
 	p.start()
 	s.notify(repository, p.channels()) // those who looked before it was open have to look again
 	return p, nil
+}
+
+// after adds to what status has recorded what another publisher has seen, which may be more.
+func (c Config) after(s State) Config {
+	c.Seen, c.SeenRoot = max(c.Seen, s.Version), max(c.SeenRoot, s.RootVersion)
+	c.SeenFirstRoot = cmp.Or(c.SeenFirstRoot, s.FirstRoot)
+	c.SeenFloors = tuf.Floors(c.SeenFloors).Over(s.Floors)
+	return c
 }
 
 // succeed takes over from another publisher, before this one starts: what that one committed while this one was opened, and

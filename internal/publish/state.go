@@ -21,6 +21,7 @@ type State struct {
 	LastError   error     // of the last attempt; nil after one that succeeded
 
 	RootVersion   int64
+	FirstRoot     string // digest of 1.root.json
 	RootExpiresAt time.Time
 	RootThreshold int               // how many root keys sign a root
 	RootOnline    bool              // and the keys of the publisher are enough of them
@@ -37,7 +38,7 @@ func (p *Publisher) State() State {
 	return State{
 		Version: w.version, CommittedAt: w.committedAt, ExpiresAt: w.timestampExpires,
 		Channels: len(w.channels), Bundles: len(w.digests), Pending: len(p.pending), LastError: p.lastErr,
-		RootVersion: root.Version, RootExpiresAt: root.Expires, RootThreshold: root.Roles[metadata.ROOT].Threshold,
+		RootVersion: root.Version, FirstRoot: w.firstRoot, RootExpiresAt: root.Expires, RootThreshold: root.Roles[metadata.ROOT].Threshold,
 		RootOnline: p.cfg.Keys.signRoots(root), RootError: p.rootErr, Floors: maps.Clone(w.floors),
 	}
 }

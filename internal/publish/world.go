@@ -22,7 +22,9 @@ type world struct {
 	timestampExpires time.Time
 	snapshotExpires  time.Time
 
-	rootFile   // the last one that is published
+	rootFile          // the last one that is published
+	firstRoot  string // its digest: what gateways and devices pin
+	foreign    error  // what is wrong with a root in the bucket that does not follow it; nil: there is none
 	targets    *metadata.Metadata[metadata.TargetsType]
 	targetsRaw []byte
 	versions   map[string]int64 // of all roles in the snapshot: targets, channels and channels that were removed
@@ -168,13 +170,17 @@ func (p *Publisher) due(w *world) time.Time {
 		at = earlier(at, p.otherDue(other))
 	}
 	if p.cfg.Keys.signRoots(&w.root.Signed) {
-		at = earlier(at, p.otherDue(w.root.Signed.Expires))
+		root := p.otherDue(w.root.Signed.Expires)
+		if p.rootRetry.After(root) {
+			root = p.rootRetry // it was tried, in vain
+		}
+		at = earlier(at, root)
 	}
 	for _, c := range w.channels {
 		at = earlier(at, p.otherDue(c.expires))
 	}
-	if len(w.lost) > 0 {
-		at = earlier(at, w.loadedAt.Add(lostPatience))
+	if w.spoiled() {
+		at = earlier(at, w.loadedAt.Add(lookPatience))
 	}
 	return at
 }
