@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
@@ -20,6 +21,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/artifact"
 	"github.com/windlass-dev/windlass/internal/author"
 	"github.com/windlass-dev/windlass/internal/verify"
 )
@@ -31,6 +33,7 @@ type manifestOptions struct {
 	signatures, signatureURLs   []string
 	attached                    bool
 	attestations                []string
+	keys                        []string
 	notes                       []string
 	native                      string
 	platforms                   []string
@@ -52,10 +55,12 @@ Writes the manifest of a Bundle for FILE: its digest, where the operator fetches
 checked with the rules of the API server before it is written; what the server refuses is refused here. Without -o it goes to stdout,
 as YAML unless --output is json.
 
-FILE is only read for its digest. An artifact in an OCI registry is named by the digest of its manifest; with --attached the
+An archive that the operator would refuse is refused here, with exit code 3; one that is encrypted is only read for its digest. Signatures
+are read, and verified where --key names who must have made them: without it, nothing here says that they are over FILE (bundle verify
+does, also for keyless ones). An artifact in an OCI registry is named by the digest of its manifest; with --attached the
 operator takes the signatures that cosign attached there.`, `
 kubectl windlass bundle manifest shop-2.4.1.zip --app com.example.shop --version 2.4.1 \
-  --url https://ci.example.com/shop-2.4.1.zip --signature shop-2.4.1.zip.sig \
+  --url https://ci.example.com/shop-2.4.1.zip --signature shop-2.4.1.zip.sig --key ci.pub \
   --release-notes en='Fixes checkout.' --release-notes de=@notes.de.txt \
   --platform ios --platform android --native-version '>=4.2.0 <5.0.0' --native-dependencies package.json \
   -o releases/shop-2.4.1.yaml
@@ -82,6 +87,7 @@ kubectl windlass bundle manifest shop-2.4.1.zip_encrypted.zip --app com.example.
 	flags.StringVar(&o.source.region, "s3-region", "", "region of --s3 (default: us-east-1)")
 	flags.StringVar(&o.source.secret, "source-secret", "", "Secret in the cluster with which the operator reads the artifact")
 	flags.StringArrayVar(&o.signatures, "signature", nil, "file with a signature over FILE, in any format; may be repeated")
+	flags.StringArrayVar(&o.keys, "key", nil, "public key of an author who made one of --signature: verify it; may be repeated")
 	flags.StringArrayVar(&o.signatureURLs, "signature-url", nil, "URL of a signature, instead of inline; may be repeated")
 	flags.BoolVar(&o.attached, "attached", false, "take the signatures that cosign attached to the image of --oci")
 	flags.StringArrayVar(&o.attestations, "attestation", nil, "Sigstore bundle with a signed statement about FILE; may be repeated")
@@ -117,11 +123,61 @@ func (a *app) manifest(ctx context.Context, path string, o manifestOptions) erro
 	if err := a.fillSpec(&bundle.Spec, m, o); err != nil {
 		return err
 	}
+	if err := a.checkArtifact(ctx, path, o); err != nil {
+		return err
+	}
 	object, err := checkedBundle(ctx, bundle)
 	if err != nil {
 		return err
 	}
 	return a.writeManifest(object, o.out)
+}
+
+// checkArtifact refuses an archive that the operator would refuse, and signatures that the keys of the flags did not make.
+func (a *app) checkArtifact(ctx context.Context, path string, o manifestOptions) error {
+	if o.encryption == "" {
+		if err := a.checkArchive(ctx, path); err != nil {
+			return err
+		}
+	}
+	if len(o.keys) == 0 {
+		return nil
+	}
+	t := trust{keys: o.keys, app: o.app, version: o.version}
+	by, err := a.authorities(t)
+	if err != nil {
+		return err
+	}
+	var signatures []verify.Signature
+	for _, name := range o.signatures {
+		s, _, err := a.signatureFile(name)
+		if err != nil {
+			return err
+		}
+		signatures = append(signatures, s)
+	}
+	found, err := a.verifyFile(ctx, path, t, by, signatures...)
+	if err != nil {
+		return err
+	}
+	if why := missing(by, signersOf(found), found.refusals); len(why) > 0 {
+		return refused("%s: %s", path, sentences(why))
+	}
+	return nil
+}
+
+// checkArchive reads an archive as the operator does.
+func (a *app) checkArchive(ctx context.Context, path string) error {
+	f, _, err := regular(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	_, err = a.scan(ctx, f, nil)
+	if errors.Is(err, artifact.ErrInvalid) {
+		return refused("%s: expected an archive that the operator takes, got: %w; pack it with bundle pack, or give --encryption when it is encrypted", path, err)
+	}
+	return err
 }
 
 // bundleName is such as shop-2.4.1.

@@ -255,6 +255,28 @@ func TestInspect_secondRelease(t *testing.T) {
 	s.fails(ExitUsage, "go together", "bundle", "inspect", "first.zip", "--stable", "plain.zip", "--first-release")
 }
 
+// No Bundle is made of what the operator would refuse.
+func TestManifest_refuses(t *testing.T) {
+	s := newShell(t)
+	s.write(site)
+	s.run("bundle", "pack", "dist", "-o", "shop.zip")
+	s.run("bundle", "sign", "shop.zip", "--key", "ci.key")
+	s.write(map[string]string{"broken.zip": s.read("shop.zip") + "x", "ec.key": ecKey(t)})
+	s.run("bundle", "sign", "broken.zip", "--key", "ci.key")
+	s.run("bundle", "sign", "shop.zip", "--key", "ec.key", "-o", "ec.sig")
+	args := func(file, signature string, more ...string) []string {
+		return append([]string{"bundle", "manifest", file, "--app", "com.example.shop", "--version", "2.4.1", "--url", "https://ci.example.com/shop.zip",
+			"--signature", signature, "-o", "bundle.yaml"}, more...)
+	}
+	s.fails(ExitRefused, "expected an archive that the operator takes", args("broken.zip", "broken.zip.sig")...)
+	s.fails(ExitRefused, "expected a signature of ci.pub", args("shop.zip", "ec.sig", "--key", "ci.pub")...)
+	s.fails(ExitRefused, "expected a signature of ci.pub", args("shop.zip", "broken.zip.sig", "--key", "ci.pub")...)
+	if _, err := os.Stat("bundle.yaml"); err == nil {
+		t.Error("there is a manifest")
+	}
+	s.run(args("shop.zip", "ec.sig", "--signature", "shop.zip.sig", "--key", "ci.pub")...)
+}
+
 // Nothing is written about an artifact that the policy denies.
 func TestEncrypted_denied(t *testing.T) {
 	s := newShell(t)

@@ -48,6 +48,13 @@ func signerOf(m verify.Match) signer {
 	}
 }
 
+func signersOf(found verified) (out []signer) {
+	for _, m := range found.matches {
+		out = append(out, signerOf(m))
+	}
+	return out
+}
+
 type verifyOptions struct {
 	trust        trust
 	signatures   []string
@@ -99,10 +106,7 @@ func (a *app) verify(ctx context.Context, path string, o verifyOptions) error {
 	if err != nil {
 		return err
 	}
-	result := verification{File: path, Digest: found.Digest, Size: found.Size, Refusals: found.refusals}
-	for _, m := range found.matches {
-		result.Signatures = append(result.Signatures, signerOf(m))
-	}
+	result := verification{File: path, Digest: found.Digest, Size: found.Size, Refusals: found.refusals, Signatures: signersOf(found)}
 	var why []string
 	made := result.Signatures
 	for _, name := range o.attestations {
