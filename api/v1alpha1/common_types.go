@@ -42,7 +42,7 @@ type AppID string
 //
 // +kubebuilder:validation:MinLength=5
 // +kubebuilder:validation:MaxLength=64
-// +kubebuilder:validation:XValidation:rule="self.matches('^(0|[1-9][0-9]{0,8})[.](0|[1-9][0-9]{0,8})[.](0|[1-9][0-9]{0,8})(-[0-9A-Za-z-]+([.][0-9A-Za-z-]+)*)?$')",message="must be a semantic version such as 2.4.1 or 2.5.0-rc.1, without a leading v and without +build metadata"
+// +kubebuilder:validation:XValidation:rule="self.matches('^(0|[1-9][0-9]{0,8})[.](0|[1-9][0-9]{0,8})[.](0|[1-9][0-9]{0,8})(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)([.](0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?$')",message="must be a semantic version such as 2.4.1 or 2.5.0-rc.1, without a leading v and without +build metadata"
 type Version string
 
 // Platform is an operating system that devices report.

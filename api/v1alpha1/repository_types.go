@@ -470,6 +470,10 @@ type MetadataStatus struct {
 	// +optional
 	RootVersion int64 `json:"rootVersion,omitempty"`
 
+	// firstRootDigest is the digest of 1.root.json, which gateways and devices pin. A bucket that has another one is not published to.
+	// +optional
+	FirstRootDigest Digest `json:"firstRootDigest,omitempty"`
+
 	// rootExpiresAt is when the root of trust has to be replaced by its successor.
 	// +optional
 	RootExpiresAt *metav1.Time `json:"rootExpiresAt,omitempty"`

@@ -19,28 +19,29 @@ import (
 	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
-// wantedFloors gives the floors of the spec.
-func wantedFloors(spec []otav1alpha1.Floor) (tuf.Floors, error) {
-	floors := tuf.Floors{}
+// wantedFloors gives the floors of the spec, and what is wrong with the first that is none: it does not hold up the others.
+func wantedFloors(spec []otav1alpha1.Floor) (floors tuf.Floors, problem error) {
+	floors = tuf.Floors{}
 	for _, f := range spec {
-		floors[string(f.App)] = string(f.MinVersion)
+		one := tuf.Floors{string(f.App): string(f.MinVersion)}
+		if err := one.Check(); err != nil {
+			if problem == nil {
+				problem = kit.Stall(otav1alpha1.InvalidSpecReason, "spec.floors: %w", err)
+			}
+			continue
+		}
+		floors = floors.Over(one)
 	}
-	if err := floors.Check(); err != nil {
-		return nil, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.floors: %w", err)
-	}
-	return floors, nil
+	return floors, problem
 }
 
 // floorsPublished says whether the root holds the floors of the spec. It is an error while one is missing that only people can
 // publish. One that is higher than the spec asks for stays, and holds nothing up.
 func (s *scope) floorsPublished(state publish.State, wait time.Duration) error {
-	wanted, err := wantedFloors(s.repo.Spec.Floors)
-	if err != nil {
-		return err
-	}
+	wanted, problem := wantedFloors(s.repo.Spec.Floors)
 	if len(wanted) == 0 {
 		apimeta.RemoveStatusCondition(&s.repo.Status.Conditions, otav1alpha1.FloorsPublishedCondition)
-		return nil
+		return problem
 	}
 	missing, lowered := compareFloors(wanted, state.Floors)
 	switch {
@@ -59,7 +60,7 @@ func (s *scope) floorsPublished(state publish.State, wait time.Duration) error {
 	default:
 		s.set(otav1alpha1.FloorsPublishedCondition, metav1.ConditionTrue, otav1alpha1.SucceededReason, "")
 	}
-	return nil
+	return problem
 }
 
 // compareFloors tells which floors of a spec the root does not hold, by the command that makes them, and which it holds higher.

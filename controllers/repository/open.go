@@ -31,17 +31,15 @@ func (r *Reconciler) open(ctx context.Context, s *scope) (time.Duration, error) 
 		return 0, s.signingFailed(err)
 	}
 	s.signing.rootLife = cmp.Or(root, publish.DefaultRootExpiry)
-	floors, err := wantedFloors(s.repo.Spec.Floors)
-	if err != nil {
-		floors = nil // told in the end
-	}
+	floors, _ := wantedFloors(s.repo.Spec.Floors) // what is wrong with others is told in the end
 	s.identity.add("expiries", fmt.Append(nil, root, timestamp))
 	s.identity.add("floors", fmt.Append(nil, floors))
 	s.identity.add("offline", fmt.Append(nil, s.signing.roots != nil))
 	cfg := publish.Config{Keys: s.signing.keys, Roots: s.signing.roots, Floors: floors, RootExpiry: root, TimestampExpiry: timestamp}
 	if m := s.repo.Status.Metadata; m != nil {
-		cfg.Seen, cfg.SeenRoot = m.Version, m.RootVersion
+		cfg.Seen, cfg.SeenRoot, cfg.SeenFirstRoot = m.Version, m.RootVersion, string(m.FirstRootDigest)
 	}
+	cfg.SeenFloors, _ = wantedFloors(s.repo.Status.Floors) // which publishedFloors wrote
 	s.publisher, err = r.Set.Open(ctx, s.key(), s.identity.String(), s.bucket, cfg)
 	if err != nil {
 		return 0, s.signingFailed(err)

@@ -95,6 +95,9 @@ func (s *scope) judgeSigning(state publish.State, now time.Time) {
 	if s.signing.problem == nil {
 		s.signing.problem = state.RootError
 	}
+	if e := kit.Classify(state.LastError); s.signing.problem == nil && e.Reason == otav1alpha1.RootInvalidReason {
+		s.signing.problem = state.LastError
+	}
 	left := state.RootExpiresAt.Sub(now)
 	renew := fmt.Sprintf("version %d of the root of trust has less than a third of its life left, see status.metadata.rootExpiresAt: %s%s",
 		state.RootVersion, renewCommand, afterCommand)

@@ -45,7 +45,7 @@ func (s *scope) describe(publishers *publish.Set) {
 		source = st.Metadata.Keys
 	}
 	st.Metadata = &otav1alpha1.MetadataStatus{
-		Version: state.Version, RootVersion: state.RootVersion, Keys: source,
+		Version: state.Version, RootVersion: state.RootVersion, FirstRootDigest: otav1alpha1.Digest(state.FirstRoot), Keys: source,
 		CommittedAt: seconds(state.CommittedAt), ExpiresAt: seconds(state.ExpiresAt),
 		RootExpiresAt: seconds(state.RootExpiresAt), RootKeys: rootKeys(state), RootThreshold: int32(state.RootThreshold),
 	}

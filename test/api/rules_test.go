@@ -140,6 +140,7 @@ var bundleRules = map[string]ruleCase{
 	"version with a v":            {patch: `spec: {version: v2.4.1}`, want: wrongVersion},
 	"version with build":          {patch: `spec: {version: 2.4.1+7}`, want: wrongVersion},
 	"version of two parts":        {patch: `spec: {version: "12.44"}`, want: wrongVersion},
+	"beta with a leading zero":    {patch: `spec: {version: 2.4.1-rc.01}`, want: wrongVersion},
 	"version with a leading zero": {patch: `spec: {version: 2.04.1}`, want: wrongVersion},
 	"version with an empty part":  {patch: `spec: {version: 2.4.1-rc..1}`, want: wrongVersion},
 	"digest in upper case":        {patch: `spec: {digest: "sha256:9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"}`, want: wrongDigest},

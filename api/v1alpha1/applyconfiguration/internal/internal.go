@@ -768,6 +768,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: expiresAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: firstRootDigest
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
     - name: keys
       type:
         scalar: string

@@ -6,6 +6,7 @@
 package v1alpha1
 
 import (
+	apiv1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -22,6 +23,8 @@ type MetadataStatusApplyConfiguration struct {
 	ExpiresAt *v1.Time `json:"expiresAt,omitempty"`
 	// rootVersion is the version of the root of trust.
 	RootVersion *int64 `json:"rootVersion,omitempty"`
+	// firstRootDigest is the digest of 1.root.json, which gateways and devices pin. A bucket that has another one is not published to.
+	FirstRootDigest *apiv1alpha1.Digest `json:"firstRootDigest,omitempty"`
 	// rootExpiresAt is when the root of trust has to be replaced by its successor.
 	RootExpiresAt *v1.Time `json:"rootExpiresAt,omitempty"`
 	// rootKeys tells where the keys are that sign roots: Online, when the manager can sign them, or Offline.
@@ -67,6 +70,14 @@ func (b *MetadataStatusApplyConfiguration) WithExpiresAt(value v1.Time) *Metadat
 // If called multiple times, the RootVersion field is set to the value of the last call.
 func (b *MetadataStatusApplyConfiguration) WithRootVersion(value int64) *MetadataStatusApplyConfiguration {
 	b.RootVersion = &value
+	return b
+}
+
+// WithFirstRootDigest sets the FirstRootDigest field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the FirstRootDigest field is set to the value of the last call.
+func (b *MetadataStatusApplyConfiguration) WithFirstRootDigest(value apiv1alpha1.Digest) *MetadataStatusApplyConfiguration {
+	b.FirstRootDigest = &value
 	return b
 }
 
