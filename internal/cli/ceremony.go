@@ -29,6 +29,7 @@ const (
 	rootsFile   = "roots.configmap.yaml"
 	rootsSuffix = "-roots" // of the name of the ConfigMap, behind that of the Repository
 	secretFile  = "signing.secret.yaml"
+	ignoreFile  = ".gitignore"
 	maxRoot     = 1 << 20 // bytes
 )
 

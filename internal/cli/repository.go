@@ -15,6 +15,7 @@ folder that goes into Git:
   roots.configmap.yaml            the ConfigMap for spec.signing.rootConfigMapRef: all roots that are signed completely
   signing.secret.yaml             the Secret for spec.signing.keysSecretRef: never commit it
   root-*.key                      root keys: one for each holder, who takes it away; never commit them
+  .gitignore                      keeps the two above out of Git
 
 A change is made once (rotate-key, floor, renew) and signed by one holder after another (sign), until show says that it is complete.`,
 		a.repositoryInitCommand(), a.repositorySignCommand(), a.repositoryShowCommand(), a.rotateKeyCommand(), a.floorCommand(), a.renewCommand())

@@ -4,7 +4,9 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -37,7 +39,8 @@ func (a *app) repositoryInitCommand() *cobra.Command {
 	var o initOptions
 	cmd := verb("init", "Make the first root of trust", `
 Makes the first root of trust and the keys that it names. Root keys are made here (--root-keys), or people bring the public halves of
-theirs (--public-key). Files that hold private keys can be read by their owner only, and none is ever replaced.
+theirs (--public-key). Files that hold private keys can be read by their owner only, and none is ever replaced. A .gitignore in the folder
+keeps them out of Git.
 
 --online-root makes all keys for a Secret, the root key included, and no root: the operator makes and signs it. Whoever can read that
 Secret can then change the root of trust.`, `
@@ -94,6 +97,9 @@ func (a *app) repositoryInit(o initOptions) error {
 			return fmt.Errorf("expected no %s in %s, got one: %w; a root of trust is made once, so choose another folder", name, o.dir, fs.ErrExist)
 		}
 	}
+	if err := ignoreSecrets(o.dir); err != nil {
+		return err
+	}
 	if o.onlineRoot {
 		return a.initOnline(o, made)
 	}
@@ -125,12 +131,36 @@ func (a *app) initOnline(o initOptions, made *ceremony.Result) error {
 	result := struct {
 		Written []string `json:"written"`
 	}{written}
-	return a.print(result, func(w io.Writer) { table(w, []string{"written", written[0]}) })
+	return a.print(result, func(w io.Writer) {
+		for _, file := range written {
+			table(w, []string{"written", file})
+		}
+	})
+}
+
+// ignored are lines of a .gitignore that leave out files with private keys.
+const ignored = "# private keys: kubectl windlass repository init\n*.key\n*.secret.yaml\n"
+
+// ignoreSecrets makes Git leave out files with private keys, before there are any. What the file says already stays.
+func ignoreSecrets(dir string) error {
+	path := filepath.Join(dir, ignoreFile)
+	text, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("expected a file that can be read: %w", err)
+	}
+	if bytes.HasSuffix(text, []byte(ignored)) {
+		return nil
+	}
+	if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
+		text = append(text, '\n')
+	}
+	// behind everything else: in Git the last word counts
+	return writeFile(path, append(text, ignored...))
 }
 
 func rootKeyFile(id string) string { return "root-" + id[:8] + ".key" }
 
-// writeKeys writes the Secret of the online keys, and key files.
+// writeKeys writes the Secret of the online keys, and key files. What it lists begins with the .gitignore, which is there for them.
 func writeKeys(o initOptions, online, files map[string][]byte) ([]string, error) {
 	secret := corev1.Secret{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
@@ -145,7 +175,7 @@ func writeKeys(o initOptions, online, files map[string][]byte) ([]string, error)
 	if err := createSecret(filepath.Join(o.dir, secretFile), text); err != nil {
 		return nil, err
 	}
-	written := []string{secretFile}
+	written := []string{ignoreFile, secretFile}
 	for _, name := range sorted(files) {
 		if err := createSecret(filepath.Join(o.dir, name), files[name]); err != nil {
 			return nil, err

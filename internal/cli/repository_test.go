@@ -6,7 +6,9 @@ package cli
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -200,7 +202,7 @@ func TestCeremony_onlineRoot(t *testing.T) {
 	if secret := object[corev1.Secret](s, "roots/signing.secret.yaml"); len(secret.Data) != 5 || secret.Data["root.key"] == nil {
 		t.Errorf("the Secret has %q", sorted(secret.Data))
 	}
-	if files, err := os.ReadDir("roots"); err != nil || len(files) != 1 {
+	if files, err := os.ReadDir("roots"); err != nil || len(files) != 2 { // and .gitignore
 		t.Errorf("there are %v: %v", files, err)
 	}
 }
@@ -273,6 +275,36 @@ func TestCeremony_gap(t *testing.T) {
 	}
 	if cm := object[corev1.ConfigMap](s, "roots/"+rootsFile); cm.Name != "default-roots" || len(cm.Data) != 1 || cm.Data["3.root.json"] == "" {
 		t.Errorf("the ConfigMap %q has %q", cm.Name, sorted(cm.Data))
+	}
+}
+
+// What init makes can be added to Git as it is: no private key goes there.
+func TestInit_gitignore(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("git is not installed")
+	}
+	for name, before := range map[string]string{"none": "", "one that lets all in": "tmp\n!*"} {
+		t.Run(name, func(t *testing.T) {
+			s := newShell(t)
+			if before != "" {
+				s.write(map[string]string{"roots/.gitignore": before})
+			}
+			if state := s.state("init"); !slices.Contains(state.Written, ".gitignore") {
+				t.Errorf("init says it wrote %q", state.Written)
+			}
+			online := s.run("repository", "init", "--online-root", "--dir", "online")
+			if !strings.Contains(online, "written   .gitignore") || !strings.Contains(online, "written   signing.secret.yaml") {
+				t.Errorf("init says %s", online)
+			}
+			got := strings.Fields(bash(t, nil, "git init -q . && git add -A && git ls-files"))
+			want := []string{"online/.gitignore", "roots/.gitignore", "roots/1.root.json", "roots/roots.configmap.yaml"}
+			if !slices.Equal(got, want) {
+				t.Errorf("in Git are %q, want %q", got, want)
+			}
+			if !strings.HasPrefix(s.read("roots/.gitignore"), before) {
+				t.Error("the .gitignore that was there is gone")
+			}
+		})
 	}
 }
 
