@@ -69,7 +69,7 @@ func (r *Report) NativeCode() bool {
 // Scanner collects the facts of one artifact. Its File is an artifact.Visit. The order of the files does not matter, as long as
 // what is unpacked from nested archives stays below maxNested in all.
 type Scanner struct {
-	found    map[string]*Finding
+	found    findings
 	files    int64
 	unpacked int64
 	native   []*Native // of each native-dependencies.json; nil: broken
@@ -80,7 +80,7 @@ type Scanner struct {
 }
 
 // NewScanner makes a Scanner.
-func NewScanner() *Scanner { return &Scanner{found: map[string]*Finding{}} }
+func NewScanner() *Scanner { return &Scanner{found: findings{}} }
 
 // File looks into one file. Its only errors are those of r. It reads r to its end: every byte for what is native code, an archive or
 // a secret, and the first maxText bytes of a text for what a webview would run or read.
@@ -121,13 +121,45 @@ func (r *Report) add(check, value string) {
 }
 
 // note keeps a value that a check found.
-func (s *Scanner) note(check, value string) {
-	f := s.found[check]
-	if f == nil {
-		f = &Finding{Check: check}
-		s.found[check] = f
+func (s *Scanner) note(check, value string) { s.found.note(check, value) }
+
+// findings are what checks found, by check.
+type findings map[string]*Finding
+
+// note keeps a value that a check found.
+func (f findings) note(check, value string) { f.of(check).add(value) }
+
+func (f findings) of(check string) *Finding {
+	if f[check] == nil {
+		f[check] = &Finding{Check: check}
 	}
-	f.add(value)
+	return f[check]
+}
+
+// join takes all values of other. What both counted is the same, read in two ways: the higher count is right.
+func (f findings) join(other findings) {
+	for check, theirs := range other {
+		ours := f.of(check)
+		ours.Count = max(ours.Count, theirs.Count)
+		ours.take(theirs)
+	}
+}
+
+// add takes all values of other, and adds what it counted.
+func (f findings) add(other findings) {
+	for check, theirs := range other {
+		ours := f.of(check)
+		ours.Count = int32(min(int64(ours.Count)+int64(theirs.Count), math.MaxInt32))
+		ours.take(theirs)
+	}
+}
+
+// take keeps the values of other.
+func (f *Finding) take(other *Finding) {
+	for _, value := range other.Values {
+		f.keep(value)
+	}
+	f.More = f.More || other.More
 }
 
 // add counts a value and keeps it if it is among the first, so that what is kept does not depend on the order of files.
@@ -135,7 +167,11 @@ func (f *Finding) add(value string) {
 	if f.Count < math.MaxInt32 {
 		f.Count++
 	}
-	value = clean(value)
+	f.keep(clean(value))
+}
+
+// keep keeps a value if it is among the first.
+func (f *Finding) keep(value string) {
 	at, there := slices.BinarySearch(f.Values, value)
 	switch {
 	case there:

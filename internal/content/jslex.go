@@ -6,6 +6,8 @@ package content
 import (
 	"bytes"
 	"strconv"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -34,8 +36,7 @@ func (t *jsToken) is(char byte) bool { return t.kind == otherToken && t.char == 
 func (t *jsToken) word(w string) bool { return t.kind == wordToken && string(t.text) == w }
 
 // jsLexer splits JavaScript into tokens (ECMA-262, section 12). It never fails: what is no JavaScript gives some tokens too. A slash
-// starts a regular expression where no operand ends before it. That is right but for code that divides what it would be senseless
-// to divide: a block, a function, an object.
+// starts a regular expression where no operand ends before it. Where only a parser could tell, the lexer says that it is unsure.
 type jsLexer struct {
 	src      []byte
 	pos      int
@@ -43,6 +44,8 @@ type jsLexer struct {
 	dotted   bool // the last token is a dot
 	control  bool // the last token is a word that a condition in parentheses follows
 	noRegexp int  // until here no regular expression ends
+	sure     bool // that the last token ends an operand is beyond doubt
+	unsure   bool // there was a slash, or the start of a comment of HTML, that webviews may read otherwise
 	work     *work
 	open     []byte // what is open: ( { [ as they are, 'c' for parentheses of a condition, '$' for ${ of a template
 }
@@ -87,6 +90,10 @@ func (l *jsLexer) next() jsToken {
 		case blank:
 			l.pos++
 		case wordChar:
+			if n := blanks(l.src[l.pos:]); n > 0 {
+				l.pos += n
+				continue
+			}
 			return l.word()
 		case digit:
 			return l.number()
@@ -105,31 +112,77 @@ func (l *jsLexer) next() jsToken {
 // ended notes what kind of token ended, and gives it.
 func (l *jsLexer) ended(t jsToken, operand bool) jsToken {
 	l.operand, l.dotted, l.control = operand, t.is('.'), false
+	l.sure = operand && t.kind == otherToken && t.char == 0
 	return t
 }
 
 func (l *jsLexer) word() jsToken {
-	start, escapes := l.pos, false
-	for ; l.pos < len(l.src) && (charClasses[l.src[l.pos]] == wordChar || charClasses[l.src[l.pos]] == digit); l.pos++ {
-		if l.src[l.pos] == '\\' {
-			escapes = true
-			if end := bytes.IndexByte(l.src[l.pos:min(len(l.src), l.pos+12)], '}'); end > 0 && bytes.HasPrefix(l.src[l.pos:], []byte(`\u{`)) {
-				l.pos += end
-			}
-		}
-	}
-	text := l.src[start:l.pos]
-	if escapes {
-		text = unescape(text)
-	}
+	raw := l.pos
+	text, end := wordAt(l.src, l.pos)
+	l.pos = end
 	operand, control := true, false
 	if !l.dotted {
 		operand, control = !beforeOperand(text), beforeCondition(text) || l.control && string(text) == "await"
 	}
+	sure := !l.dotted && !keywords[string(text)] && len(text) == end-raw
 	t := l.ended(jsToken{kind: wordToken, text: text}, operand)
-	l.control = control
+	l.control, l.sure = control, sure
 	return t
 }
+
+// wordAt gives the word at a place, without its escapes, and where it ends.
+func wordAt(src []byte, start int) (text []byte, end int) {
+	escapes := false
+	for end = start; end < len(src) && (charClasses[src[end]] == wordChar || charClasses[src[end]] == digit); end++ {
+		switch c := src[end]; {
+		case c == '\\':
+			escapes = true
+			if n := bytes.IndexByte(src[end:min(len(src), end+12)], '}'); n > 0 && bytes.HasPrefix(src[end:], []byte(`\u{`)) {
+				end += n
+			}
+		case c >= 0x80 && blanks(src[end:]) > 0:
+			return unescapeWord(src[start:end], escapes), end
+		}
+	}
+	return unescapeWord(src[start:end], escapes), end
+}
+
+func unescapeWord(text []byte, escapes bool) []byte {
+	if escapes {
+		return unescape(text)
+	}
+	return text
+}
+
+// blanks gives the length of the blanks and line terminators that a text starts with (ECMA-262, sections 12.2 and 12.3).
+func blanks(text []byte) int {
+	n := 0
+	for n < len(text) {
+		if text[n] < 0x80 {
+			if charClasses[text[n]] != blank {
+				break
+			}
+			n++
+			continue
+		}
+		r, size := utf8.DecodeRune(text[n:])
+		if r != '\ufeff' && !unicode.Is(unicode.Z, r) {
+			break
+		}
+		n += size
+	}
+	return n
+}
+
+// keywords are words that, other than names, need not end an operand: what a slash behind them is depends on more than them.
+var keywords = func() map[string]bool {
+	set := map[string]bool{}
+	for word := range strings.FieldsSeq("break case catch class const continue debugger default delete do else enum export extends finally for " +
+		"function if import in instanceof new return switch throw try typeof var void while with yield let static await async of get set") {
+		set[word] = true
+	}
+	return set
+}()
 
 // beforeOperand tells whether a word is a keyword after which an operand follows.
 func beforeOperand(word []byte) bool {
@@ -165,10 +218,13 @@ func (l *jsLexer) quoted(by byte) jsToken {
 		case by:
 			l.pos++
 			return l.ended(jsToken{kind: stringToken, text: l.src[start : l.pos-1]}, true)
-		case '\n':
+		case '\n', '\r':
 			return l.ended(jsToken{kind: stringToken, text: l.src[start:l.pos]}, true)
 		case '\\':
 			l.pos++ // also \ before the end of a line, which continues the string
+			if bytes.HasPrefix(l.src[min(l.pos, len(l.src)):], []byte("\r\n")) {
+				l.pos++
+			}
 		}
 	}
 	l.pos = len(l.src)
@@ -200,24 +256,31 @@ func (l *jsLexer) template() jsToken {
 // comment skips a comment, if there is one.
 func (l *jsLexer) comment() bool {
 	rest := l.src[l.pos:]
-	var end string
 	switch {
 	case bytes.HasPrefix(rest, []byte("//")):
-		end = "\n"
+		for ; l.pos < len(l.src) && lineEnd(l.src[l.pos:]) == 0; l.pos++ {
+		}
+		return true
 	case bytes.HasPrefix(rest, []byte("/*")):
-		end = "*/"
-	default:
-		return false
+		if n := bytes.Index(rest[2:], []byte("*/")); n >= 0 {
+			l.pos += n + 4
+		} else {
+			l.pos = len(l.src)
+		}
+		return true
 	}
-	if n := bytes.Index(rest[2:], []byte(end)); n >= 0 {
-		l.pos += 2 + n + len(end)
-	} else {
-		l.pos = len(l.src)
-	}
-	return true
+	return false
+}
+
+// doubt notes where webviews may read otherwise: a slash behind what is no plain operand, and what is a comment in some scripts only
+// (ECMA-262, section B.1.1).
+func (l *jsLexer) doubt(c byte) {
+	rest := l.src[l.pos:]
+	l.unsure = l.unsure || c == '/' && !l.sure || c == '<' && bytes.HasPrefix(rest, []byte("<!--")) || c == '-' && bytes.HasPrefix(rest, []byte("-->"))
 }
 
 func (l *jsLexer) punctuation(c byte) jsToken {
+	l.doubt(c)
 	if c == '/' && !l.operand && l.regexp() {
 		return l.ended(jsToken{kind: otherToken}, true)
 	}
@@ -248,7 +311,9 @@ func (l *jsLexer) closing(t jsToken) jsToken {
 	if t.char == '}' && was == '$' {
 		return l.template()
 	}
-	return l.ended(t, t.char == ']' || t.char == ')' && was != 'c')
+	t = l.ended(t, t.char == ']' || t.char == ')' && was != 'c')
+	l.sure = l.operand
+	return t
 }
 
 func (l *jsLexer) pop() byte {

