@@ -315,7 +315,7 @@ func TestBundle_s3Source(t *testing.T) {
 	s.start(t)
 	s.wantReady(t, b)
 
-	anonymous := s.Bundle("shop-2", "2.0.0", a)
+	anonymous := s.Bundle("shop-2", "2.0.0", s.publish(t, "/b", "y"))
 	anonymous.Spec.Source = *b.Spec.Source.DeepCopy()
 	anonymous.Spec.Source.S3.CredentialsSecretRef = nil
 	s.Create(t, anonymous)

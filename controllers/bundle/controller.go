@@ -129,7 +129,7 @@ func (r *Reconciler) phases(obj *otav1alpha1.Bundle) []kit.Phase[*scope] {
 	}
 	return []kit.Phase[*scope]{
 		r.findUses, r.examine, r.findRepository, r.findAuthorities, r.findKeys, r.checkClaims,
-		r.settle, r.checkVersion, r.checkPresence, r.ingest, r.summarize,
+		r.settle, r.conclude, r.checkVersion, r.checkPresence, r.ingest, r.summarize,
 	}
 }
 

@@ -106,16 +106,16 @@ func TestBundle_minisign(t *testing.T) {
 	}
 	s := prepare(t)
 	s.repo.Spec.Trust.Authorities = []otav1alpha1.Authority{{Name: "laptop", PublicKey: &otav1alpha1.PublicKeySource{Inline: string(text)}}}
-	a := s.publish(t, "/a", "one")
-	sign := func(version string) []otav1alpha1.SignatureSource {
-		reader := minisign.NewReader(bytes.NewReader(a.Content))
+	a, other := s.publish(t, "/a", "one"), s.publish(t, "/b", "two")
+	sign := func(content []byte, version string) []otav1alpha1.SignatureSource {
+		reader := minisign.NewReader(bytes.NewReader(content))
 		if _, err := io.Copy(io.Discard, reader); err != nil {
 			t.Fatal(err)
 		}
 		return []otav1alpha1.SignatureSource{{Inline: base64Of(reader.SignWithComments(private, testkit.App+"/"+version, "untrusted"))}}
 	}
-	good, bad := s.Bundle("good", "1.0.0", a), s.Bundle("bad", "2.0.0", a)
-	good.Spec.Signatures, bad.Spec.Signatures = sign("1.0.0"), sign("1.0.0")
+	good, bad := s.Bundle("good", "1.0.0", a), s.Bundle("bad", "2.0.0", other)
+	good.Spec.Signatures, bad.Spec.Signatures = sign(a.Content, "1.0.0"), sign(other.Content, "1.0.0")
 	s.Create(t, s.repo, good, bad)
 	s.start(t)
 	s.wantReady(t, good)

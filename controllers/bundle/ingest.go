@@ -61,6 +61,7 @@ func (r *Reconciler) settleSuccess(s *scope, res ingest.Result, now time.Time) {
 		verificationsTotal.WithLabelValues("verified").Inc()
 		inspectionsTotal.WithLabelValues(inspectedBy(res)).Inc()
 		s.note.succeeded(s.note.submitted)
+		s.note.vain = inVain(s.note.voters, res, now)
 	})
 }
 
@@ -72,11 +73,7 @@ func (r *Reconciler) settleFailure(s *scope, out ingest.Outcome, now time.Time) 
 	}
 	err := s.explain(s.substitute(out.Err))
 	if e.Class == kit.Stalled {
-		s.commits = append(s.commits, func() {
-			s.count(e.Reason)
-			s.note.failures, s.note.notBefore = 0, time.Time{}
-			s.note.refused, s.note.refusedFor, s.note.tried = err, s.note.submitted, s.note.submitted
-		})
+		s.commits = append(s.commits, func() { s.stalled(err, s.note.submitted) })
 		if s.vouched() {
 			return nil
 		}
@@ -186,7 +183,7 @@ func (r *Reconciler) ingest(ctx context.Context, s *scope) (time.Duration, error
 		return 0, err
 	}
 	err = s.await(limit)
-	s.note.submitted = s.trust.fingerprint
+	s.note.submitted, s.note.voters = s.trust.fingerprint, job.Authorities
 	lane := ingest.FromSource
 	if s.bundle.Status.Artifact != nil {
 		lane = ingest.FromBucket

@@ -47,6 +47,30 @@ func (s *story) setServed(t *testing.T, c *otav1alpha1.Channel, stable *otav1alp
 	}
 }
 
+// An artifact keeps the first version that it had, also when the Bundle that it had it by is gone.
+func TestBundle_versionOfAnArtifact(t *testing.T) {
+	t.Parallel()
+	s := begin(t)
+	first := s.Bundle("first", "1.0.0", s.publish(t, "/a", "one"))
+	s.Create(t, first)
+	s.wantReady(t, first)
+	renamed := s.Bundle("a-renamed", "9.0.0", s.publish(t, "/a", "one"))
+	another := s.Bundle("another", "9.0.0", s.publish(t, "/b", "two"))
+	s.Create(t, renamed)
+	s.wantStalled(t, renamed, otav1alpha1.VersionConflictReason)
+	testkit.Eventually(t, s.Client, renamed, testkit.HaveMessage(otav1alpha1.ReadyCondition, "belongs to Bundle first with version 1.0.0, not to 9.0.0"))
+	s.delete(t, first)
+	s.wantGone(t, first)
+	testkit.Eventually(t, s.Client, renamed, testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, otav1alpha1.VersionConflictReason),
+		testkit.HaveMessage(otav1alpha1.ReadyCondition, "is stored already as version 1.0.0"))
+	s.delete(t, renamed)
+	s.Create(t, another)
+	s.wantReady(t, another)
+	if keys := s.objects(t); len(keys) != 2 {
+		t.Errorf("the bucket has %v, want two artifacts", keys)
+	}
+}
+
 // A version belongs to the first Bundle that has it; the same digest may have it twice.
 func TestBundle_versionConflict(t *testing.T) {
 	t.Parallel()

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/verify"
 )
 
 // note is what the manager remembers of a Bundle between reconciles. All of it can be lost: a restart looks into the bucket
@@ -24,6 +25,9 @@ type note struct {
 	tried      string    // that all signatures were tried against,
 	checkedFor string    // and that the bucket was last asked under
 	checkedAt  time.Time // for the artifact
+
+	voters []verify.Authority // that the last transfer was started with,
+	vain   []string           // and the fingerprints of those that no signature matched in the last one that went well
 
 	refused    error    // why the artifact was refused,
 	refusedFor string   // and under which trust

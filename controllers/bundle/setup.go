@@ -123,6 +123,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	}{
 		{&otav1alpha1.Bundle{}, index.BundleRepository, index.BundleByRepository},
 		{&otav1alpha1.Bundle{}, index.BundleVersion, index.BundleByVersion},
+		{&otav1alpha1.Bundle{}, index.BundleDigest, index.BundleByDigest},
 		{&otav1alpha1.Channel{}, index.ChannelServes, index.ChannelByServed},
 		{&otav1alpha1.Channel{}, index.ChannelServesDigest, index.ChannelByDigest},
 		{&otav1alpha1.Channel{}, index.ChannelFloor, index.ChannelByFloor},
@@ -134,7 +135,7 @@ func addIndexes(ctx context.Context, indexer client.FieldIndexer) error {
 	return nil
 }
 
-// comesOrGoes lets through what may free or take a version.
+// comesOrGoes lets through what may free or take a version or digest.
 var comesOrGoes = predicate.Funcs{
 	CreateFunc:  func(event.CreateEvent) bool { return true },
 	DeleteFunc:  func(event.DeleteEvent) bool { return true },
@@ -145,7 +146,7 @@ var comesOrGoes = predicate.Funcs{
 	},
 }
 
-// wakeNamesakes wakes the other Bundles of the same version.
+// wakeNamesakes wakes the other Bundles of the same version or digest.
 func (r *Reconciler) wakeNamesakes(ctx context.Context, o client.Object) []reconcile.Request {
 	others, err := r.namesakes(ctx, o.(*otav1alpha1.Bundle))
 	if err != nil {

@@ -16,44 +16,60 @@ import (
 	"github.com/windlass-dev/windlass/internal/kit"
 )
 
-// checkVersion lets one digest have a version: that of the Bundle which is stored already, else of the oldest one.
+// checkVersion lets one digest have a version, and one version a digest: those of the Bundle which is stored already, else of the
+// oldest one. An artifact under a second version would be none of those that a floor or a refusal is about.
 func (r *Reconciler) checkVersion(ctx context.Context, s *scope) (time.Duration, error) {
 	namesakes, err := r.namesakes(ctx, s.bundle)
 	if err != nil {
 		return 0, err
 	}
-	holder := s.bundle
-	for i := range namesakes {
-		if before(&namesakes[i], holder) {
-			holder = &namesakes[i]
-		}
+	spec := s.bundle.Spec
+	holder := first(s.bundle, namesakes, func(o otav1alpha1.BundleSpec) bool { return o.Version == spec.Version })
+	if holder.Spec.Digest == spec.Digest {
+		holder = first(s.bundle, namesakes, func(o otav1alpha1.BundleSpec) bool { return o.Digest == spec.Digest })
 	}
-	if holder.Spec.Digest == s.bundle.Spec.Digest {
+	if holder.Spec.Digest == spec.Digest && holder.Spec.Version == spec.Version {
 		return 0, nil
 	}
 	r.pool.Drop(keyOf(s.bundle))
+	if holder.Spec.Digest == spec.Digest {
+		return 0, kit.Stall(otav1alpha1.VersionConflictReason,
+			"digest %s of %s belongs to Bundle %s with version %s, not to %s: an artifact has one version; build and sign another one for %[5]s",
+			spec.Digest, spec.App, holder.Name, holder.Spec.Version, spec.Version)
+	}
 	return 0, kit.Stall(otav1alpha1.VersionConflictReason,
 		"version %s of %s belongs to Bundle %s with digest %s, not to %s: use another version, or delete that Bundle before anything was released",
-		s.bundle.Spec.Version, s.bundle.Spec.App, holder.Name, holder.Spec.Digest, s.bundle.Spec.Digest)
+		spec.Version, spec.App, holder.Name, holder.Spec.Digest, spec.Digest)
 }
 
-// namesakes are the other Bundles with the same Repository, app and version.
+// namesakes are the other Bundles with the same Repository and app, and the same version or digest.
 func (r *Reconciler) namesakes(ctx context.Context, b *otav1alpha1.Bundle) ([]otav1alpha1.Bundle, error) {
-	var list otav1alpha1.BundleList
-	err := r.Client.List(ctx, &list, client.InNamespace(b.Namespace), client.MatchingFields{index.BundleVersion: index.BundleByVersion(b)[0]})
-	if err != nil {
-		return nil, fmt.Errorf("find Bundles of the same version: %w", err)
-	}
-	others := list.Items[:0]
-	for i := range list.Items {
-		if list.Items[i].Name != b.Name {
-			others = append(others, list.Items[i])
+	var others []otav1alpha1.Bundle
+	for _, by := range []client.MatchingFields{{index.BundleVersion: index.BundleByVersion(b)[0]}, {index.BundleDigest: index.BundleByDigest(b)[0]}} {
+		var list otav1alpha1.BundleList
+		if err := r.Client.List(ctx, &list, client.InNamespace(b.Namespace), by); err != nil {
+			return nil, fmt.Errorf("find Bundles of the same version or digest: %w", err)
+		}
+		for i := range list.Items {
+			if list.Items[i].Name != b.Name {
+				others = append(others, list.Items[i])
+			}
 		}
 	}
 	return others, nil
 }
 
-// before orders Bundles of one version: stored ones first, then by creation, then by name.
+// first is the Bundle that comes before a Bundle and all namesakes of one kind.
+func first(b *otav1alpha1.Bundle, namesakes []otav1alpha1.Bundle, kind func(otav1alpha1.BundleSpec) bool) *otav1alpha1.Bundle {
+	for i := range namesakes {
+		if kind(namesakes[i].Spec) && before(&namesakes[i], b) {
+			b = &namesakes[i]
+		}
+	}
+	return b
+}
+
+// before orders Bundles of one version or digest: stored ones first, then by creation, then by name.
 func before(a, b *otav1alpha1.Bundle) bool {
 	if stored := a.Status.Artifact != nil; stored != (b.Status.Artifact != nil) {
 		return stored

@@ -14,6 +14,8 @@ const (
 	BundleRepository = "spec.repositoryRef.name"
 	// BundleVersion finds Bundles by Repository, app and version, see VersionKey.
 	BundleVersion = "bundle.version"
+	// BundleDigest finds Bundles by Repository, app and digest.
+	BundleDigest = "bundle.digest"
 	// ChannelServes finds Channels by the Bundles that they serve or offer.
 	ChannelServes = "channel.serves"
 	// ChannelServesDigest finds Channels by the digests that they serve or offer.
@@ -44,6 +46,12 @@ func BundleByRepository(o client.Object) []string {
 func BundleByVersion(o client.Object) []string {
 	spec := o.(*otav1alpha1.Bundle).Spec
 	return []string{VersionKey(spec.RepositoryRef, spec.App, spec.Version)}
+}
+
+// BundleByDigest extracts BundleDigest.
+func BundleByDigest(o client.Object) []string {
+	spec := o.(*otav1alpha1.Bundle).Spec
+	return []string{RepositoryName(spec.RepositoryRef) + "/" + string(spec.App) + "/" + string(spec.Digest)}
 }
 
 // ChannelByServed extracts ChannelServes.

@@ -41,10 +41,11 @@ func Present(ctx context.Context, b Bucket, target, digest string, size int64) (
 }
 
 // find looks for a version in the bucket and gives the key of its object, empty when there is none. A version means one
-// digest for ever, devices take it for an identity: another digest under it is a conflict.
+// digest for ever, devices take it for an identity: another digest under it is a conflict. So is a new version of what is stored:
+// floors and refusals hold for an artifact whatever it is called. What older versions of Windlass stored twice stays.
 func find(ctx context.Context, b Bucket, app, version, digest string) (string, error) {
 	folder := path.Dir(release.TargetObject(release.BundleTarget(app, version, "bin"), digest)) + "/"
-	found := ""
+	found, called := "", ""
 	for obj, err := range b.List(ctx, folder) {
 		if err != nil {
 			return "", storageError(err)
@@ -52,7 +53,11 @@ func find(ctx context.Context, b Bucket, app, version, digest string) (string, e
 		hex, file, _ := strings.Cut(path.Base(obj.Key), ".")
 		stored, ok := artifact.VersionOf(file)
 		switch {
-		case !ok || stored != version:
+		case !ok:
+		case stored != version:
+			if hex == release.Hex(digest) {
+				called = stored
+			}
 		case hex == release.Hex(digest):
 			found = obj.Key
 		default:
@@ -60,6 +65,10 @@ func find(ctx context.Context, b Bucket, app, version, digest string) (string, e
 				"version %s of %s is stored already with digest %s%s: devices take a version for one digest for ever; use another version for %s",
 				version, app, release.DigestPrefix, hex, digest)
 		}
+	}
+	if found == "" && called != "" {
+		return "", kit.Stall(otav1alpha1.VersionConflictReason,
+			"digest %s of %s is stored already as version %s: an artifact has one version; build and sign another one for %s", digest, app, called, version)
 	}
 	return found, nil
 }

@@ -76,6 +76,7 @@ type Result struct {
 	Facts      artifact.Facts
 	Path       string // of the TUF target
 	Matches    []Match
+	Untried    bool        // some signature that the Bundle names could not be had
 	OpenedBy   string      // id of the key that opened an encrypted artifact; empty: none did
 	Inspection *Inspection // nil: nobody could look into the artifact
 }

@@ -114,6 +114,7 @@ func (r *run) verify(ctx context.Context) error {
 			r.result.Matches = append(r.result.Matches, m)
 		}
 	}
+	r.result.Untried = r.gone != nil
 	switch {
 	case len(r.result.Matches) > 0:
 		return r.open(ctx)
@@ -121,8 +122,14 @@ func (r *run) verify(ctx context.Context) error {
 		return kit.Retry(otav1alpha1.SignatureInvalidReason, "none of the signatures that counted before matches an authority of the Repository: tried %s; and %w",
 			r.tried(), r.gone)
 	}
-	return kit.Stall(otav1alpha1.SignatureInvalidReason, "none of %d signatures matches an authority of the Repository: tried %s%s",
-		len(r.job.Signatures)+len(r.attached), r.tried(), refusalNote(append(r.verifier.Refusals(), refusals...)))
+	tried, expired := r.verifier.Tried()
+	return kit.Stall(otav1alpha1.SignatureInvalidReason, "%s%s",
+		Unmatched(len(r.job.Signatures)+len(r.attached), tried, expired), refusalNote(append(r.verifier.Refusals(), refusals...)))
+}
+
+// Unmatched says that no signature matches, and which authorities were tried or no longer count.
+func Unmatched(signatures int, tried, expired []string) string {
+	return fmt.Sprintf("none of %d signatures matches an authority of the Repository: tried %s%s", signatures, orNone(tried), expiredNote(expired))
 }
 
 // tried names the authorities that signatures were held against.
