@@ -76,6 +76,9 @@ type world struct {
 	bad, good *release.Bundle
 	publisher *publish.Publisher
 	gateway   *view.Poller
+
+	first, newest []byte        // roots before the attack
+	seen          publish.State // what status has recorded then
 }
 
 // begin makes the world. With an online root the manager has the root key and raises the floor itself.
@@ -112,6 +115,7 @@ func begin(t *testing.T, online bool) *world {
 	if got := w.offered(); got != floor {
 		t.Fatalf("after the floor: %q is offered", got)
 	}
+	w.first, w.newest, w.seen = w.get("metadata/1.root.json"), w.get("metadata/2.root.json"), w.publisher.State()
 	return w
 }
 
@@ -143,11 +147,32 @@ func (w *world) open(floors map[string]string) {
 	if w.publisher != nil {
 		w.publisher.Close()
 	}
+	p, err := publish.Open(w.t.Context(), w.config(floors))
+	check(w.t, err)
+	w.publisher = p
+	w.t.Cleanup(p.Close)
+}
+
+// config is that of a manager which has read status.
+func (w *world) config(floors map[string]string) publish.Config {
+	w.t.Helper()
 	keys, err := publish.ParseKeys(w.secret)
 	check(w.t, err)
-	w.publisher, err = publish.Open(w.t.Context(), publish.Config{Bucket: w.bucket, Keys: keys, Roots: maps.Clone(w.roots), Floors: floors})
-	check(w.t, err)
-	w.t.Cleanup(w.publisher.Close)
+	return publish.Config{
+		Bucket: w.bucket, Keys: keys, Roots: maps.Clone(w.roots), Floors: floors,
+		Seen: w.seen.Version, SeenRoot: w.seen.RootVersion, SeenFirstRoot: w.seen.FirstRoot, SeenFloors: w.seen.Floors,
+	}
+}
+
+// restart opens the publisher again over what an attack has left. That it refuses to open publishes nothing either.
+func (w *world) restart() {
+	w.t.Helper()
+	w.publisher.Close()
+	w.publisher = nil
+	if p, err := publish.Open(w.t.Context(), w.config(nil)); err == nil {
+		w.publisher = p
+		w.t.Cleanup(p.Close)
+	}
 }
 
 // submit publishes a document, or gives up when it is refused.
@@ -170,11 +195,19 @@ func (w *world) submit(doc *release.Document) {
 // follow starts a gateway that pins the first root, with the cache that an earlier one left.
 func (w *world) follow() {
 	w.t.Helper()
+	if w.first == nil {
+		w.first = w.get("metadata/1.root.json")
+	}
+	w.start(w.first, w.cache)
+}
+
+// start starts a gateway.
+func (w *world) start(root []byte, cache string) {
+	w.t.Helper()
 	source, err := origin.NewS3(origin.S3Config{Endpoint: server.Endpoint, Bucket: "bucket", Prefix: w.prefix})
 	check(w.t, err)
-	root := w.get("metadata/1.root.json")
 	w.gateway, err = view.New(w.t.Context(), view.Config{
-		Source: source, Root: root, CacheDir: w.cache, Interval: time.Second, Timeout: time.Minute,
+		Source: source, Root: root, CacheDir: cache, Interval: time.Second, Timeout: time.Minute,
 		Log: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
 	})
 	check(w.t, err)
@@ -202,13 +235,14 @@ func (w *world) offered() string {
 
 // reoffers tells whether anybody can get what was withdrawn.
 func (w *world) reoffers() (how string) {
-	for _, b := range []*release.Bundle{w.bad} {
-		if _, ok := w.gateway.View().Artifact(app, release.Hex(b.Digest), time.Now()); ok {
-			return "the gateway hands it out"
-		}
+	if _, ok := w.gateway.View().Artifact(app, release.Hex(w.bad.Digest), time.Now()); ok {
+		return "the gateway hands it out"
 	}
 	if got := w.offered(); got != "" && semver.MustParse(got).LessThan(semver.MustParse(floor)) {
 		return "the gateway offers " + got
+	}
+	if w.publisher == nil {
+		return ""
 	}
 	if got := w.publisher.Floor(app); got != floor {
 		return "the publisher has floor " + got
