@@ -154,6 +154,40 @@ func (s *Scanner) readCordova(at place, text []byte) {
 	}
 }
 
+// rootElement gives the name of the first element of XML, without its prefix: it is behind declarations and comments of any length.
+func rootElement(text []byte) string {
+	for {
+		text = bytes.TrimLeft(text, " \t\r\n\f")
+		end := ">"
+		switch {
+		case bytes.HasPrefix(text, []byte("<!--")):
+			end = "-->"
+		case bytes.HasPrefix(text, []byte("<?")):
+			end = "?>"
+		case bytes.HasPrefix(text, []byte("<!")):
+			if head := text[:min(len(text), headSize)]; bytes.IndexByte(head, '[') > 0 && bytes.IndexByte(head, '[') < bytes.IndexByte(head, '>') {
+				end = "]"
+			}
+		case bytes.HasPrefix(text, []byte("<")):
+			name, _, _ := bytes.Cut(text[1:min(len(text), maxKey)], []byte(">"))
+			if end := bytes.IndexAny(name, " \t\r\n\f/"); end >= 0 {
+				name = name[:end]
+			}
+			return string(name[bytes.LastIndexByte(name, ':')+1:])
+		case bytes.HasPrefix(text, []byte(">")): // of a declaration with brackets
+			text = text[1:]
+			continue
+		default:
+			return ""
+		}
+		at := bytes.Index(text, []byte(end))
+		if at < 0 {
+			return ""
+		}
+		text = text[at+len(end):]
+	}
+}
+
 func (s *Scanner) cordovaElement(e xml.StartElement) {
 	attribute := func(name string) string {
 		for _, a := range e.Attr {

@@ -9,6 +9,9 @@ import (
 	"strings"
 )
 
+// maxPolicy is how many bytes of a policy are read: real ones have less than 4 KiB.
+const maxPolicy = 16 << 10
+
 // policy are the directives of a Content Security Policy, by name.
 type policy map[string][]string
 
@@ -104,15 +107,10 @@ func isNonce(source string) bool {
 		strings.HasPrefix(source, "'sha512-")
 }
 
-// notePolicies notes that a page has policies, and what each of them lets through.
-func (p *page) notePolicies(policies []policy) {
+// notePolicy notes what a policy of a page lets through.
+func (p *page) notePolicy(policy policy) {
 	where := cmp.Or(p.place.path, "the page")
-	if len(policies) > 0 {
-		p.note(CheckCSP, where)
-	}
-	for _, each := range policies {
-		for _, w := range each.weaknesses() {
-			p.note(CheckCSPLoosened, where+": "+w)
-		}
+	for _, w := range policy.weaknesses() {
+		p.note(CheckCSPLoosened, where+": "+w)
 	}
 }

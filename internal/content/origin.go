@@ -6,6 +6,7 @@ package content
 import (
 	"bytes"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -17,16 +18,7 @@ const maxURL = 4 << 10
 // read as browsers do (WHATWG URL, section 4.4): without blanks before it and line ends in it, with \ for /, and with any number of
 // slashes. data: is no origin, but nothing of the bundle either. It is empty for others.
 func remoteOrigin(url []byte) string {
-	url = bytes.TrimLeftFunc(url, func(r rune) bool { return r <= ' ' })
-	text := strings.Map(func(r rune) rune {
-		switch r {
-		case '\t', '\n', '\r':
-			return -1
-		case '\\':
-			return '/'
-		}
-		return r
-	}, string(url[:min(len(url), maxURL)]))
+	text := strings.ReplaceAll(string(trimURL(url, maxURL)), `\`, "/")
 	scheme, rest, found := strings.Cut(text, ":")
 	switch scheme = strings.ToLower(scheme) + ":"; {
 	case found && scheme == "data:":
@@ -42,6 +34,30 @@ func remoteOrigin(url []byte) string {
 		return ""
 	}
 	return scheme + "//" + host
+}
+
+// trimURL takes away from the first bytes of a URL what browsers ignore: blanks and control characters before it, line ends and tabs.
+func trimURL(url []byte, length int) []byte {
+	url = bytes.TrimLeftFunc(url, func(r rune) bool { return r <= ' ' })
+	return bytes.Map(func(r rune) rune {
+		if r == '\t' || r == '\n' || r == '\r' {
+			return -1
+		}
+		return r
+	}, url[:min(len(url), length)])
+}
+
+// scriptURL gives the code that is in a javascript: URL.
+func scriptURL(text []byte) (code []byte, ok bool) {
+	const scheme = "javascript:"
+	if start := trimURL(text[:min(len(text), maxURL)], maxURL); len(start) < len(scheme) || !bytes.EqualFold(start[:len(scheme)], []byte(scheme)) {
+		return nil, false
+	}
+	code = trimURL(text, len(text))[len(scheme):]
+	if decoded, err := url.PathUnescape(string(code)); err == nil {
+		return []byte(decoded), true
+	}
+	return code, true
 }
 
 // authority gives host and port at the start of what follows the slashes of a URL, in small letters and without a user's name.

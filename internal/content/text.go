@@ -118,7 +118,7 @@ func (s *Scanner) readSettings(at place, base string, text []byte) {
 		s.note(CheckEnvFile, at.value("settings", 0))
 	case strings.HasPrefix(strings.ToLower(base), "capacitor.config."):
 		s.readCapacitor(at, extension(base), text)
-	case bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n"), []byte("<")) && bytes.Contains(text[:min(len(text), headSize)], []byte("<widget")):
+	case strings.EqualFold(base, "config.xml"), rootElement(text) == "widget":
 		s.readCordova(at, text)
 	}
 }

@@ -4,6 +4,7 @@
 package content
 
 import (
+	"bytes"
 	"encoding/hex"
 	"fmt"
 	"maps"
@@ -118,7 +119,30 @@ var disguises = []edit{
 	{"import of data", rules.CheckRemoteScript, js, "", `import("data:text/javascript,x()")`},
 	{"source without the name of a script", rules.CheckRemoteScript, js, "", `s.src="https://evil.io/x"`},
 	{"eval, optional", rules.CheckEval, js, "", `eval?.(n)`},
+	{"script in a style of SVG", rules.CheckRemoteScript, html, "</body>", `<svg><style><script href='https://evil.io/a.js'/></style></svg></body>`},
+	{"script of SVG by xlink", rules.CheckRemoteScript, html, "</body>", `<svg><script xlink:href='https://evil.io/a.js'/></svg></body>`},
+	{"entities in a script of SVG", rules.CheckEval, html, "</body>", `<svg><script>ev&#97;l(n)</script></svg></body>`},
+	{"CDATA in a script of SVG", rules.CheckEval, html, "</body>", `<svg><script><![CDATA[ev]]>al(n)</script></svg></body>`},
+	{"script in a title of MathML", rules.CheckRemoteScript, html, "</body>", `<math><xmp><script href='https://evil.io/a.js'></script></xmp></math></body>`},
+	{"frame of code", rules.CheckEval, html, "</body>", `<iframe src="java&#10;script:ev%61l(n)"></iframe></body>`},
+	{"link of code", rules.CheckEval, html, "</body>", `<a href=" JavaScript:eval(n)">x</a></body>`},
+	{"frame of data", rules.CheckRemoteScript, html, "</body>", `<iframe src="data:text/html,<script>x()</script>"></iframe></body>`},
+	{"policy that is too long", rules.CheckCSPLoosened, html, "script-src 'self'", "script-src 'self'; x " + strings.Repeat("y", 17<<10)},
+	{"tag with very many attributes", rules.CheckUnreadText, html, "</body>", "<a" + strings.Repeat(" b", 300_000) + "></body>"},
+	{"Cordova with a prefix", rules.CheckAllowNavigation, "x.xml", "", `<w:widget xmlns:w="w"><w:access origin="*"/></w:widget>`},
+	{"Cordova behind a comment", rules.CheckAllowNavigation, "x.xml", "", "<!--" + strings.Repeat("x ", 5000) + `--><widget><access origin="*"/></widget>`},
+	{"Cordova by its name", rules.CheckServerURL, "a/config.xml", "", `<x><content src="https://evil.io"/></x>`},
+	{"zip of another version", rules.CheckNestedArchive, "a.png", "", pngStart + pngEnd + oddZip("PK\x03\x04", 4, 99)},
+	{"zip of another method", rules.CheckNestedArchive, "a.png", "", pngStart + pngEnd + oddZip("PK\x03\x04", 8, 200)},
+	{"zip without local headers", rules.CheckNestedArchive, "a.png", "", pngStart + pngEnd + strings.ReplaceAll(oddZip("PK\x01\x02", 6, 99), "PK\x03\x04", "PK\x03\x05")},
 	{"eval by its name", rules.CheckEval, js, "", `window['eval'](n)`},
+}
+
+// oddZip is a zip archive with another byte in one of its records: many readers do not look at it.
+func oddZip(record string, at int, value byte) string {
+	raw := Zip(Files{"a.so": Programs()[0].Data})
+	raw[bytes.Index(raw, []byte(record))+at] = value
+	return string(raw)
 }
 
 // policies let more through than before.
