@@ -215,7 +215,7 @@ func (w *world) thresholds(t *testing.T) []attack {
 			out = append(out, attack{class: "key below threshold", name: name, seen: seen, rootOnly: true, mirror: w.with(3, map[string][]byte{"metadata/2.root.json": roots[name]})})
 		}
 	}
-	return out
+	return append(out, w.takeovers(t)...)
 }
 
 func (w *world) replayedRoots() []attack {
