@@ -225,6 +225,12 @@ func TestWorker_fromBucket(t *testing.T) {
 	if e := kit.Classify(err); e.Reason != otav1alpha1.VersionConflictReason || e.Class != kit.Stalled {
 		t.Errorf("got error %v, want VersionConflict", err)
 	}
+	renamed := b.job(t, a)
+	renamed.Version = "9.0.0"
+	_, err = b.worker.Run(t.Context(), renamed)
+	if e := kit.Classify(err); e.Reason != otav1alpha1.VersionConflictReason || !strings.Contains(err.Error(), "is stored already as version "+job.Version) {
+		t.Errorf("got error %v, want VersionConflict of a second version", err)
+	}
 }
 
 // A damaged object is found when it is read, and replaced from the source.
