@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
+	"os"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -124,6 +126,61 @@ func TestHostileTexts(t *testing.T) {
 			name = "capacitor.config.json"
 		}
 		scan(t, name, strings.Repeat(part, 400_000/len(part)))
+	}
+}
+
+// Few tokens again and again take no more steps than the work that an artifact may make, whatever they are: of up to three tokens all,
+// of four some.
+func TestHostileSteps(t *testing.T) {
+	tokens := []string{"/", "[", "]", "(", ")", "\\", `"`, "'", "`", "{", "}", "\n", "eval", "src", "/*", "<!--"}
+	var parts []string
+	for i, a := range tokens {
+		for j, b := range tokens {
+			parts = append(parts, a+b)
+			for k, c := range tokens {
+				parts = append(parts, a+b+c, a+b+c+tokens[(i+3*j+5*k)%len(tokens)])
+			}
+		}
+	}
+	size := 4 << 10
+	if os.Getenv("WINDLASS_CORPUS") == "full" {
+		size = 64 << 10
+	}
+	worst, by := int64(0), ""
+	for _, part := range parts {
+		s, text := NewScanner(), strings.Repeat(part, size/len(part))
+		p := &page{scanner: s, found: s.found}
+		s.work.bytes = math.MaxInt64 / workPerByte / 2 // without an end
+		p.readTokens([]byte(text))
+		if s.work.steps > 16*int64(len(text)) {
+			t.Errorf("%q takes %d steps to split %d bytes", part, s.work.steps, len(text))
+		}
+		p.readPlain([]byte(text))
+		if per := s.work.steps / int64(len(text)); per > worst {
+			worst, by = per, part
+		}
+		if s.work.steps > int64(len(text))*maxTrivia/2 {
+			t.Errorf("%q takes %d steps for %d bytes", part, s.work.steps, len(text))
+		}
+	}
+	t.Logf("at most %d steps a byte, by %q", worst, by)
+}
+
+// What takes too much work is left, and said: the time is bounded whatever the text is.
+func TestHostileWork(t *testing.T) {
+	for _, part := range []string{"eval/*", "[/]", "/[", "src//", "from<!--"} {
+		s, text := NewScanner(), "x={}/1;"+strings.Repeat(part, 4<<20/len(part))
+		if err := s.File("a.js", strings.NewReader(text)); err != nil {
+			t.Fatal(err)
+		}
+		if limit := int64(len(text))*workPerByte + freeWork; s.work.steps > limit+int64(len(text)) {
+			t.Errorf("%q: %d steps, want at most %d", part, s.work.steps, limit)
+		}
+		report := s.Report()
+		if s.work.exhausted() && report.Finding(CheckUnreadText) == nil {
+			t.Errorf("%q: it was left, and nothing says so", part)
+		}
+		t.Logf("%q: %d steps a byte", part, s.work.steps/int64(len(text)))
 	}
 }
 

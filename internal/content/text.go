@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strings"
 	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // maxText is how many bytes of a text are read as HTML, JavaScript or configuration, and so how many are in memory.
@@ -57,23 +58,33 @@ func utf16Order(head []byte) binary.ByteOrder {
 	return nil
 }
 
-// decode gives a text without its byte order mark, in UTF-8 if it was UTF-16.
-func decode(text []byte) []byte {
+// decode gives a text without its byte order mark, in UTF-8 if it was UTF-16: then at most maxText bytes, and whether that is all.
+func decode(text []byte) (decoded []byte, all bool) {
+	const mark = "\xef\xbb\xbf"
 	order := utf16Order(text)
 	if order == nil {
-		return bytes.TrimPrefix(text, []byte("\xef\xbb\xbf"))
+		return bytes.TrimPrefix(text, []byte(mark)), true
 	}
-	units := make([]uint16, len(text)/2)
-	for i := range units {
-		units[i] = order.Uint16(text[2*i:])
+	decoded = make([]byte, 0, min(len(text)/2*3, maxText))
+	for i := 0; i+1 < len(text); i += 2 {
+		r := rune(order.Uint16(text[i:]))
+		if utf16.IsSurrogate(r) && i+3 < len(text) {
+			if pair := utf16.DecodeRune(r, rune(order.Uint16(text[i+2:]))); pair != utf8.RuneError {
+				r, i = pair, i+2
+			}
+		}
+		if len(decoded)+utf8.UTFMax > maxText {
+			return bytes.TrimPrefix(decoded, []byte(mark)), false
+		}
+		decoded = utf8.AppendRune(decoded, r)
 	}
-	return bytes.TrimPrefix([]byte(string(utf16.Decode(units))), []byte("\xef\xbb\xbf"))
+	return bytes.TrimPrefix(decoded, []byte(mark)), true
 }
 
 // read looks into a text of size bytes, of which text is the start: as configuration when it is named so, as HTML or XML when it
 // starts so, and else as JavaScript, whatever its name: JSON and stylesheets are close enough for what is searched for.
 func (s *Scanner) read(at place, text []byte, size int64) {
-	text = decode(text)
+	text, all := decode(text)
 	s.work.bytes += int64(len(text))
 	defer func() {
 		if s.work.exhausted() {
@@ -90,7 +101,7 @@ func (s *Scanner) read(at place, text []byte, size int64) {
 		return
 	case isSourceMap(text):
 		s.note(CheckSourceMap, at.value("source map", 0))
-		if size <= maxText && json.Valid(text) || size > maxText && isData(trimmed) { // else it only looks like one, and may be run
+		if size <= maxText && all && json.Valid(text) || size > maxText && isData(trimmed) { // else it only looks like one, and may be run
 			return
 		}
 	}
@@ -106,7 +117,7 @@ func (s *Scanner) read(at place, text []byte, size int64) {
 	case !bytes.HasPrefix(trimmed, []byte("<")), bytes.HasPrefix(trimmed, []byte("<!--")), scriptNames[ext]:
 		page.readScript(text)
 	}
-	if size > maxText && !isData(trimmed) {
+	if (size > maxText || !all) && !isData(trimmed) {
 		s.note(CheckUnreadText, at.value(fmt.Sprintf("only %d of %d bytes were read", maxText, size), 0))
 	}
 }
