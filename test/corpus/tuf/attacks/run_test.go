@@ -51,9 +51,9 @@ func TestAttacks(t *testing.T) {
 			}
 			for _, class := range slices.Sorted(maps.Keys(counts)) {
 				n := counts[class]
-				fmt.Printf("TRIED tuf %s (%s) %d ACCEPTED %d\n", class, name, n.tried, n.accepted)
+				fmt.Fprintf(os.Stdout, "TRIED tuf %s (%s) %d ACCEPTED %d\n", class, name, n.tried, n.accepted)
 				if n.same > 0 {
-					fmt.Printf("SAME tuf %s (%s) %d: the change is none to this reader, and it got the present\n", class, name, n.same)
+					fmt.Fprintf(os.Stdout, "SAME tuf %s (%s) %d: the change is none to this reader, and it got the present\n", class, name, n.same)
 				}
 			}
 		})
@@ -99,7 +99,7 @@ func (w *world) good(t *testing.T, name string, c client) {
 		w.follow(t, c, follower, state)
 		n += 3
 	}
-	fmt.Printf("GOOD tuf reads (%s) %d REFUSED 0\n", name, n)
+	fmt.Fprintf(os.Stdout, "GOOD tuf reads (%s) %d REFUSED 0\n", name, n)
 }
 
 func (w *world) try(t *testing.T, c client, a attack, counts map[string]*count) {
