@@ -24,8 +24,8 @@ const (
 	manyBundles = 200
 	// manyServed is how many of the bundles devices get, each on a channel of its own. All of them with WINDLASS_CORPUS=full.
 	manyServed = 40
-	// manyCommits is far fewer than there are bundles. They lose their trust one after another, as their signatures are verified
-	// again, and a commit takes along what has lost it by then.
+	// manyCommits is far fewer than there are bundles. They lose their trust as fast as their statuses can be written,
+	// and a commit takes along what has lost it by then.
 	manyCommits = manyBundles / 8
 )
 
