@@ -94,7 +94,6 @@ func (s *Scanner) read(at place, text []byte, size int64) {
 	name := at.name()
 	base, ext := path.Base(name), extension(name)
 	trimmed := bytes.TrimLeft(text, " \t\r\n\f")
-	markup := bytes.HasPrefix(trimmed, []byte("<")) || markupNames[ext]
 	switch {
 	case at.depth == 0 && isNativeFile(at.path):
 		s.readNative(at, text, size)
@@ -106,19 +105,25 @@ func (s *Scanner) read(at place, text []byte, size int64) {
 		}
 	}
 	s.readSettings(at, base, text)
+	s.readCode(at, ext, text, trimmed)
+	if (size > maxText || !all) && !isData(trimmed) {
+		s.note(CheckUnreadText, at.value(fmt.Sprintf("only %d of %d bytes were read", maxText, size), 0))
+	}
+}
+
+// readCode looks into what pages run. Trimmed is the text without the blanks at its start.
+func (s *Scanner) readCode(at place, ext string, text, trimmed []byte) {
 	page := &page{scanner: s, place: at, found: s.found}
-	if markup {
+	markup := bytes.HasPrefix(trimmed, []byte("<"))
+	if markup || markupNames[ext] {
 		page.readHTML(text)
 	}
 	switch {
 	case proseNames[ext]: // pages may run it all the same
 		found := page.apart(func() { page.readPlain(text) })
 		s.found.add(found)
-	case !bytes.HasPrefix(trimmed, []byte("<")), bytes.HasPrefix(trimmed, []byte("<!--")), scriptNames[ext]:
+	case !markup, bytes.HasPrefix(trimmed, []byte("<!--")), scriptNames[ext]:
 		page.readScript(text)
-	}
-	if (size > maxText || !all) && !isData(trimmed) {
-		s.note(CheckUnreadText, at.value(fmt.Sprintf("only %d of %d bytes were read", maxText, size), 0))
 	}
 }
 

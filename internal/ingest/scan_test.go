@@ -4,8 +4,8 @@
 package ingest
 
 import (
-	"context"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"strings"

@@ -54,8 +54,8 @@ func TestTrust_manyLost(t *testing.T) {
 	})
 	commits := p.metadataVersion() - before
 	p.Logf("%d bundles lost their trust, and %d were withdrawn, in %s by %d commits", manyBundles, served, took, commits)
-	if commits > manyCommits {
-		p.Errorf("%d commits withdrew %d bundles, want at most %d", commits, served, manyCommits)
+	if most := max(manyCommits, int64(served)/4); commits > most {
+		p.Errorf("%d commits withdrew %d bundles, want at most %d", commits, served, most)
 	}
 	p.withdrawn(channels[0], bundles[0], nil, "bundle/"+bundles[0].Name, "authority ci was removed")
 	p.withdrawn(channels[served-1], bundles[served-1], nil, "bundle/"+bundles[served-1].Name, "authority ci was removed")

@@ -60,6 +60,8 @@ func (p *Package) Folder(t testing.TB, programs ...string) string {
 }
 
 // fetch takes the package from the cache, or fills the cache first.
+//
+//nolint:gosec // the cache is where who runs the tests wants it
 func (p *Package) fetch(ctx context.Context) (string, error) {
 	base, err := os.UserCacheDir()
 	if err != nil {
