@@ -112,10 +112,10 @@ func (r *Reconciler) unusedByMetadata(ctx context.Context, s *scope) error {
 	return nil
 }
 
-// twin tells whether another Bundle stands for the same version and digest.
+// twin tells whether another Bundle stands for the same version and digest, and keeps the artifact.
 func (r *Reconciler) twin(ctx context.Context, b *otav1alpha1.Bundle) (bool, error) {
 	others, err := r.namesakes(ctx, b)
 	return slices.ContainsFunc(others, func(o otav1alpha1.Bundle) bool {
-		return o.Spec.Digest == b.Spec.Digest && o.DeletionTimestamp.IsZero()
+		return o.Spec.Digest == b.Spec.Digest && o.Spec.Version == b.Spec.Version && o.Status.Artifact != nil && o.DeletionTimestamp.IsZero()
 	}), err
 }

@@ -47,7 +47,7 @@ func (s *scope) stalled(err error, trust string) {
 // now. One whose key or trusted root cannot be had leaves hope, as do authorities that had signed it before.
 func (s *scope) hopeless(now time.Time) bool {
 	st := s.bundle.Status
-	if st.Artifact == nil || len(st.Verifications) > 0 || len(s.trust.unknown) > 0 || len(s.note.blames) == 0 || s.attached() {
+	if st.Artifact == nil || len(st.Verifications) > 0 || len(s.trust.unknown) > 0 || len(s.note.blames) == 0 || s.elsewhere() {
 		return false
 	}
 	return !slices.ContainsFunc(s.trust.authorities, func(a verify.Authority) bool {
@@ -55,9 +55,9 @@ func (s *scope) hopeless(now time.Time) bool {
 	})
 }
 
-// attached tells whether a registry may have signatures of the Bundle that nobody has seen yet.
-func (s *scope) attached() bool {
-	return slices.ContainsFunc(s.bundle.Spec.Signatures, func(sig otav1alpha1.SignatureSource) bool { return sig.Attached != "" })
+// elsewhere tells whether a registry or a web server may have signatures of the Bundle that nobody has seen yet.
+func (s *scope) elsewhere() bool {
+	return slices.ContainsFunc(s.bundle.Spec.Signatures, func(sig otav1alpha1.SignatureSource) bool { return sig.Attached != "" || sig.URL != "" })
 }
 
 // inVain gives the fingerprints of the authorities that a transfer tried and that no signature matched.

@@ -46,6 +46,7 @@ func TestScope_hopeless(t *testing.T) {
 		"not all signatures could be had":  {[]verify.Authority{ci, lead}, ingest.Result{Matches: signedByCI.Matches, Untried: true}, []verify.Authority{lead}, nil, false},
 		"a key that cannot be had":         {[]verify.Authority{ci}, signedByCI, nil, func(s *scope) { s.trust.unknown = []otav1alpha1.Authority{{Name: "x"}} }, false},
 		"a registry may know more":         {[]verify.Authority{ci}, signedByCI, nil, func(s *scope) { s.bundle.Spec.Signatures[0].Attached = "Cosign" }, false},
+		"a web server may know more":       {[]verify.Authority{ci}, signedByCI, nil, func(s *scope) { s.bundle.Spec.Signatures[0] = otav1alpha1.SignatureSource{URL: "https://x"} }, false},
 		"somebody vouches, or is in doubt": {[]verify.Authority{ci}, signedByCI, nil, func(s *scope) { s.bundle.Status.Verifications = make([]otav1alpha1.Verification, 1) }, false},
 		"nothing is stored":                {[]verify.Authority{ci}, signedByCI, nil, func(s *scope) { s.bundle.Status.Artifact = nil }, false},
 		"nothing was lost":                 {[]verify.Authority{ci}, signedByCI, nil, func(s *scope) { s.note.blames = nil }, false},

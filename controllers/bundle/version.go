@@ -32,6 +32,9 @@ func (r *Reconciler) checkVersion(ctx context.Context, s *scope) (time.Duration,
 		return 0, nil
 	}
 	r.pool.Drop(keyOf(s.bundle))
+	if s.bundle.Status.Artifact != nil { // channels may serve it: who lost the trust is not kept in it by the conflict
+		s.after = s.orphan(r.Now())
+	}
 	if holder.Spec.Digest == spec.Digest {
 		return 0, kit.Stall(otav1alpha1.VersionConflictReason,
 			"digest %s of %s belongs to Bundle %s with version %s, not to %s: an artifact has one version; build and sign another one for %[5]s",

@@ -98,7 +98,7 @@ func (s *Scanner) read(at place, text []byte, size int64) {
 	case at.depth == 0 && isNativeFile(at.path):
 		s.readNative(at, text, size)
 		return
-	case isSourceMap(text):
+	case isSourceMap(text) && !markupNames[ext]: // a page shows its start as text, and runs the scripts behind it
 		s.note(CheckSourceMap, at.value("source map", 0))
 		if size <= maxText && all && json.Valid(text) || size > maxText && isData(trimmed) { // else it only looks like one, and may be run
 			return
@@ -106,7 +106,7 @@ func (s *Scanner) read(at place, text []byte, size int64) {
 	}
 	s.readSettings(at, base, text)
 	s.readCode(at, ext, text, trimmed)
-	if (size > maxText || !all) && !isData(trimmed) {
+	if (size > maxText || !all) && (markupNames[ext] || !isData(trimmed)) {
 		s.note(CheckUnreadText, at.value(fmt.Sprintf("only %d of %d bytes were read", maxText, size), 0))
 	}
 }

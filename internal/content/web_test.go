@@ -262,3 +262,20 @@ func TestConfiguration(t *testing.T) {
 		})
 	}
 }
+
+// A browser shows the start of a page as text, whatever it looks like, and runs the scripts behind it.
+func TestPagesThatLookLikeData(t *testing.T) {
+	evil := `<script>eval(1)</script><script src=https://evil.io/x.js></script>`
+	for name, start := range map[string]string{
+		"object": `{"a": 1 `, "source map": `{"version":3,"sources":[],"names":[],"mappings":"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := values(t, CheckRemoteScript, "index.html", start+evil+`"}`); len(got) != 1 {
+				t.Errorf("remote scripts: got %q, want one", got)
+			}
+			if got := values(t, CheckUnreadText, "index.html", start+strings.Repeat(" ", maxText)+evil); len(got) != 1 {
+				t.Errorf("unread text: got %q, want the page", got)
+			}
+		})
+	}
+}

@@ -30,7 +30,7 @@ type link struct {
 func (p *Publisher) loadRoots(ctx context.Context, w *world, found *survey) error {
 	if len(found.roots) == 0 {
 		if p.seenRoot() > 0 || len(found.versions[metadata.SNAPSHOT]) > 0 {
-			return rootLost(1, nil)
+			return firstRootLost(nil)
 		}
 		return p.firstRoot(ctx, w)
 	}
@@ -69,7 +69,7 @@ func (p *Publisher) followRoots(ctx context.Context, w *world, roots map[int64]s
 		p.chain = append(p.chain, link{rootFile: *f, etag: etag})
 	}
 	if len(p.chain) == 0 {
-		return rootLost(1, bad)
+		return firstRootLost(bad)
 	}
 	w.rootFile, w.firstRoot = p.chain[len(p.chain)-1].rootFile, digestOfRoot(p.chain[0].raw)
 	w.foreign = foreign(w.rootFile.version(), bad, roots)
@@ -124,8 +124,10 @@ func (p *Publisher) goneBack(w *world) error {
 	version, seen := w.rootFile.version(), p.seenRoot()
 	switch {
 	case first != "" && w.firstRoot != first:
-		return rootLost(1, &damage{object: object(metadata.ROOT, 1),
+		return firstRootLost(&damage{object: object(metadata.ROOT, 1),
 			err: fmt.Errorf("its digest is %s, expected %s, which gateways and devices pin", w.firstRoot, first)})
+	case first == "" && !p.anchored():
+		return firstRootLost(&damage{object: object(metadata.ROOT, 1), err: errors.New("it is not the 1.root.json of the ConfigMap, which its holders have signed")})
 	case version < seen:
 		return kit.Retry(otav1alpha1.RootInvalidReason,
 			"version %d of the root of trust was published, and the bucket has no valid one after version %d: restore %s, and those after it, from a backup",
@@ -141,10 +143,17 @@ func (p *Publisher) goneBack(w *world) error {
 	return nil
 }
 
-// rootLost says that a root has to be restored.
-func rootLost(version int64, bad *damage) error {
+// anchored tells whether the first root is the one that was given, where one was: as long as nobody remembers which one devices pin,
+// such as after an upgrade, that is all there is to hold the bucket's against.
+func (p *Publisher) anchored() bool {
+	raw, given := p.cfg.Roots[1]
+	return !given || same(raw, &p.chain[0].rootFile) == nil
+}
+
+// firstRootLost says that the first root has to be restored.
+func firstRootLost(bad *damage) error {
 	if bad == nil {
-		bad = &damage{object: object(metadata.ROOT, version)}
+		bad = &damage{object: object(metadata.ROOT, 1)}
 	}
 	return kit.Retry(otav1alpha1.RootInvalidReason, "%w: restore it from a backup", bad)
 }

@@ -237,3 +237,16 @@ func TestRootThatCannotBeSigned(t *testing.T) {
 		t.Errorf("the next attempt is due in %s", wait)
 	}
 }
+
+// Where nobody remembers which first root devices pin, such as after an upgrade, the one that was given is what the bucket's is held
+// against: a whole chain that somebody else made is not followed.
+func TestGivenRootAnchorsTheChain(t *testing.T) {
+	b, keys := openBucket(t), generateKeys(t)
+	open(t, Config{Bucket: b, Keys: keys}).Close()
+	first := get(t, b, "metadata/1.root.json")
+	given := Config{Bucket: b, Keys: keys, Roots: map[int64][]byte{1: first}}
+	open(t, given).Close()
+	swap(t, b, "metadata/1.root.json", forge(t, first, func(r *metadata.RootType) { r.Version = 1 }))
+	_, err := Open(t.Context(), given)
+	wantReason(t, err, otav1alpha1.RootInvalidReason, "metadata/1.root.json", "ConfigMap", "backup")
+}
