@@ -170,7 +170,7 @@ func TestRelease_lossOfTrust(t *testing.T) {
 		st := b.production().Status
 		g.Expect(st.Stable).To(gomega.BeNil())
 		g.Expect(st.Refused).To(gomega.HaveLen(2))
-		g.Expect([]string{st.Refused[0].Reason, st.Refused[1].Reason}).To(gomega.ContainElement(gomega.ContainSubstring("no longer trusted: the channel requires signatures of ci, boss: missing boss")))
+		g.Expect([]string{st.Refused[0].Reason, st.Refused[1].Reason}).To(gomega.ContainElement(gomega.ContainSubstring("no longer trusted: signatures of boss do not count any more: authority boss was removed")))
 	})
 	b.command(r, "retry") // is no way around it
 	eventually(t, func(g gomega.Gomega) {
