@@ -106,7 +106,7 @@ func Secrets() []Secret {
 		"Slack user":          {"xoxp-", "123456789012-123456789012-123456789012-" + hex.EncodeToString([]byte(chars("u", letters, 16)))},
 		"Slack webhook":       {"https://hooks.slack.com/services/", "T" + chars("t", upper, 9) + "/B" + chars("h", upper, 9) + "/" + chars("hook", letters, 24)},
 		"Stripe secret":       {"sk_live_", chars("sk", letters, 24)}, "Stripe restricted": {"rk_live_", chars("rk", letters, 24)},
-		"npm": {"npm_", chars("npm", letters, 36)}, "npm in .npmrc": {"//registry.npmjs.org/:_authToken=", chars("npmrc", letters, 36)},
+		"npm": {"npm_", chars("npm", letters, 36)}, "npm in .npmrc": {"//npm.example.com/:_authToken=", chars("npmrc", letters, 36)},
 		"Supabase": {"sb_secret_", chars("sb", letters, 31)}, "Supabase service role": {"", jwt("service_role")},
 	} {
 		list = append(list, Secret{name, rules.CheckCloudToken, "assets/app.js", []byte(`const c = {k: "` + start[0] + start[1] + `"};`), start[1][2:10]})
