@@ -112,9 +112,10 @@ func TestRootsThatAreNotPublished(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := newOffline(t)
 			one := artifact(t, o.bucket, "1.0.0")
-			open(t, o.config()).Close()
+			before := open(t, o.config())
+			before.Close()
 			tc.spoil(o)
-			p := open(t, o.config())
+			p := open(t, o.config().after(before.State())) // status remembers the first root
 			publishAndWait(t, p, document("a", 1, one))
 			s := p.State()
 			wantReason(t, s.RootError, tc.reason, tc.say)
