@@ -58,6 +58,8 @@ const (
 	AnalysisPassingCondition = "AnalysisPassing"
 	// RolledBackCondition is True when the release was taken back.
 	RolledBackCondition = "RolledBack"
+	// StepsPoweredCondition is False when a step is too short or too small to see any regression in its time. Absent while unknown.
+	StepsPoweredCondition = "StepsPowered"
 )
 
 // Reasons of all kinds.
@@ -197,8 +199,21 @@ const (
 	PausedReason = "Paused"
 	// HoldingReason means that the analysis cannot tell.
 	HoldingReason = "Holding"
+	// BakingReason means that all steps are done and the bundle is watched before it becomes stable.
+	BakingReason = "Baking"
+	// WaitingForWindowReason means that spec.windows are closed: weights do not rise before the next one opens.
+	WaitingForWindowReason = "WaitingForWindow"
+	// WeightLimitedReason means that the Channel's maxWeightPerHour lets the weight rise no further yet.
+	WeightLimitedReason = "WeightLimited"
+	// QueuedReason means that the Repository's maxActiveRollouts are under way.
+	QueuedReason = "Queued"
 	// RollingBackReason means that the withdrawal is not committed yet.
 	RollingBackReason = "RollingBack"
+
+	// StepsSeeRegressionsReason means that each step can see some regression in its time.
+	StepsSeeRegressionsReason = "StepsSeeRegressions"
+	// StepSeesNothingReason means that a step cannot see even a total outage in its time.
+	StepSeesNothingReason = "StepSeesNothing"
 
 	// AnalysisPassingReason means that all metrics are within their limits.
 	AnalysisPassingReason = "Passing"

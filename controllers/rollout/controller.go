@@ -6,6 +6,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
+	"github.com/windlass-dev/windlass/internal/policy"
 )
 
 const (
@@ -46,7 +48,7 @@ type Reconciler struct {
 type scope struct {
 	rollout  *otav1alpha1.Rollout // working copy: only its status changes
 	channel  *otav1alpha1.Channel // nil: it does not exist
-	policy   policy
+	policy   policy.Policy
 	invalid  error // why the spec cannot be carried out while a release is under way
 	facts    plan.Facts
 	decision plan.Decision
@@ -82,14 +84,18 @@ func (r *Reconciler) run(ctx context.Context, s *scope) (ctrl.Result, error) {
 // validate reads the spec and refuses what cannot be carried out. A release that is under way goes on to be measured, and can
 // be taken back; it only does not rise.
 func (r *Reconciler) validate(_ context.Context, s *scope) (time.Duration, error) {
-	s.policy, s.invalid = parsePolicy(s.rollout)
-	if s.invalid == nil {
+	var err error
+	if s.policy, err = policy.Parse(s.rollout); err == nil {
 		return 0, nil
+	}
+	s.invalid = err
+	if e, ok := errors.AsType[*policy.Error](err); ok {
+		s.invalid = kit.Stall(e.Reason, "%w", e.Err)
 	}
 	if !release(s.rollout.Status).Active() {
 		return 0, s.invalid
 	}
-	s.policy.spec.Blocked = s.invalid.Error()
+	s.policy.Spec.Blocked = s.invalid.Error()
 	return 0, nil
 }
 
@@ -97,12 +103,12 @@ func (r *Reconciler) validate(_ context.Context, s *scope) (time.Duration, error
 func (r *Reconciler) decide(_ context.Context, s *scope) (time.Duration, error) {
 	s.decision = plan.Plan(s.facts)
 	s.record()
-	if s.decision.Release != s.facts.Release {
+	if !s.decision.Release.Equal(s.facts.Release) {
 		return nextPass, nil
 	}
 	after := s.decision.RequeueAfter
 	if s.decision.Measure {
-		after = kit.Soonest(after, s.policy.untilDue(s.facts.Analysis, s.decision.Release.CommittedAt, s.facts.Now))
+		after = kit.Soonest(after, untilDue(s.policy, s.facts.Analysis, s.decision.Release.CommittedAt, s.facts.Now))
 	}
 	return after, nil
 }

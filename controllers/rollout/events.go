@@ -31,7 +31,7 @@ func transitions(s *scope) []event {
 	} else if c != nil {
 		out = append(out, normal("CommandAccepted", "Command", c.Command.Name+" by "+c.Command.By))
 	}
-	if is.Revision == 0 || is == was {
+	if is.Revision == 0 || is.Equal(was) {
 		return out
 	}
 	if is.Revision != was.Revision {

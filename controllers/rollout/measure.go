@@ -15,6 +15,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/analysis"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
+	"github.com/windlass-dev/windlass/internal/policy"
 )
 
 // parallelQueries bounds how many metrics of one Rollout are measured at a time.
@@ -41,7 +42,7 @@ type Measurer interface {
 func (r *Reconciler) measure(ctx context.Context, s *scope) (time.Duration, error) {
 	f := &s.facts
 	rel := f.Release
-	if !rel.Active() || rel.CommittedAt.IsZero() || len(s.policy.metrics) == 0 {
+	if !rel.Active() || rel.CommittedAt.IsZero() || len(s.policy.Metrics) == 0 {
 		f.Analysis = results(s.rollout.Status, s.policy)
 		return 0, nil
 	}
@@ -63,25 +64,25 @@ func (r *Reconciler) measure(ctx context.Context, s *scope) (time.Duration, erro
 // renew measures what is due, side by side, and judges it.
 func (r *Reconciler) renew(ctx context.Context, s *scope, last []analysis.Result) []analysis.Result {
 	rel := s.facts.Release
-	out := make([]analysis.Result, len(s.policy.metrics))
+	out := make([]analysis.Result, len(s.policy.Metrics))
 	group := errgroup.Group{}
 	group.SetLimit(parallelQueries)
-	for i, m := range s.policy.metrics {
-		prev := find(last, m.name)
+	for i, m := range s.policy.Metrics {
+		prev := find(last, m.Name)
 		out[i] = prev
-		if r.Now().Before(m.due(prev, rel.CommittedAt)) {
+		if r.Now().Before(due(m, prev, rel.CommittedAt)) {
 			continue
 		}
 		group.Go(func() error {
 			subject := Subject{
 				App: s.app(), Channel: s.rollout.Spec.ChannelRef.Name, Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest,
-				Salt: plan.Salt(s.facts.UID, rel.Revision), Began: rel.StartedAt, Since: rel.CommittedAt, Now: s.facts.Now, Metric: m.name,
-				Prometheus: m.prometheus,
+				Salt: plan.Salt(s.facts.UID, rel.Revision), Began: rel.StartedAt, Since: rel.CommittedAt, Now: s.facts.Now, Metric: m.Name,
+				Prometheus: m.Source.Prometheus,
 			}
 			measured := r.Measurer.Measure(ctx, subject)
 			if ctx.Err() == nil { // else the manager is ending: that is nobody's failure
 				measured.At = r.Now()
-				out[i] = analysis.Judge(m.limits, prev, measured)
+				out[i] = analysis.Judge(m.Limits, prev, measured)
 			}
 			return nil
 		})
@@ -89,6 +90,24 @@ func (r *Reconciler) renew(ctx context.Context, s *scope, last []analysis.Result
 	_ = group.Wait() // nothing in the group returns an error
 	s.facts.Now = r.Now()
 	return out
+}
+
+// due is when a metric is measured next. What came in before a weight was committed says nothing about that weight.
+func due(m policy.Metric, last analysis.Result, committed time.Time) time.Time {
+	from := last.MeasuredAt
+	if !from.After(committed) {
+		from = committed
+	}
+	return from.Add(m.Interval)
+}
+
+// untilDue is the time until the next measurement.
+func untilDue(p policy.Policy, results []analysis.Result, committed, now time.Time) time.Duration {
+	var soonest time.Duration
+	for _, m := range p.Metrics {
+		soonest = kit.Soonest(soonest, max(due(m, find(results, m.Name), committed).Sub(now), nextPass))
+	}
+	return soonest
 }
 
 // find gives the last result of a metric, or an empty one with its name.
@@ -103,18 +122,18 @@ func find(last []analysis.Result, name string) analysis.Result {
 
 // results reads the results out of a status, in the order of the policy; metrics that were never measured are left out when
 // nothing was measured yet.
-func results(st otav1alpha1.RolloutStatus, p policy) []analysis.Result {
+func results(st otav1alpha1.RolloutStatus, p policy.Policy) []analysis.Result {
 	if len(st.Analysis) == 0 {
 		return nil
 	}
-	out := make([]analysis.Result, 0, len(p.metrics))
-	for _, m := range p.metrics {
-		out = append(out, find(parseStatuses(st.Analysis, p), m.name))
+	out := make([]analysis.Result, 0, len(p.Metrics))
+	for _, m := range p.Metrics {
+		out = append(out, find(parseStatuses(st.Analysis, p), m.Name))
 	}
 	return out
 }
 
-func parseStatuses(in []otav1alpha1.MetricStatus, p policy) []analysis.Result {
+func parseStatuses(in []otav1alpha1.MetricStatus, p policy.Policy) []analysis.Result {
 	out := make([]analysis.Result, 0, len(in))
 	for _, m := range in {
 		r := analysis.Result{
@@ -122,9 +141,9 @@ func parseStatuses(in []otav1alpha1.MetricStatus, p policy) []analysis.Result {
 			Candidate: counts(m.Candidate), Control: counts(m.Control), Failures: m.Failures, Errors: m.Errors,
 			Since: instant(m.Since), MeasuredAt: instant(m.MeasuredAt),
 		}
-		for _, want := range p.metrics {
-			if want.name == m.Name {
-				r.Budget(want.limits)
+		for _, want := range p.Metrics {
+			if want.Name == m.Name {
+				r.Budget(want.Limits)
 			}
 		}
 		out = append(out, r)

@@ -26,7 +26,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (time.Duration, erro
 	}
 	s.channel = channel
 	f := plan.Facts{
-		Now: r.Now(), UID: string(s.rollout.UID), Spec: s.policy.spec, Release: release(s.rollout.Status), Command: command(s.rollout),
+		Now: r.Now(), UID: string(s.rollout.UID), Spec: s.policy.Spec, Release: release(s.rollout.Status), Command: command(s.rollout),
 	}
 	if f.Channel, err = r.channel(ctx, s.rollout, channel); err != nil {
 		return 0, err

@@ -35,7 +35,7 @@ func (s *scope) record() {
 	rel.Reason = kit.Clip(rel.Reason, 512)
 	st.Release = releaseStatus(rel)
 	st.CurrentStepIndex = new(int32(rel.Step))
-	st.Step = fmt.Sprintf("%d/%d", min(rel.Step+1, len(s.policy.spec.Steps)), len(s.policy.spec.Steps))
+	st.Step = fmt.Sprintf("%d/%d", min(rel.Step+1, len(s.policy.Spec.Steps)), len(s.policy.Spec.Steps))
 	st.StepEnteredAt = micro(rel.EnteredAt)
 	st.Weight = plan.FormatWeight(rel.Weight)
 	st.Assignment = plan.Assignment(s.facts.UID, rel)

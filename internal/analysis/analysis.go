@@ -12,6 +12,7 @@ import (
 	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
 )
 
 // Counts are devices of one arm, one vote each.
@@ -27,15 +28,21 @@ type Measurement struct {
 	NoData string  // why there is nothing to measure
 	Err    string  // why the provider could not be asked, or what it said instead of a number
 
-	Candidate, Control *Counts // telemetry only
+	Candidate, Control *Counts          // telemetry only
+	Stages             []eprocess.Stage // telemetry only: all stages of the release so far, the oldest first
 }
 
 // Limits are what a metric is held against.
 type Limits struct {
 	Min, Max *float64 // range of good values, both ends included; prometheus only
 
-	MaxRate    *float64 // highest share of failed candidate devices, 0 to 1; telemetry only
-	MinSamples int64    // candidate devices below which nothing is concluded, except what no further device could change
+	MaxRate     *float64 // highest share of failed candidate devices, 0 to 1; telemetry only
+	MaxIncrease *float64 // highest ratio to the control's arm; telemetry only
+	Silent      bool     // devices that come back are compared, by MaxIncrease, and not those that fail
+	Budget      float64  // of false alarms, of each sequential test of the metric; telemetry only
+	Tries       int32    // how often the analysis has spoken against the digest before
+
+	MinSamples int64 // candidate devices below which nothing is concluded, except what no further device could change
 
 	FailureLimit int32 // consecutive measurements outside the limits that are tolerated
 	ErrorLimit   int32 // consecutive errors of the provider that are tolerated
@@ -54,6 +61,12 @@ type Result struct {
 
 	Candidate, Control *Counts
 
+	Tests         []eprocess.State // of the metric's sequential tests, in the order of Limits.Tests
+	Evidence      float64          // of the test that has most of it, as a natural logarithm
+	EvidenceLimit float64          // that takes the release back, as a natural logarithm; 0: the metric has no sequential test
+	History       []Past           // the newest first
+	DryRun        bool             // the metric only watches
+
 	Failures   int32     // consecutive measurements outside the limits
 	Errors     int32     // consecutive errors of the provider
 	Since      time.Time // when the metric began to give this verdict
@@ -61,6 +74,14 @@ type Result struct {
 
 	Pause   bool // a budget is spent: a person has to look
 	Ignored bool // leave the metric out: noData.then is Ignore
+}
+
+// Past is a measurement of the past.
+type Past struct {
+	At       time.Time
+	Verdict  otav1alpha1.Verdict
+	Value    string
+	Evidence float64 // as a natural logarithm
 }
 
 // Judge says what a measurement means under the limits, given the result before it.

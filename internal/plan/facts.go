@@ -6,6 +6,7 @@
 package plan
 
 import (
+	"reflect"
 	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -25,6 +26,10 @@ type Facts struct {
 	Running Bundle  // that Release.Bundle names; as Bundle when both are the same
 	Channel Channel
 
+	Window Window // of the spec's windows, now
+	Queue  Queue  // of the Repository; the zero Queue has no limit
+	Slice  *Slice // that explains the failures; nil: none does
+
 	Analysis []analysis.Result // of the running release; empty: not measured yet
 	Command  *Command          // not acted upon yet
 }
@@ -37,6 +42,9 @@ type Spec struct {
 	Metrics    int // number of metrics; 0: only people and time decide
 	FirstCheck int // index of the first step at which the analysis counts
 	OnFailure  otav1alpha1.OnFailure
+	OnSlice    otav1alpha1.OnSlice
+	Bake       time.Duration
+	Holdout    int32 // basis points that stay on stable during the bake
 	Paused     string
 	Blocked    string // why the spec cannot be carried out: nothing rises, but what protects devices goes on
 }
@@ -73,6 +81,9 @@ type Channel struct {
 	Halted  bool
 	Busy    string // another Rollout that is active
 
+	MaxFirstWeight   int32 // basis points that a release may begin with
+	MaxWeightPerHour int32 // basis points that the weight may rise by within any hour; 0: no limit
+
 	Refused      map[string]string // digest -> why
 	StableDigest string
 	Candidate    *Candidate // committed
@@ -85,6 +96,35 @@ type Candidate struct {
 	Release int64
 	Digest  string
 	Weight  int32
+	Stage   int32
+}
+
+// Window tells whether weights may rise. The zero Window is open for ever.
+type Window struct {
+	Closed    bool
+	Reason    string
+	NextOpen  time.Time // zero: not within a year
+	NextClose time.Time // zero: not within a year
+}
+
+// Queue is the Repository's line of releases that want to start.
+type Queue struct {
+	Limit  int // 0: there is none
+	Active int // releases under way, without this one
+	Ahead  int // releases that wait and come before this one
+}
+
+// Slice is a part of the devices that explains the failures.
+type Slice struct {
+	Match    otav1alpha1.Slice
+	Message  string // slice: android, nativeVersion<4.3.0: 31/40 failures
+	RestFine bool   // nothing speaks against the bundle on the other devices
+}
+
+// Rise is a rise of the weight that was asked for.
+type Rise struct {
+	At time.Time
+	By int32 // basis points
 }
 
 // Command is what a person asks for.
@@ -107,9 +147,17 @@ type Release struct {
 	CommittedAt time.Time // when the wanted weight became visible to devices; zero: not yet
 	EnteredAt   time.Time // when the step's clock started; zero: not yet
 
+	Stage   int32               // grows by one with each weight and exclusion: devices are counted anew in each
+	Tries   int32               // how often the analysis has spoken against this digest before, in this Rollout
+	Rises   []Rise              // within the last hour, the oldest first
+	Exclude []otav1alpha1.Slice // not offered the candidate
+
 	StartedAt time.Time
 	EndedAt   time.Time
 }
+
+// Equal tells whether two releases are in the same state.
+func (r Release) Equal(o Release) bool { return reflect.DeepEqual(r, o) }
 
 // Decision is what to do. It is complete: the same facts give the same decision, and carrying it out twice changes nothing.
 type Decision struct {

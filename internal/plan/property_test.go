@@ -227,7 +227,7 @@ func TestPlan_deterministicAndComesToRest(t *testing.T) {
 			w.step()
 			for i := 0; ; i++ {
 				before := w.facts.Release
-				if w.step(); w.facts.Release == before {
+				if w.step(); w.facts.Release.Equal(before) {
 					break
 				}
 				if i > 6 {

@@ -113,6 +113,17 @@ type Candidate struct {
 	Release      int64  `json:"release"`
 	LeaseExpires int64  `json:"leaseExpires"` // Unix seconds
 	OnLoss       string `json:"onLoss"`       // StopOffering, Retract or Continue, once the lease has expired
+
+	Stage   int32   `json:"stage,omitempty"`   // grows by one with each weight and exclusion of the release: devices are counted anew in each
+	Exclude []Slice `json:"exclude,omitempty"` // devices of these parts get what they would get without the candidate, and do not vote
+}
+
+// Slice is a part of the devices. All that is set has to match; a device that does not tell what is asked for does not match.
+type Slice struct {
+	Platform      string `json:"platform,omitempty"`
+	NativeVersion string `json:"nativeVersion,omitempty"` // range of semantic versions
+	OSVersion     string `json:"osVersion,omitempty"`     // the same
+	Region        string `json:"region,omitempty"`
 }
 
 // Refusal is a digest that is not offered again until a person allows it.

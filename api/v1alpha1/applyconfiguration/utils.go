@@ -91,6 +91,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.KeyReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("LocalReference"):
 		return &apiv1alpha1.LocalReferenceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Measured"):
+		return &apiv1alpha1.MeasuredApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MetadataStatus"):
 		return &apiv1alpha1.MetadataStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Metric"):
@@ -121,6 +123,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.PublicKeySourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PublishedStatus"):
 		return &apiv1alpha1.PublishedStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("QueueStatus"):
+		return &apiv1alpha1.QueueStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Quorum"):
 		return &apiv1alpha1.QuorumApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RefusedBundle"):
@@ -135,6 +139,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.RepositoryStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RetentionSpec"):
 		return &apiv1alpha1.RetentionSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Rise"):
+		return &apiv1alpha1.RiseApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RollbackSpec"):
 		return &apiv1alpha1.RollbackSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Rollout"):
@@ -153,8 +159,14 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.SignatureSourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("SigningSpec"):
 		return &apiv1alpha1.SigningSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Slice"):
+		return &apiv1alpha1.SliceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("SliceStatus"):
+		return &apiv1alpha1.SliceStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Step"):
 		return &apiv1alpha1.StepApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("StepPower"):
+		return &apiv1alpha1.StepPowerApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StorageSpec"):
 		return &apiv1alpha1.StorageSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("StorageStatus"):
@@ -169,8 +181,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.TrustSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Verification"):
 		return &apiv1alpha1.VerificationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WebMetric"):
+		return &apiv1alpha1.WebMetricApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Window"):
 		return &apiv1alpha1.WindowApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("WindowStatus"):
+		return &apiv1alpha1.WindowStatusApplyConfiguration{}
 
 	}
 	return nil

@@ -64,6 +64,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+    - name: onSlice
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.OnSlice
     - name: startingStep
       type:
         scalar: numeric
@@ -75,7 +78,13 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: devices
       type:
         scalar: numeric
+    - name: exposed
+      type:
+        scalar: numeric
     - name: failures
+      type:
+        scalar: numeric
+    - name: returned
       type:
         scalar: numeric
 - name: com.github.windlass-dev.windlass.api.v1alpha1.ArtifactEncryption
@@ -120,6 +129,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: digest
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
+    - name: exclude
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Slice
+          elementRelationship: atomic
     - name: lift
       type:
         scalar: string
@@ -132,6 +147,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: salt
       type:
         scalar: string
+    - name: stage
+      type:
+        scalar: numeric
     - name: state
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.AssignmentState
@@ -327,6 +345,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: digest
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
+    - name: exclude
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Slice
+          elementRelationship: atomic
     - name: leaseExpires
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
@@ -339,6 +363,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: salt
       type:
         scalar: string
+    - name: stage
+      type:
+        scalar: numeric
     - name: version
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Version
@@ -408,6 +435,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: guards
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Guards
+    - name: maxFirstWeight
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Percent
     - name: maxWeightPerHour
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Percent
@@ -602,6 +632,8 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Digest
   scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.DryRun
+  scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Duration
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.EncryptionKey
@@ -759,6 +791,21 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Measured
+  map:
+    fields:
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: evidence
+      type:
+        scalar: string
+    - name: value
+      type:
+        scalar: string
+    - name: verdict
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Verdict
 - name: com.github.windlass-dev.windlass.api.v1alpha1.MetadataStatus
   map:
     fields:
@@ -798,6 +845,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: consecutiveErrorLimit
       type:
         scalar: numeric
+    - name: dryRun
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.DryRun
     - name: failureLimit
       type:
         scalar: numeric
@@ -828,6 +878,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: thresholdRange
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.ThresholdRange
+    - name: web
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.WebMetric
 - name: com.github.windlass-dev.windlass.api.v1alpha1.MetricStatus
   map:
     fields:
@@ -837,12 +890,27 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: control
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.ArmCounts
+    - name: dryRun
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.DryRun
     - name: errors
       type:
         scalar: numeric
+    - name: evidence
+      type:
+        scalar: string
+    - name: evidenceLimit
+      type:
+        scalar: string
     - name: failures
       type:
         scalar: numeric
+    - name: history
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Measured
+          elementRelationship: atomic
     - name: limit
       type:
         scalar: string
@@ -855,9 +923,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: name
       type:
         scalar: string
+    - name: outage
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Duration
     - name: since
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: state
+      type:
+        scalar: string
     - name: value
       type:
         scalar: string
@@ -932,6 +1006,8 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.OnFailure
   scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.OnSlice
+  scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Origin
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.PauseStep
@@ -998,6 +1074,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: revision
       type:
         scalar: numeric
+- name: com.github.windlass-dev.windlass.api.v1alpha1.QueueStatus
+  map:
+    fields:
+    - name: active
+      type:
+        scalar: numeric
+    - name: limit
+      type:
+        scalar: numeric
+    - name: position
+      type:
+        scalar: numeric
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Quorum
   map:
     fields:
@@ -1046,6 +1134,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: endedAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: exclude
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Slice
+          elementRelationship: atomic
     - name: outcome
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.ReleaseState
@@ -1053,6 +1147,15 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
     - name: revision
+      type:
+        scalar: numeric
+    - name: rises
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Rise
+          elementRelationship: atomic
+    - name: stage
       type:
         scalar: numeric
     - name: startedAt
@@ -1064,6 +1167,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: stepsHash
       type:
         scalar: string
+    - name: tries
+      type:
+        scalar: numeric
     - name: version
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Version
@@ -1102,6 +1208,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - app
+    - name: maxActiveRollouts
+      type:
+        scalar: numeric
     - name: retention
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.RetentionSpec
@@ -1162,6 +1271,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: unreferencedAfter
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Duration
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Rise
+  map:
+    fields:
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: by
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Percent
 - name: com.github.windlass-dev.windlass.api.v1alpha1.RollbackSpec
   map:
     fields:
@@ -1294,9 +1412,28 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: observedGeneration
       type:
         scalar: numeric
+    - name: power
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.StepPower
+          elementRelationship: associative
+          keys:
+          - step
+    - name: queue
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.QueueStatus
     - name: release
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.ReleaseStatus
+    - name: slices
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.SliceStatus
+          elementRelationship: associative
+          keys:
+          - slice
     - name: step
       type:
         scalar: string
@@ -1306,6 +1443,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: weight
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Percent
+    - name: windows
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.WindowStatus
 - name: com.github.windlass-dev.windlass.api.v1alpha1.S3Source
   map:
     fields:
@@ -1374,6 +1514,47 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: timestampExpiry
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Duration
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Slice
+  map:
+    fields:
+    - name: nativeVersion
+      type:
+        scalar: string
+    - name: osVersion
+      type:
+        scalar: string
+    - name: platform
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Platform
+    - name: region
+      type:
+        scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.SliceState
+  scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.SliceStatus
+  map:
+    fields:
+    - name: candidate
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.ArmCounts
+    - name: evidence
+      type:
+        scalar: string
+    - name: failures
+      type:
+        scalar: numeric
+    - name: match
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Slice
+    - name: message
+      type:
+        scalar: string
+    - name: slice
+      type:
+        scalar: string
+    - name: state
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.SliceState
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Step
   map:
     fields:
@@ -1383,6 +1564,24 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: setWeight
       type:
         namedType: io.k8s.apimachinery.pkg.util.intstr.IntOrString
+- name: com.github.windlass-dev.windlass.api.v1alpha1.StepPower
+  map:
+    fields:
+    - name: detects
+      type:
+        scalar: string
+    - name: devices
+      type:
+        scalar: numeric
+    - name: message
+      type:
+        scalar: string
+    - name: step
+      type:
+        scalar: numeric
+    - name: weight
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Percent
 - name: com.github.windlass-dev.windlass.api.v1alpha1.StorageSpec
   map:
     fields:
@@ -1515,6 +1714,21 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Visibility
   scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.WebMetric
+  map:
+    fields:
+    - name: cel
+      type:
+        scalar: string
+    - name: headersSecretRef
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.LocalReference
+    - name: jsonPath
+      type:
+        scalar: string
+    - name: url
+      type:
+        scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Window
   map:
     fields:
@@ -1532,6 +1746,23 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.WindowKind
   scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.WindowState
+  scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.WindowStatus
+  map:
+    fields:
+    - name: nextClose
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: nextOpen
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: reason
+      type:
+        scalar: string
+    - name: state
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.WindowState
 - name: io.k8s.apimachinery.pkg.apis.meta.v1.Condition
   map:
     fields:

@@ -16,11 +16,14 @@ import (
 type AnalysisApplyConfiguration struct {
 	// startingStep is the index of the first step at which the analysis counts. When unset, 0.
 	StartingStep *int32 `json:"startingStep,omitempty"`
-	// bake goes on with the analysis after 100 %. Not supported yet: the Rollout stalls.
+	// bake goes on with the analysis after the last step, at 100 % less the holdout, before the bundle becomes stable. When unset,
+	// it becomes stable when the last step is done.
 	Bake *apiv1alpha1.Duration `json:"bake,omitempty"`
-	// holdout is the percentage of devices that stay on stable during the bake. Not supported yet: the Rollout stalls.
+	// holdout is the percentage of devices that stay on stable during the bake, as its control. Needs bake. When unset, 0.
 	Holdout *int32 `json:"holdout,omitempty"`
-	// metrics to measure. The worst verdict counts.
+	// onSlice says what happens when one part of the devices explains the failures. When unset, Recommend.
+	OnSlice *apiv1alpha1.OnSlice `json:"onSlice,omitempty"`
+	// metrics to measure. The worst verdict counts. All sequential tests share one budget of false alarms.
 	Metrics []MetricApplyConfiguration `json:"metrics,omitempty"`
 }
 
@@ -51,6 +54,14 @@ func (b *AnalysisApplyConfiguration) WithBake(value apiv1alpha1.Duration) *Analy
 // If called multiple times, the Holdout field is set to the value of the last call.
 func (b *AnalysisApplyConfiguration) WithHoldout(value int32) *AnalysisApplyConfiguration {
 	b.Holdout = &value
+	return b
+}
+
+// WithOnSlice sets the OnSlice field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the OnSlice field is set to the value of the last call.
+func (b *AnalysisApplyConfiguration) WithOnSlice(value apiv1alpha1.OnSlice) *AnalysisApplyConfiguration {
+	b.OnSlice = &value
 	return b
 }
 

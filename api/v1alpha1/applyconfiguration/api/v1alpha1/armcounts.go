@@ -14,6 +14,10 @@ type ArmCountsApplyConfiguration struct {
 	Devices *int64 `json:"devices,omitempty"`
 	// failures among them.
 	Failures *int64 `json:"failures,omitempty"`
+	// exposed is how many checked in and should run the bundle, since the present stage began.
+	Exposed *int64 `json:"exposed,omitempty"`
+	// returned is how many of the exposed came back.
+	Returned *int64 `json:"returned,omitempty"`
 }
 
 // ArmCountsApplyConfiguration constructs a declarative configuration of the ArmCounts type for use with
@@ -35,5 +39,21 @@ func (b *ArmCountsApplyConfiguration) WithDevices(value int64) *ArmCountsApplyCo
 // If called multiple times, the Failures field is set to the value of the last call.
 func (b *ArmCountsApplyConfiguration) WithFailures(value int64) *ArmCountsApplyConfiguration {
 	b.Failures = &value
+	return b
+}
+
+// WithExposed sets the Exposed field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Exposed field is set to the value of the last call.
+func (b *ArmCountsApplyConfiguration) WithExposed(value int64) *ArmCountsApplyConfiguration {
+	b.Exposed = &value
+	return b
+}
+
+// WithReturned sets the Returned field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Returned field is set to the value of the last call.
+func (b *ArmCountsApplyConfiguration) WithReturned(value int64) *ArmCountsApplyConfiguration {
+	b.Returned = &value
 	return b
 }

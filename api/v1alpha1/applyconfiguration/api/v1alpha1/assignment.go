@@ -24,6 +24,10 @@ type AssignmentApplyConfiguration struct {
 	Digest *apiv1alpha1.Digest `json:"digest,omitempty"`
 	// weight of the candidate.
 	Weight *apiv1alpha1.Percent `json:"weight,omitempty"`
+	// stage of the release: devices of both arms are counted anew in each.
+	Stage *int32 `json:"stage,omitempty"`
+	// exclude are the slices that are not offered the candidate, and brought back when they have it.
+	Exclude []SliceApplyConfiguration `json:"exclude,omitempty"`
 	// salt of the candidate's cohort.
 	Salt *string `json:"salt,omitempty"`
 	// refuse is why the digest must not be offered again. Unset: it may.
@@ -75,6 +79,27 @@ func (b *AssignmentApplyConfiguration) WithDigest(value apiv1alpha1.Digest) *Ass
 // If called multiple times, the Weight field is set to the value of the last call.
 func (b *AssignmentApplyConfiguration) WithWeight(value apiv1alpha1.Percent) *AssignmentApplyConfiguration {
 	b.Weight = &value
+	return b
+}
+
+// WithStage sets the Stage field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Stage field is set to the value of the last call.
+func (b *AssignmentApplyConfiguration) WithStage(value int32) *AssignmentApplyConfiguration {
+	b.Stage = &value
+	return b
+}
+
+// WithExclude adds the given value to the Exclude field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Exclude field.
+func (b *AssignmentApplyConfiguration) WithExclude(values ...*SliceApplyConfiguration) *AssignmentApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithExclude")
+		}
+		b.Exclude = append(b.Exclude, *values[i])
+	}
 	return b
 }
 

@@ -31,6 +31,10 @@ type CandidateBundleApplyConfiguration struct {
 	RolloutRef *LocalReferenceApplyConfiguration `json:"rolloutRef,omitempty"`
 	// release is the revision of the Rollout's release.
 	Release *int64 `json:"release,omitempty"`
+	// stage of the release.
+	Stage *int32 `json:"stage,omitempty"`
+	// exclude are the slices that are not offered the candidate.
+	Exclude []SliceApplyConfiguration `json:"exclude,omitempty"`
 }
 
 // CandidateBundleApplyConfiguration constructs a declarative configuration of the CandidateBundle type for use with
@@ -100,5 +104,26 @@ func (b *CandidateBundleApplyConfiguration) WithRolloutRef(value *LocalReference
 // If called multiple times, the Release field is set to the value of the last call.
 func (b *CandidateBundleApplyConfiguration) WithRelease(value int64) *CandidateBundleApplyConfiguration {
 	b.Release = &value
+	return b
+}
+
+// WithStage sets the Stage field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Stage field is set to the value of the last call.
+func (b *CandidateBundleApplyConfiguration) WithStage(value int32) *CandidateBundleApplyConfiguration {
+	b.Stage = &value
+	return b
+}
+
+// WithExclude adds the given value to the Exclude field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Exclude field.
+func (b *CandidateBundleApplyConfiguration) WithExclude(values ...*SliceApplyConfiguration) *CandidateBundleApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithExclude")
+		}
+		b.Exclude = append(b.Exclude, *values[i])
+	}
 	return b
 }

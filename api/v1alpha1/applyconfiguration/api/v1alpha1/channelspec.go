@@ -33,8 +33,12 @@ type ChannelSpecApplyConfiguration struct {
 	Admission *AdmissionApplyConfiguration `json:"admission,omitempty"`
 	// serving stops the channel when Halted: no device is offered anything. When unset, Active.
 	Serving *apiv1alpha1.Serving `json:"serving,omitempty"`
-	// maxWeightPerHour limits how fast the weight of a candidate may rise. Not supported yet: the Channel stalls.
+	// maxWeightPerHour limits by how many percentage points the weight of a candidate may rise within any hour: larger steps are
+	// taken in parts. When unset, there is no limit.
 	MaxWeightPerHour *apiv1alpha1.Percent `json:"maxWeightPerHour,omitempty"`
+	// maxFirstWeight is the highest weight that a release may begin with, since nothing is known of it then. When unset, "1". "100"
+	// lets a Rollout without steps release to all devices at once.
+	MaxFirstWeight *apiv1alpha1.Percent `json:"maxFirstWeight,omitempty"`
 }
 
 // ChannelSpecApplyConfiguration constructs a declarative configuration of the ChannelSpec type for use with
@@ -122,5 +126,13 @@ func (b *ChannelSpecApplyConfiguration) WithServing(value apiv1alpha1.Serving) *
 // If called multiple times, the MaxWeightPerHour field is set to the value of the last call.
 func (b *ChannelSpecApplyConfiguration) WithMaxWeightPerHour(value apiv1alpha1.Percent) *ChannelSpecApplyConfiguration {
 	b.MaxWeightPerHour = &value
+	return b
+}
+
+// WithMaxFirstWeight sets the MaxFirstWeight field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaxFirstWeight field is set to the value of the last call.
+func (b *ChannelSpecApplyConfiguration) WithMaxFirstWeight(value apiv1alpha1.Percent) *ChannelSpecApplyConfiguration {
+	b.MaxFirstWeight = &value
 	return b
 }

@@ -16,17 +16,23 @@ import (
 type MetricApplyConfiguration struct {
 	// name of the metric in status and messages.
 	Name *string `json:"name,omitempty"`
-	// interval between measurements. When unset, 30s for prometheus and 5s for telemetry. At least 1s.
+	// interval between measurements. When unset, 30s for prometheus and web, and 5s for telemetry. At least 1s.
 	Interval *apiv1alpha1.Duration `json:"interval,omitempty"`
 	// telemetry counts what devices reported for the candidate.
 	Telemetry *TelemetryMetricApplyConfiguration `json:"telemetry,omitempty"`
 	// prometheus runs a query.
 	Prometheus *PrometheusMetricApplyConfiguration `json:"prometheus,omitempty"`
-	// maxRate is the highest share of candidate devices with the outcome: "0.02" is 2 %.
+	// web asks a URL that answers in JSON.
+	Web *WebMetricApplyConfiguration `json:"web,omitempty"`
+	// dryRun lets the metric only watch. When unset, Disabled.
+	DryRun *apiv1alpha1.DryRun `json:"dryRun,omitempty"`
+	// maxRate is the highest share of candidate devices with the outcome, by a sequential test: "0.02" is 2 %.
 	MaxRate *apiv1alpha1.Decimal `json:"maxRate,omitempty"`
-	// maxIncrease is the highest ratio to the stable devices of the same time. Not supported yet: the Rollout stalls.
+	// maxIncrease is the highest ratio to the stable devices of the same time, by a sequential test: "1" is no increase, "2" is twice
+	// as many. With outcome Silent: how many times longer devices may take to come back.
 	MaxIncrease *apiv1alpha1.Decimal `json:"maxIncrease,omitempty"`
-	// confidence of the sequential test. Not supported yet: the Rollout stalls.
+	// confidence that the limit is broken before the release is taken back. All sequential tests of a Rollout share 1 less the highest
+	// confidence as their budget of false alarms. When unset, "0.95". From "0.5" to "0.999999".
 	Confidence *apiv1alpha1.Decimal `json:"confidence,omitempty"`
 	// minSamples is the number of candidate devices below which the metric says NotEnoughSamples. When unset, 1.
 	MinSamples *int32 `json:"minSamples,omitempty"`
@@ -75,6 +81,22 @@ func (b *MetricApplyConfiguration) WithTelemetry(value *TelemetryMetricApplyConf
 // If called multiple times, the Prometheus field is set to the value of the last call.
 func (b *MetricApplyConfiguration) WithPrometheus(value *PrometheusMetricApplyConfiguration) *MetricApplyConfiguration {
 	b.Prometheus = value
+	return b
+}
+
+// WithWeb sets the Web field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Web field is set to the value of the last call.
+func (b *MetricApplyConfiguration) WithWeb(value *WebMetricApplyConfiguration) *MetricApplyConfiguration {
+	b.Web = value
+	return b
+}
+
+// WithDryRun sets the DryRun field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the DryRun field is set to the value of the last call.
+func (b *MetricApplyConfiguration) WithDryRun(value apiv1alpha1.DryRun) *MetricApplyConfiguration {
+	b.DryRun = &value
 	return b
 }
 

@@ -23,6 +23,18 @@ type MetricStatusApplyConfiguration struct {
 	Value *string `json:"value,omitempty"`
 	// limit that the value is held against.
 	Limit *string `json:"limit,omitempty"`
+	// evidence against the candidate, of the sequential test that has most of it: 1 is none, evidenceLimit takes the release back.
+	Evidence *string `json:"evidence,omitempty"`
+	// evidenceLimit is the number of sequential tests divided by the budget of false alarms.
+	EvidenceLimit *string `json:"evidenceLimit,omitempty"`
+	// state of the sequential tests, for the controller: versioned, and rebuilt from the gateways' counts when it is lost.
+	State *string `json:"state,omitempty"`
+	// dryRun is Enabled when the metric only watches.
+	DryRun *apiv1alpha1.DryRun `json:"dryRun,omitempty"`
+	// outage is how long the provider has not been able to tell.
+	Outage *apiv1alpha1.Duration `json:"outage,omitempty"`
+	// history of measurements, the newest first, at most one a minute unless the verdict changes.
+	History []MeasuredApplyConfiguration `json:"history,omitempty"`
 	// message says what was measured or what went wrong.
 	Message *string `json:"message,omitempty"`
 	// candidate counts devices on the candidate.
@@ -74,6 +86,59 @@ func (b *MetricStatusApplyConfiguration) WithValue(value string) *MetricStatusAp
 // If called multiple times, the Limit field is set to the value of the last call.
 func (b *MetricStatusApplyConfiguration) WithLimit(value string) *MetricStatusApplyConfiguration {
 	b.Limit = &value
+	return b
+}
+
+// WithEvidence sets the Evidence field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Evidence field is set to the value of the last call.
+func (b *MetricStatusApplyConfiguration) WithEvidence(value string) *MetricStatusApplyConfiguration {
+	b.Evidence = &value
+	return b
+}
+
+// WithEvidenceLimit sets the EvidenceLimit field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the EvidenceLimit field is set to the value of the last call.
+func (b *MetricStatusApplyConfiguration) WithEvidenceLimit(value string) *MetricStatusApplyConfiguration {
+	b.EvidenceLimit = &value
+	return b
+}
+
+// WithState sets the State field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the State field is set to the value of the last call.
+func (b *MetricStatusApplyConfiguration) WithState(value string) *MetricStatusApplyConfiguration {
+	b.State = &value
+	return b
+}
+
+// WithDryRun sets the DryRun field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the DryRun field is set to the value of the last call.
+func (b *MetricStatusApplyConfiguration) WithDryRun(value apiv1alpha1.DryRun) *MetricStatusApplyConfiguration {
+	b.DryRun = &value
+	return b
+}
+
+// WithOutage sets the Outage field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Outage field is set to the value of the last call.
+func (b *MetricStatusApplyConfiguration) WithOutage(value apiv1alpha1.Duration) *MetricStatusApplyConfiguration {
+	b.Outage = &value
+	return b
+}
+
+// WithHistory adds the given value to the History field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the History field.
+func (b *MetricStatusApplyConfiguration) WithHistory(values ...*MeasuredApplyConfiguration) *MetricStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithHistory")
+		}
+		b.History = append(b.History, *values[i])
+	}
 	return b
 }
 

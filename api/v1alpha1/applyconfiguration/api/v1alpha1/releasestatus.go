@@ -37,6 +37,14 @@ type ReleaseStatusApplyConfiguration struct {
 	Reason *string `json:"reason,omitempty"`
 	// weightCommittedAt is when the present weight became visible to devices.
 	WeightCommittedAt *v1.MicroTime `json:"weightCommittedAt,omitempty"`
+	// stage counts the weights and exclusions of the release, from 1: devices of both arms are counted anew in each.
+	Stage *int32 `json:"stage,omitempty"`
+	// tries counts how often the analysis has spoken against this digest before, in this Rollout: each time it takes twice the evidence.
+	Tries *int32 `json:"tries,omitempty"`
+	// rises of the weight within the last hour, the oldest first, for the Channel's maxWeightPerHour.
+	Rises []RiseApplyConfiguration `json:"rises,omitempty"`
+	// exclude are the slices that are not offered the candidate.
+	Exclude []SliceApplyConfiguration `json:"exclude,omitempty"`
 }
 
 // ReleaseStatusApplyConfiguration constructs a declarative configuration of the ReleaseStatus type for use with
@@ -130,5 +138,47 @@ func (b *ReleaseStatusApplyConfiguration) WithReason(value string) *ReleaseStatu
 // If called multiple times, the WeightCommittedAt field is set to the value of the last call.
 func (b *ReleaseStatusApplyConfiguration) WithWeightCommittedAt(value v1.MicroTime) *ReleaseStatusApplyConfiguration {
 	b.WeightCommittedAt = &value
+	return b
+}
+
+// WithStage sets the Stage field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Stage field is set to the value of the last call.
+func (b *ReleaseStatusApplyConfiguration) WithStage(value int32) *ReleaseStatusApplyConfiguration {
+	b.Stage = &value
+	return b
+}
+
+// WithTries sets the Tries field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Tries field is set to the value of the last call.
+func (b *ReleaseStatusApplyConfiguration) WithTries(value int32) *ReleaseStatusApplyConfiguration {
+	b.Tries = &value
+	return b
+}
+
+// WithRises adds the given value to the Rises field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Rises field.
+func (b *ReleaseStatusApplyConfiguration) WithRises(values ...*RiseApplyConfiguration) *ReleaseStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithRises")
+		}
+		b.Rises = append(b.Rises, *values[i])
+	}
+	return b
+}
+
+// WithExclude adds the given value to the Exclude field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Exclude field.
+func (b *ReleaseStatusApplyConfiguration) WithExclude(values ...*SliceApplyConfiguration) *ReleaseStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithExclude")
+		}
+		b.Exclude = append(b.Exclude, *values[i])
+	}
 	return b
 }

@@ -20,6 +20,9 @@ type RepositorySpecApplyConfiguration struct {
 	Signing *SigningSpecApplyConfiguration `json:"signing,omitempty"`
 	// retention says when artifacts that nothing refers to are deleted.
 	Retention *RetentionSpecApplyConfiguration `json:"retention,omitempty"`
+	// maxActiveRollouts is how many releases of the Repository's Channels may be under way at a time; others wait in line. When unset,
+	// there is no limit.
+	MaxActiveRollouts *int32 `json:"maxActiveRollouts,omitempty"`
 	// floors withdraw versions for security, for ever: nothing below the floor of its app is offered again, by nobody. A floor is
 	// part of the root of trust. Where the root key is kept offline, its holders have to sign: kubectl windlass repository floor.
 	Floors []FloorApplyConfiguration `json:"floors,omitempty"`
@@ -68,6 +71,14 @@ func (b *RepositorySpecApplyConfiguration) WithSigning(value *SigningSpecApplyCo
 // If called multiple times, the Retention field is set to the value of the last call.
 func (b *RepositorySpecApplyConfiguration) WithRetention(value *RetentionSpecApplyConfiguration) *RepositorySpecApplyConfiguration {
 	b.Retention = value
+	return b
+}
+
+// WithMaxActiveRollouts sets the MaxActiveRollouts field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaxActiveRollouts field is set to the value of the last call.
+func (b *RepositorySpecApplyConfiguration) WithMaxActiveRollouts(value int32) *RepositorySpecApplyConfiguration {
+	b.MaxActiveRollouts = &value
 	return b
 }
 

@@ -30,7 +30,7 @@ type RolloutSpecApplyConfiguration struct {
 	OnControlPlaneLoss *apiv1alpha1.OnControlPlaneLoss `json:"onControlPlaneLoss,omitempty"`
 	// leaseDuration is how long a lease holds. When unset, 1h. At least 1m.
 	LeaseDuration *apiv1alpha1.Duration `json:"leaseDuration,omitempty"`
-	// windows limit when weights may rise. Not supported yet: the Rollout stalls.
+	// windows limit when weights may rise. Analysis, rollback and the commands of people know no windows. When unset, always.
 	Windows []WindowApplyConfiguration `json:"windows,omitempty"`
 }
 

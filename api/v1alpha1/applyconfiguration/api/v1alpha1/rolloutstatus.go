@@ -34,6 +34,14 @@ type RolloutStatusApplyConfiguration struct {
 	Weight *apiv1alpha1.Percent `json:"weight,omitempty"`
 	// assignment is what the Channel should serve for this rollout.
 	Assignment *AssignmentApplyConfiguration `json:"assignment,omitempty"`
+	// power is what each step can see in its time, from how many devices check in and how many of them fail without the candidate.
+	Power []StepPowerApplyConfiguration `json:"power,omitempty"`
+	// windows tells whether weights may rise now, and when that changes. Unset: there are no windows.
+	Windows *WindowStatusApplyConfiguration `json:"windows,omitempty"`
+	// queue is the place in the Repository's line of Rollouts. Unset: it does not wait there.
+	Queue *QueueStatusApplyConfiguration `json:"queue,omitempty"`
+	// slices are the parts of the devices that explain failures, and whether they are excluded.
+	Slices []SliceStatusApplyConfiguration `json:"slices,omitempty"`
 	// analysis is the last result of each metric.
 	Analysis []MetricStatusApplyConfiguration `json:"analysis,omitempty"`
 	// lastCommand is the last command by annotation that was acted upon.
@@ -122,6 +130,48 @@ func (b *RolloutStatusApplyConfiguration) WithWeight(value apiv1alpha1.Percent) 
 // If called multiple times, the Assignment field is set to the value of the last call.
 func (b *RolloutStatusApplyConfiguration) WithAssignment(value *AssignmentApplyConfiguration) *RolloutStatusApplyConfiguration {
 	b.Assignment = value
+	return b
+}
+
+// WithPower adds the given value to the Power field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Power field.
+func (b *RolloutStatusApplyConfiguration) WithPower(values ...*StepPowerApplyConfiguration) *RolloutStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithPower")
+		}
+		b.Power = append(b.Power, *values[i])
+	}
+	return b
+}
+
+// WithWindows sets the Windows field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Windows field is set to the value of the last call.
+func (b *RolloutStatusApplyConfiguration) WithWindows(value *WindowStatusApplyConfiguration) *RolloutStatusApplyConfiguration {
+	b.Windows = value
+	return b
+}
+
+// WithQueue sets the Queue field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Queue field is set to the value of the last call.
+func (b *RolloutStatusApplyConfiguration) WithQueue(value *QueueStatusApplyConfiguration) *RolloutStatusApplyConfiguration {
+	b.Queue = value
+	return b
+}
+
+// WithSlices adds the given value to the Slices field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Slices field.
+func (b *RolloutStatusApplyConfiguration) WithSlices(values ...*SliceStatusApplyConfiguration) *RolloutStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithSlices")
+		}
+		b.Slices = append(b.Slices, *values[i])
+	}
 	return b
 }
 

@@ -1,7 +1,9 @@
 // Copyright The Windlass Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package rollout
+// Package policy reads the spec of a Rollout into what plan and analysis need. It is pure: the controller, the simulator and the replay
+// read a spec in the same way.
+package policy
 
 import (
 	"crypto/sha256"
@@ -18,7 +20,6 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis"
 	"github.com/windlass-dev/windlass/internal/analysis/prometheus"
-	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/serve"
 )
@@ -33,65 +34,75 @@ const (
 	minLease                  = time.Minute
 )
 
-// policy is a spec as the plan and the analysis need it.
-type policy struct {
-	spec    plan.Spec
-	metrics []metric
+// Policy is a spec as the plan and the analysis need it.
+type Policy struct {
+	Spec    plan.Spec
+	Metrics []Metric
 }
 
-// metric is one measurement and what it is held against.
-type metric struct {
-	name       string
-	interval   time.Duration
-	limits     analysis.Limits
-	prometheus *otav1alpha1.PrometheusMetric // nil: telemetry
+// Metric is one measurement and what it is held against.
+type Metric struct {
+	Name     string
+	Interval time.Duration
+	Limits   analysis.Limits
+	Source   *otav1alpha1.Metric // as the spec has it
 }
 
-// parsePolicy reads a spec. What it cannot carry out is a stall with a clear message.
+// Error says why a spec cannot be carried out. Reason is that of the Ready condition: InvalidSpec or NotSupportedYet.
+type Error struct {
+	Reason string
+	Err    error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Parse reads a spec. What cannot be carried out is an *Error with a clear message.
 //
 // What parses is returned along with the error: a release that is under way is still protected by it.
-func parsePolicy(r *otav1alpha1.Rollout) (policy, error) {
-	p := policy{spec: plan.Spec{
+func Parse(r *otav1alpha1.Rollout) (Policy, error) {
+	p := Policy{Spec: plan.Spec{
 		Bundle: r.Spec.BundleRef.Name, Paused: r.Spec.Paused, StepsHash: hashSteps(r.Spec.Steps), OnFailure: otav1alpha1.OnFailureRollback,
 	}}
 	if r.Spec.Rollback != nil && r.Spec.Rollback.OnFailure != "" {
-		p.spec.OnFailure = r.Spec.Rollback.OnFailure
+		p.Spec.OnFailure = r.Spec.Rollback.OnFailure
 	}
 	err := errors.Join(p.parseMetrics(r.Spec.Analysis), p.parseRest(r))
 	if field := unsupported(&r.Spec); field != "" {
-		return p, kit.Stall(otav1alpha1.NotSupportedYetReason, "%s is not supported by this version: remove it", field)
+		return p, &Error{otav1alpha1.NotSupportedYetReason, fmt.Errorf("%s is not supported by this version: remove it", field)}
 	}
 	if err != nil {
-		return p, kit.Stall(otav1alpha1.InvalidSpecReason, "spec.%w", err)
+		return p, &Error{otav1alpha1.InvalidSpecReason, fmt.Errorf("spec.%w", err)}
 	}
 	return p, nil
 }
 
 // parseRest reads lease and steps.
-func (p *policy) parseRest(r *otav1alpha1.Rollout) error {
+func (p *Policy) parseRest(r *otav1alpha1.Rollout) error {
 	lease, err := serve.Duration(r.Spec.LeaseDuration, serve.DefaultLease)
 	if err != nil || lease < minLease {
 		return fmt.Errorf("leaseDuration is %q, expected at least %s", r.Spec.LeaseDuration, minLease)
 	}
-	if p.spec.Steps, err = parseSteps(r.Spec.Steps); err != nil {
+	if p.Spec.Steps, err = parseSteps(r.Spec.Steps); err != nil {
 		return err
 	}
-	if err := checkSamples(p.spec.Steps, r.Spec.Analysis); err != nil {
+	if err := checkSamples(p.Spec.Steps, r.Spec.Analysis); err != nil {
 		return err
 	}
-	if last := max(len(p.spec.Steps)-1, 0); p.spec.FirstCheck > last {
-		return fmt.Errorf("analysis.startingStep is %d, the last step is %d", p.spec.FirstCheck, last)
+	if last := max(len(p.Spec.Steps)-1, 0); p.Spec.FirstCheck > last {
+		return fmt.Errorf("analysis.startingStep is %d, the last step is %d", p.Spec.FirstCheck, last)
 	}
 	return nil
 }
 
 // parseMetrics reads all metrics that can be read, and tells of the others.
-func (p *policy) parseMetrics(a *otav1alpha1.Analysis) error {
+func (p *Policy) parseMetrics(a *otav1alpha1.Analysis) error {
 	if a == nil {
 		return nil
 	}
 	if a.StartingStep != nil {
-		p.spec.FirstCheck = int(*a.StartingStep)
+		p.Spec.FirstCheck = int(*a.StartingStep)
 	}
 	var problems error
 	for i := range a.Metrics {
@@ -100,9 +111,9 @@ func (p *policy) parseMetrics(a *otav1alpha1.Analysis) error {
 			problems = errors.Join(problems, fmt.Errorf("analysis.metrics[%s].%w", a.Metrics[i].Name, err))
 			continue
 		}
-		p.metrics = append(p.metrics, m)
+		p.Metrics = append(p.Metrics, m)
 	}
-	p.spec.Metrics = len(p.metrics)
+	p.Spec.Metrics = len(p.Metrics)
 	return problems
 }
 
@@ -186,22 +197,22 @@ func hashSteps(steps []otav1alpha1.Step) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-func parseMetric(m *otav1alpha1.Metric) (metric, error) {
-	out := metric{name: m.Name, prometheus: m.Prometheus, interval: defaultTelemetryInterval}
+func parseMetric(m *otav1alpha1.Metric) (Metric, error) {
+	out := Metric{Name: m.Name, Source: m, Interval: defaultTelemetryInterval}
 	if m.Prometheus != nil {
-		out.interval = defaultPrometheusInterval
+		out.Interval = defaultPrometheusInterval
 		if _, err := prometheus.Parse(m.Prometheus.Query); err != nil {
 			return out, fmt.Errorf("prometheus.%w", err)
 		}
 	}
 	var err error
-	if out.interval, err = serve.Duration(m.Interval, out.interval); err != nil {
+	if out.Interval, err = serve.Duration(m.Interval, out.Interval); err != nil {
 		return out, fmt.Errorf("interval: %w", err)
 	}
-	if out.interval < minInterval {
-		return out, fmt.Errorf("interval is %s, expected at least %s", out.interval, minInterval)
+	if out.Interval < minInterval {
+		return out, fmt.Errorf("interval is %s, expected at least %s", out.Interval, minInterval)
 	}
-	out.limits, err = parseLimits(m)
+	out.Limits, err = parseLimits(m)
 	return out, err
 }
 
@@ -262,22 +273,4 @@ func number(d otav1alpha1.Decimal) (*float64, error) {
 		return nil, fmt.Errorf("%q is not a decimal number", d)
 	}
 	return &v, nil
-}
-
-// due is when a metric is measured next. What came in before a weight was committed says nothing about that weight.
-func (m metric) due(last analysis.Result, committed time.Time) time.Time {
-	from := last.MeasuredAt
-	if !from.After(committed) {
-		from = committed
-	}
-	return from.Add(m.interval)
-}
-
-// untilDue is the time until the next measurement.
-func (p policy) untilDue(results []analysis.Result, committed, now time.Time) time.Duration {
-	var soonest time.Duration
-	for _, m := range p.metrics {
-		soonest = kit.Soonest(soonest, max(m.due(find(results, m.name), committed).Sub(now), nextPass))
-	}
-	return soonest
 }
