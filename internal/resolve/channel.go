@@ -56,6 +56,7 @@ type Trial struct {
 	Salt         string
 	Rollout      string
 	Release      int64
+	Stage        int32 // grows with each weight and exclusion of the release; 0: not told
 	LeaseExpires time.Time
 	OnLoss       OnLoss
 }
@@ -181,7 +182,7 @@ func (c *Channel) compileTrial(src *release.Candidate) error {
 		return nil
 	}
 	c.trial = &Trial{
-		Bundle: b, Weight: src.Weight, Salt: src.Salt, Rollout: src.Rollout, Release: src.Release,
+		Bundle: b, Weight: src.Weight, Salt: src.Salt, Rollout: src.Rollout, Release: src.Release, Stage: src.Stage,
 		LeaseExpires: time.Unix(src.LeaseExpires, 0), OnLoss: loss,
 	}
 	return nil

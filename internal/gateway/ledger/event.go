@@ -80,6 +80,8 @@ func SeriesOf(app, channel string, told *resolve.Decision) (Series, bool) {
 type Client struct {
 	Platform      string
 	NativeVersion string
+	OSVersion     string // as the device tells it; empty: not told
+	Region        string // as the device tells it; empty: not told
 	Plugin        string // name and version of the update library, such as capgo/8.51.23; empty: not told
 }
 
