@@ -89,9 +89,9 @@ func (e *Env) Bundle(name, version string, a *Artifact) *otav1alpha1.Bundle {
 	}
 }
 
-// Channel builds one of App without any restriction.
+// Channel builds one of App without any restriction: a release may begin with all devices.
 func (e *Env) Channel(name string) *otav1alpha1.Channel {
-	return &otav1alpha1.Channel{ObjectMeta: e.meta(name), Spec: otav1alpha1.ChannelSpec{App: App}}
+	return &otav1alpha1.Channel{ObjectMeta: e.meta(name), Spec: otav1alpha1.ChannelSpec{App: App, MaxFirstWeight: "100"}}
 }
 
 // Rollout builds one that releases a bundle on a channel through steps.

@@ -152,7 +152,7 @@ func newBench(t *testing.T) *bench {
 			Trust:   otav1alpha1.TrustSpec{Authorities: []otav1alpha1.Authority{{Name: "ci", PublicKey: &otav1alpha1.PublicKeySource{Inline: "PEM"}}}},
 		},
 	})
-	b.create(&otav1alpha1.Channel{ObjectMeta: b.meta("production"), Spec: otav1alpha1.ChannelSpec{App: "shop"}})
+	b.create(&otav1alpha1.Channel{ObjectMeta: b.meta("production"), Spec: otav1alpha1.ChannelSpec{App: "shop", MaxFirstWeight: "100"}})
 	return b
 }
 

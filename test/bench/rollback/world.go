@@ -193,7 +193,7 @@ func (w *world) createObjects(ctx context.Context, channels int) error {
 	}
 	for i := range channels {
 		objects = append(objects,
-			&otav1alpha1.Channel{ObjectMeta: meta(channelName(i)), Spec: otav1alpha1.ChannelSpec{App: app}},
+			&otav1alpha1.Channel{ObjectMeta: meta(channelName(i)), Spec: otav1alpha1.ChannelSpec{App: app, MaxFirstWeight: "100"}},
 			w.rollout(channelName(i)))
 	}
 	for _, o := range objects {
