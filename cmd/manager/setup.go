@@ -19,7 +19,8 @@ import (
 	"github.com/windlass-dev/windlass/controllers/channel"
 	"github.com/windlass-dev/windlass/controllers/repository"
 	"github.com/windlass-dev/windlass/controllers/rollout"
-	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/analysis/blame"
+	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
 	"github.com/windlass-dev/windlass/internal/analysis/prometheus"
 	"github.com/windlass-dev/windlass/internal/analysis/telemetry"
 	"github.com/windlass-dev/windlass/internal/clock"
@@ -137,10 +138,17 @@ func newMeasurer(o options) (rollout.Measurer, error) {
 	return out, nil
 }
 
-// counter turns the gateways' counts into votes.
+// counter asks the gateways about a Rollout's release.
 type counter struct{ client *telemetry.Client }
 
-func (c counter) Counts(ctx context.Context, s rollout.Subject) (candidate, control analysis.Counts, err error) {
-	a, b, err := c.client.Counts(ctx, telemetry.Trial{App: s.App, Channel: s.Channel, Digest: s.Digest, Salt: s.Salt, Began: s.Began})
-	return analysis.Counts{Devices: a.Voted, Failures: a.Failed}, analysis.Counts{Devices: b.Voted, Failures: b.Failed}, err
+func (c counter) Counts(ctx context.Context, s rollout.Subject) ([]eprocess.Stage, error) {
+	return c.client.Counts(ctx, trialOf(s))
+}
+
+func (c counter) Slices(ctx context.Context, s rollout.Subject) ([]blame.Group, error) {
+	return c.client.Slices(ctx, trialOf(s))
+}
+
+func trialOf(s rollout.Subject) telemetry.Trial {
+	return telemetry.Trial{App: s.App, Channel: s.Channel, Digest: s.Digest, Salt: s.Salt, Began: s.Began}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/analysis/blame"
+	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
 	"github.com/windlass-dev/windlass/internal/analysis/prometheus"
 )
 
@@ -26,7 +28,10 @@ type Querier interface {
 
 // Counter asks the gateways what devices reported.
 type Counter interface {
-	Counts(ctx context.Context, s Subject) (candidate, control analysis.Counts, err error)
+	// Counts gives all stages of the release, the oldest first.
+	Counts(ctx context.Context, s Subject) ([]eprocess.Stage, error)
+	// Slices gives the devices in groups that are alike, by stage.
+	Slices(ctx context.Context, s Subject) ([]blame.Group, error)
 }
 
 // Providers measures by telemetry and Prometheus.
@@ -43,11 +48,18 @@ func (p Providers) Measure(ctx context.Context, s Subject) analysis.Measurement 
 	if p.Telemetry == nil {
 		return analysis.Measurement{Err: "no gateway is configured: start the manager with --gateway-url"}
 	}
-	candidate, control, err := p.Telemetry.Counts(ctx, s)
+	stages, err := p.Telemetry.Counts(ctx, s)
 	if err != nil {
 		return analysis.Measurement{Err: err.Error()}
 	}
-	return analysis.Measurement{Candidate: &candidate, Control: &control}
+	m := analysis.Measurement{Candidate: &analysis.Counts{}, Control: &analysis.Counts{}, Stages: stages}
+	for _, s := range stages {
+		m.Candidate.Devices += s.Candidate.Voted
+		m.Candidate.Failures += s.Candidate.Failed
+		m.Control.Devices += s.Control.Voted
+		m.Control.Failures += s.Control.Failed
+	}
+	return m
 }
 
 func (p Providers) query(ctx context.Context, s Subject) analysis.Measurement {
