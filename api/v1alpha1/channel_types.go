@@ -140,11 +140,13 @@ type ChannelSpec struct {
 	// maxWeightPerHour limits by how many percentage points the weight of a candidate may rise within any hour: larger steps are
 	// taken in parts. When unset, there is no limit.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('[1-9]')",message="must be above 0: to offer nothing, set serving: Halted"
 	MaxWeightPerHour Percent `json:"maxWeightPerHour,omitempty"`
 
 	// maxFirstWeight is the highest weight that a release may begin with, since nothing is known of it then. When unset, "1". "100"
 	// lets a Rollout without steps release to all devices at once.
 	// +optional
+	// +kubebuilder:validation:XValidation:rule="self.matches('[1-9]')",message="must be above 0: to offer nothing, set serving: Halted"
 	MaxFirstWeight Percent `json:"maxFirstWeight,omitempty"`
 }
 

@@ -61,6 +61,11 @@ type SliceStatus struct {
 	// +required
 	State SliceState `json:"state,omitempty"`
 
+	// stage of the release that began when the slice was excluded: evidence of earlier stages does not count any more.
+	// +optional
+	// +kubebuilder:validation:Minimum=1
+	Stage int32 `json:"stage,omitempty"`
+
 	// message is one sentence: slice: android, nativeVersion<4.3.0: 31/40 failures.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
@@ -154,4 +159,8 @@ type QueueStatus struct {
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	Limit int32 `json:"limit,omitempty"`
+
+	// since is when it came to the end of the line.
+	// +required
+	Since metav1.MicroTime `json:"since,omitzero"`
 }

@@ -7,7 +7,7 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 // RolloutStatus is how far a release is, and why.
 type RolloutStatus struct {
-	// conditions are Ready, Progressing, Paused, AnalysisPassing, RolledBack; Reconciling and Stalled only while True.
+	// conditions are Ready, Progressing, Paused, AnalysisPassing, RolledBack, StepsPowered; Reconciling and Stalled only while True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -55,7 +55,7 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:MaxItems=65
 	Power []StepPower `json:"power,omitempty"`
 
-	// windows tells whether weights may rise now, and when that changes. Unset: there are no windows.
+	// windows tells whether weights may rise now, and when that changes. Unset: there are no windows, or no release is under way.
 	// +optional
 	Windows *WindowStatus `json:"windows,omitempty"`
 

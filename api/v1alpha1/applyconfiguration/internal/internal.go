@@ -1086,6 +1086,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: position
       type:
         scalar: numeric
+    - name: since
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Quorum
   map:
     fields:
@@ -1552,6 +1555,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: slice
       type:
         scalar: string
+    - name: stage
+      type:
+        scalar: numeric
     - name: state
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.SliceState

@@ -5,6 +5,10 @@
 
 package v1alpha1
 
+import (
+	v1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
 // QueueStatusApplyConfiguration represents a declarative configuration of the QueueStatus type for use
 // with apply.
 //
@@ -16,6 +20,8 @@ type QueueStatusApplyConfiguration struct {
 	Active *int32 `json:"active,omitempty"`
 	// limit is the Repository's maxActiveRollouts.
 	Limit *int32 `json:"limit,omitempty"`
+	// since is when it came to the end of the line.
+	Since *v1.MicroTime `json:"since,omitempty"`
 }
 
 // QueueStatusApplyConfiguration constructs a declarative configuration of the QueueStatus type for use with
@@ -45,5 +51,13 @@ func (b *QueueStatusApplyConfiguration) WithActive(value int32) *QueueStatusAppl
 // If called multiple times, the Limit field is set to the value of the last call.
 func (b *QueueStatusApplyConfiguration) WithLimit(value int32) *QueueStatusApplyConfiguration {
 	b.Limit = &value
+	return b
+}
+
+// WithSince sets the Since field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Since field is set to the value of the last call.
+func (b *QueueStatusApplyConfiguration) WithSince(value v1.MicroTime) *QueueStatusApplyConfiguration {
+	b.Since = &value
 	return b
 }

@@ -16,7 +16,7 @@ import (
 //
 // RolloutStatus is how far a release is, and why.
 type RolloutStatusApplyConfiguration struct {
-	// conditions are Ready, Progressing, Paused, AnalysisPassing, RolledBack; Reconciling and Stalled only while True.
+	// conditions are Ready, Progressing, Paused, AnalysisPassing, RolledBack, StepsPowered; Reconciling and Stalled only while True.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// observedGeneration is the generation that this status describes.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
@@ -36,7 +36,7 @@ type RolloutStatusApplyConfiguration struct {
 	Assignment *AssignmentApplyConfiguration `json:"assignment,omitempty"`
 	// power is what each step can see in its time, from how many devices check in and how many of them fail without the candidate.
 	Power []StepPowerApplyConfiguration `json:"power,omitempty"`
-	// windows tells whether weights may rise now, and when that changes. Unset: there are no windows.
+	// windows tells whether weights may rise now, and when that changes. Unset: there are no windows, or no release is under way.
 	Windows *WindowStatusApplyConfiguration `json:"windows,omitempty"`
 	// queue is the place in the Repository's line of Rollouts. Unset: it does not wait there.
 	Queue *QueueStatusApplyConfiguration `json:"queue,omitempty"`

@@ -26,6 +26,8 @@ type SliceStatusApplyConfiguration struct {
 	Evidence *string `json:"evidence,omitempty"`
 	// state tells whether the slice is excluded.
 	State *apiv1alpha1.SliceState `json:"state,omitempty"`
+	// stage of the release that began when the slice was excluded: evidence of earlier stages does not count any more.
+	Stage *int32 `json:"stage,omitempty"`
 	// message is one sentence: slice: android, nativeVersion<4.3.0: 31/40 failures.
 	Message *string `json:"message,omitempty"`
 }
@@ -81,6 +83,14 @@ func (b *SliceStatusApplyConfiguration) WithEvidence(value string) *SliceStatusA
 // If called multiple times, the State field is set to the value of the last call.
 func (b *SliceStatusApplyConfiguration) WithState(value apiv1alpha1.SliceState) *SliceStatusApplyConfiguration {
 	b.State = &value
+	return b
+}
+
+// WithStage sets the Stage field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Stage field is set to the value of the last call.
+func (b *SliceStatusApplyConfiguration) WithStage(value int32) *SliceStatusApplyConfiguration {
+	b.Stage = &value
 	return b
 }
 
