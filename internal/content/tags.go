@@ -27,10 +27,12 @@ type tagReader struct {
 	separators int // in this token, as far as it was given
 }
 
-// next says that a token of so many bytes was read.
+// next says that a token of so many bytes was read. Each byte is counted once when it is given and once when it is read, however
+// many tokens there are.
 func (r *tagReader) next(size int) {
-	r.token += size
-	r.separators = separators(r.text[min(r.token, r.given):r.given])
+	end := r.token + size
+	r.separators -= separators(r.text[min(r.token, r.given):min(end, r.given)])
+	r.token = end
 }
 
 // Read implements io.Reader.

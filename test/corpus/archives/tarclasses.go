@@ -86,12 +86,10 @@ func tarTypes() []class {
 }
 
 // tarHeaders: headers that programs read in different ways.
-func tarHeaders() []class {
-	before := func(name, want string, change func(g *gen, block []byte)) class {
-		return class{name: name, want: want, build: faultyTar(func(g *gen, _ *tarArchive, f *tarFile) {
-			f.before = func(block []byte) { change(g, block) }
-		})}
-	}
+func tarHeaders() []class { return append(tarKinds(), tarFields()...) }
+
+// tarKinds: headers of which it is not sure what they are.
+func tarKinds() []class {
 	return []class{
 		{name: "tar-checksum", want: "wrong checksum", build: faultyTar(func(g *gen, a *tarArchive, f *tarFile) {
 			if f == a.files[0] { // else it is no tar archive
@@ -125,6 +123,17 @@ func tarHeaders() []class {
 			}
 			return a.bytes()
 		}},
+	}
+}
+
+// tarFields: fields that hold what they should not.
+func tarFields() []class {
+	before := func(name, want string, change func(g *gen, block []byte)) class {
+		return class{name: name, want: want, build: faultyTar(func(g *gen, _ *tarArchive, f *tarFile) {
+			f.before = func(block []byte) { change(g, block) }
+		})}
+	}
+	return []class{
 		before("tar-bytes-after-name", "after the end of its name", func(g *gen, block []byte) { copy(block[90:], choose(g, "x", "evil", "../..")) }),
 		before("tar-bytes-after-prefix", "after the end of its name", func(g *gen, block []byte) { copy(block[400:], choose(g, "x", "evil", "../..")) }),
 		before("tar-bytes-at-end", "after its last field", func(g *gen, block []byte) {
