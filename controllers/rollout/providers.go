@@ -52,14 +52,7 @@ func (p Providers) Measure(ctx context.Context, s Subject) analysis.Measurement 
 	if err != nil {
 		return analysis.Measurement{Err: err.Error()}
 	}
-	m := analysis.Measurement{Candidate: &analysis.Counts{}, Control: &analysis.Counts{}, Stages: stages}
-	for _, s := range stages {
-		m.Candidate.Devices += s.Candidate.Voted
-		m.Candidate.Failures += s.Candidate.Failed
-		m.Control.Devices += s.Control.Voted
-		m.Control.Failures += s.Control.Failed
-	}
-	return m
+	return analysis.Measurement{Stages: stages}
 }
 
 func (p Providers) query(ctx context.Context, s Subject) analysis.Measurement {

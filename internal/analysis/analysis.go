@@ -15,10 +15,12 @@ import (
 	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
 )
 
-// Counts are devices of one arm, one vote each.
+// Counts are devices of one arm since the present stage began, one vote each.
 type Counts struct {
 	Devices  int64 // that reported success or failure
 	Failures int64 // among them
+	Exposed  int64 // that checked in
+	Returned int64 // among those: checked in again
 }
 
 // Measurement is what an adapter brought home. At most one of Err and NoData is set.
@@ -28,19 +30,19 @@ type Measurement struct {
 	NoData string  // why there is nothing to measure
 	Err    string  // why the provider could not be asked, or what it said instead of a number
 
-	Candidate, Control *Counts          // telemetry only
-	Stages             []eprocess.Stage // telemetry only: all stages of the release so far, the oldest first
+	Stages []eprocess.Stage // telemetry only: all stages of the release so far, the oldest first
 }
 
 // Limits are what a metric is held against.
 type Limits struct {
 	Min, Max *float64 // range of good values, both ends included; prometheus only
 
-	MaxRate     *float64 // highest share of failed candidate devices, 0 to 1; telemetry only
+	MaxRate     *float64 // highest share of failed candidate devices, 0 to below 1; telemetry only
 	MaxIncrease *float64 // highest ratio to the control's arm; telemetry only
 	Silent      bool     // devices that come back are compared, by MaxIncrease, and not those that fail
-	Budget      float64  // of false alarms, of each sequential test of the metric; telemetry only
+	Budget      float64  // of false alarms, of each sequential test of the metric, in (0, 1); telemetry only
 	Tries       int32    // how often the analysis has spoken against the digest before
+	DryRun      bool     // the metric only watches
 
 	MinSamples int64 // candidate devices below which nothing is concluded, except what no further device could change
 
@@ -59,7 +61,7 @@ type Result struct {
 	Value   string
 	Limit   string
 
-	Candidate, Control *Counts
+	Candidate, Control *Counts // of the present stage; telemetry only
 
 	Tests         []eprocess.State // of the metric's sequential tests, in the order of Limits.Tests
 	Evidence      float64          // of the test that has most of it, as a natural logarithm
@@ -86,15 +88,19 @@ type Past struct {
 
 // Judge says what a measurement means under the limits, given the result before it.
 func Judge(l Limits, prev Result, m Measurement) Result {
-	r := Result{Name: prev.Name, MeasuredAt: m.At, Candidate: m.Candidate, Control: m.Control, Failures: prev.Failures, Limit: l.text()}
+	r := Result{
+		Name: prev.Name, MeasuredAt: m.At, Failures: prev.Failures, Limit: l.text(),
+		Tests: prev.Tests, Evidence: prev.Evidence, EvidenceLimit: prev.EvidenceLimit,
+	}
 	switch err, noData := unusable(m); {
 	case err != "":
-		r.Verdict, r.Message = otav1alpha1.VerdictProviderError, err
-		r.Errors = min(prev.Errors, l.ErrorLimit) + 1 // a spent budget need not be counted on
+		r.providerError(l, prev, err)
 	case noData != "":
 		r.Verdict, r.Message = otav1alpha1.VerdictNoData, noData
-	case l.MaxRate != nil:
-		r.judgeRate(l)
+	case l.sequential():
+		if err := r.judgeStages(l, m.Stages); err != nil {
+			r.providerError(l, prev, err.Error())
+		}
 	default:
 		r.judgeRange(l, m.Value)
 	}
@@ -103,15 +109,40 @@ func Judge(l Limits, prev Result, m Measurement) Result {
 		r.Since = prev.Since
 	}
 	r.Budget(l)
+	r.History = remember(prev.History, &r)
 	return r
+}
+
+func (r *Result) providerError(l Limits, prev Result, message string) {
+	r.Verdict, r.Message = otav1alpha1.VerdictProviderError, message
+	r.Errors = min(prev.Errors, l.ErrorLimit) + 1 // a spent budget need not be counted on
+}
+
+// Bounds of a history.
+const (
+	maxHistory  = 10
+	historyPace = time.Minute
+)
+
+// remember puts a result in front of the history, unless it says the same as the last one less than a minute ago.
+func remember(history []Past, r *Result) []Past {
+	if len(history) > 0 && history[0].Verdict == r.Verdict {
+		if since := r.MeasuredAt.Sub(history[0].At); since >= 0 && since < historyPace {
+			return history
+		}
+	}
+	out := make([]Past, 0, maxHistory)
+	out = append(out, Past{At: r.MeasuredAt, Verdict: r.Verdict, Value: r.Value, Evidence: r.Evidence})
+	return append(out, history[:min(len(history), maxHistory-1)]...)
 }
 
 // Budget tells whether errors, or the lack of data, have used up what is tolerated. Judge calls it; a result that was stored
 // without it needs it again.
 func (r *Result) Budget(l Limits) {
+	r.DryRun = l.DryRun
 	switch r.Verdict {
 	case otav1alpha1.VerdictProviderError:
-		r.Pause = r.Errors > l.ErrorLimit
+		r.Pause = r.Errors > l.ErrorLimit && !l.DryRun
 	case otav1alpha1.VerdictNoData:
 		r.spendNoData(l)
 	}
@@ -132,34 +163,6 @@ func unusable(m Measurement) (err, noData string) {
 		return "the value is negative: a rate, ratio or duration cannot be", ""
 	}
 	return "", ""
-}
-
-// judgeRate compares failed devices with maxRate. Below minSamples it concludes a failure only when no further device could
-// change it: when the failures already exceed what minSamples devices may have.
-func (r *Result) judgeRate(l Limits) {
-	c := Counts{}
-	if r.Candidate != nil {
-		c = *r.Candidate
-	}
-	if c.Devices < 0 || c.Failures < 0 || c.Failures > c.Devices {
-		r.Verdict, r.Message = otav1alpha1.VerdictProviderError, fmt.Sprintf("impossible counts: %d failures of %d devices", c.Failures, c.Devices)
-		return
-	}
-	if c.Devices > 0 {
-		r.Value = text(float64(c.Failures) / float64(c.Devices))
-	}
-	base := max(c.Devices, l.MinSamples)
-	// Rates have at most nine decimals: half of the last one keeps floating point from deciding what is exactly at the limit.
-	if float64(c.Failures) > (*l.MaxRate+5e-10)*float64(base) {
-		r.breach(l, fmt.Sprintf("%d of %d devices failed, more than %s", c.Failures, c.Devices, percent(*l.MaxRate)))
-		return
-	}
-	r.Failures = 0
-	if c.Devices < l.MinSamples {
-		r.Verdict, r.Message = otav1alpha1.VerdictNotEnoughSamples, fmt.Sprintf("%d of %d devices reported", c.Devices, l.MinSamples)
-		return
-	}
-	r.Verdict, r.Message = otav1alpha1.VerdictPassing, fmt.Sprintf("%d of %d devices failed, at most %s allowed", c.Failures, c.Devices, percent(*l.MaxRate))
 }
 
 func (r *Result) judgeRange(l Limits, v float64) {
@@ -198,7 +201,7 @@ func (r *Result) spendNoData(l Limits) {
 	case otav1alpha1.NoDataIgnore:
 		r.Ignored = true
 	default:
-		r.Pause = true
+		r.Pause = !l.DryRun
 	}
 }
 
@@ -217,12 +220,12 @@ func rank(v otav1alpha1.Verdict) int {
 	return 4
 }
 
-// Overall is the worst verdict of all metrics that count, and the metric that gave it. No metric at all is NoData, unless
-// all of them are ignored.
+// Overall is the worst verdict of all metrics that count, and the metric that gave it. Those that only watch do not count. No metric at
+// all is NoData; when none of them counts it is Passing.
 func Overall(results []Result) (otav1alpha1.Verdict, *Result) {
 	var worst *Result
 	for i := range results {
-		if r := &results[i]; !r.Ignored && (worst == nil || rank(r.Verdict) > rank(worst.Verdict)) {
+		if r := &results[i]; !r.Ignored && !r.DryRun && (worst == nil || rank(r.Verdict) > rank(worst.Verdict)) {
 			worst = r
 		}
 	}
@@ -237,8 +240,8 @@ func Overall(results []Result) (otav1alpha1.Verdict, *Result) {
 
 func (l Limits) text() string {
 	switch {
-	case l.MaxRate != nil:
-		return "<= " + text(*l.MaxRate)
+	case l.sequential():
+		return l.bounds()
 	case l.Min != nil && l.Max != nil:
 		return text(*l.Min) + " to " + text(*l.Max)
 	case l.Min != nil:

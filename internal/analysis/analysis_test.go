@@ -16,37 +16,6 @@ import (
 
 var start = time.Unix(1_800_000_000, 0).UTC()
 
-func devices(n, failures int64) Measurement {
-	return Measurement{Candidate: &Counts{Devices: n, Failures: failures}}
-}
-
-func TestJudge_rate(t *testing.T) {
-	limits := Limits{MaxRate: new(0.02), MinSamples: 100}
-	for name, tc := range map[string]struct {
-		in          Measurement
-		want        otav1alpha1.Verdict
-		wantMessage string
-	}{
-		"nobody":                       {devices(0, 0), otav1alpha1.VerdictNotEnoughSamples, "0 of 100 devices reported"},
-		"too few":                      {devices(99, 0), otav1alpha1.VerdictNotEnoughSamples, "99 of 100 devices reported"},
-		"enough and good":              {devices(100, 2), otav1alpha1.VerdictPassing, "2 of 100 devices failed, at most 2 % allowed"},
-		"enough and bad":               {devices(100, 3), otav1alpha1.VerdictFailing, "3 of 100 devices failed, more than 2 %"},
-		"too few, but decided already": {devices(10, 3), otav1alpha1.VerdictFailing, "3 of 10 devices failed, more than 2 %"},
-		"too few, could still be good": {devices(10, 2), otav1alpha1.VerdictNotEnoughSamples, "10 of 100 devices reported"},
-		"many and good":                {devices(1_000_000_000, 19_999_999), otav1alpha1.VerdictPassing, "19999999 of 1000000000 devices failed, at most 2 % allowed"},
-		"more failures than devices":   {devices(5, 6), otav1alpha1.VerdictProviderError, "impossible counts: 6 failures of 5 devices"},
-		"negative":                     {devices(5, -1), otav1alpha1.VerdictProviderError, "impossible counts: -1 failures of 5 devices"},
-		"gateway gone":                 {Measurement{Err: "refused"}, otav1alpha1.VerdictProviderError, "refused"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			got := Judge(limits, Result{Name: "m"}, tc.in)
-			if diff := cmp.Diff([]string{string(tc.want), tc.wantMessage}, []string{string(got.Verdict), got.Message}); diff != "" {
-				t.Error(diff)
-			}
-		})
-	}
-}
-
 func TestJudge_range(t *testing.T) {
 	limits := Limits{Min: new(0.9), Max: new(1.0)}
 	for name, tc := range map[string]struct {

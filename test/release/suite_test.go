@@ -27,6 +27,7 @@ import (
 	"github.com/windlass-dev/windlass/controllers/channel"
 	"github.com/windlass-dev/windlass/controllers/rollout"
 	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
 	"github.com/windlass-dev/windlass/internal/clock"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/testkit"
@@ -124,7 +125,7 @@ func (s *script) say(digest otav1alpha1.Digest, m analysis.Measurement) {
 }
 
 func devices(n, failures int64) analysis.Measurement {
-	return analysis.Measurement{Candidate: &analysis.Counts{Devices: n, Failures: failures}}
+	return analysis.Measurement{Stages: []eprocess.Stage{{ID: 1, Candidate: eprocess.Arm{Exposed: n, Voted: n, Failed: failures}}}}
 }
 
 // bench is one story's world.

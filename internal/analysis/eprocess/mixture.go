@@ -1,0 +1,86 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package eprocess
+
+import "math"
+
+// Points is the number of alternatives in a mixture.
+const Points = 7
+
+// alternatives are ratios of odds to the limit, and how much of the mixture each has.
+var alternatives = [Points]struct{ ratio, weight float64 }{
+	{1.5, .1}, {2, .15}, {3, .2}, {5, .25}, {8, .15}, {16, .1}, {50, .05},
+}
+
+// outright are rates that the two last alternatives of a Rate reach at least: a limit of one in a million needs them.
+var outright = [2]float64{0.05, 0.5}
+
+// minRate stands for a limit of 0, of which there is no ratio: one failure has more evidence than any budget asks for.
+const minRate = 1e-30
+
+var logWeights = func() (out [Points]float64) {
+	for j, a := range alternatives {
+		out[j] = math.Log(a.weight)
+	}
+	return out
+}()
+
+// ratio is that of the odds of alternative j to those at the limit p0, which counts for Rate only.
+func (t Test) ratio(j int, p0 float64) float64 {
+	r := alternatives[j].ratio
+	switch k := j - (Points - len(outright)); {
+	case t.Kind == Silence:
+		return 1 / r
+	case t.Kind == Rate && k >= 0:
+		q := outright[k]
+		return max(r, q/(1-q)*(1-p0)/p0)
+	}
+	return r
+}
+
+// multiply adds to the logarithms the likelihood ratios of c events where one was expected with probability p0 at the limit, and s
+// elsewhere. With p the probability whose odds are ratio times those of p0: p/p0 = ratio / (1 + (ratio-1) p0), and
+// (1-p)/(1-p0) = 1 / (1 + (ratio-1) p0).
+func (t Test) multiply(logs *[Points]float64, c, s, p0 float64) {
+	if c == 0 && s == 0 {
+		return
+	}
+	for j := range logs {
+		r := t.ratio(j, p0)
+		logs[j] += c*math.Log(r) - (c+s)*math.Log1p((r-1)*p0)
+	}
+}
+
+// Log is the natural logarithm of the evidence E.
+func (t Test) Log(s State) float64 {
+	top := math.Inf(-1)
+	for j, l := range s.Logs {
+		top = max(top, l+logWeights[j])
+	}
+	sum := 0.0
+	for j, l := range s.Logs {
+		sum += math.Exp(l + logWeights[j] - top)
+	}
+	return top + math.Log(sum)
+}
+
+// LogLimit is the natural logarithm of the evidence that takes a release back.
+func (t Test) LogLimit() float64 { return -math.Log(t.Budget) + float64(t.Tries)*math.Ln2 }
+
+// ControlNeeded is how many control devices a stage needs before it could show, by itself, that all devices of the candidate fail or
+// fall silent.
+func (t Test) ControlNeeded() int64 {
+	switch t.Kind {
+	case Rate:
+		return 0
+	case Silence:
+		return 1
+	}
+	need := math.Inf(1)
+	for j, a := range alternatives {
+		// With n control devices, none of which fails, each of many failures of the candidate adds at most n (1-1/ratio) / (r0 nC).
+		need = min(need, max(t.Limit, 1e-9)*(t.LogLimit()-logWeights[j])/(1-1/a.ratio))
+	}
+	return int64(math.Ceil(min(need, maxCount)))
+}

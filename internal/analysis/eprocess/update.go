@@ -1,0 +1,107 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package eprocess
+
+// Update looks at the counts of all stages, the oldest first, and multiplies the evidence by what is new in them. The same counts change
+// nothing. Counts that are impossible or that fell are an error, and the state stays as it was. The state of a test with another limit is
+// none of this one, which starts with all that the stages have.
+func (t Test) Update(s State, stages []Stage) (State, error) {
+	next := s
+	if s.Kind != t.Kind || s.Limit != t.Limit {
+		next = State{From: s.From, Kind: t.Kind, Limit: t.Limit}
+	}
+	if err := next.check(stages); err != nil {
+		return s, err
+	}
+	for i := range stages {
+		t.add(&next, &stages[i])
+	}
+	return next, nil
+}
+
+// add takes in one stage.
+func (t Test) add(s *State, now *Stage) {
+	if t.Kind != Rate && (now.Candidate.Exposed == 0 || now.Control.Exposed == 0) {
+		return // until both arms have devices there is nothing to compare: what fails until then is counted when they have
+	}
+	i := s.slot(now.ID)
+	if i < 0 {
+		return
+	}
+	before, after := s.Seen[i], highest(&s.Seen[i], now)
+	s.Seen[i] = after
+	switch t.Kind {
+	case Increase:
+		t.increase(&s.Logs, &before, &after)
+	case Rate:
+		failed := after.Candidate.Failed - before.Candidate.Failed
+		fine := after.Candidate.Exposed - before.Candidate.Exposed - failed
+		t.multiply(&s.Logs, float64(failed), float64(fine), max(t.Limit, minRate))
+	case Silence:
+		t.silence(&s.Logs, &before, &after)
+	}
+}
+
+// highest keeps the highest counts. Only failures of the candidate may become fewer: a device that recovers takes its vote back, and if
+// control devices did so as well, the evidence would grow by what is no failure of the candidate.
+func highest(before, now *Stage) Stage {
+	return Stage{ID: now.ID,
+		Candidate: Arm{
+			Exposed: max(before.Candidate.Exposed, now.Candidate.Exposed), Failed: now.Candidate.Failed,
+			Returned: max(before.Candidate.Returned, now.Candidate.Returned),
+		},
+		Control: Arm{
+			Exposed: max(before.Control.Exposed, now.Control.Exposed), Failed: max(before.Control.Failed, now.Control.Failed),
+			Returned: max(before.Control.Returned, now.Control.Returned),
+		}}
+}
+
+// increase multiplies by the failures of one look.
+func (t Test) increase(logs *[Points]float64, before, after *Stage) {
+	c, s := after.Candidate.Failed-before.Candidate.Failed, after.Control.Failed-before.Control.Failed
+	if c == 0 && s == 0 {
+		return
+	}
+	all := t.share(float64(after.Candidate.Exposed), float64(after.Control.Exposed))
+	if c < 0 { // healed: taken out with no less than they were taken in with
+		t.multiply(logs, float64(c), 0, all)
+		c = 0
+	}
+	newC, newS := after.Candidate.Exposed-before.Candidate.Exposed, after.Control.Exposed-before.Control.Exposed
+	if newC > 0 && newS > 0 {
+		all = max(all, t.share(float64(newC), float64(newS)))
+	}
+	t.multiply(logs, float64(c), float64(s), all)
+}
+
+// silence multiplies by the first returns of one look.
+func (t Test) silence(logs *[Points]float64, before, after *Stage) {
+	c, s := after.Candidate.Returned-before.Candidate.Returned, after.Control.Returned-before.Control.Returned
+	if c == 0 && s == 0 {
+		return
+	}
+	oldC, oldS := before.Candidate.Exposed-before.Candidate.Returned, before.Control.Exposed-before.Control.Returned
+	newC, newS := after.Candidate.Exposed-before.Candidate.Exposed, after.Control.Exposed-before.Control.Exposed
+	at := t.share(float64(oldC+newC), float64(oldS+newS))
+	if oldC > 0 && oldS > 0 {
+		at = min(at, t.share(float64(oldC), float64(oldS)))
+	}
+	if newC > 0 && newS > 0 {
+		at = min(at, t.share(float64(newC), float64(newS)))
+	}
+	t.multiply(logs, float64(c), float64(s), at)
+}
+
+// share is the probability at the limit that the next event is in the candidate's arm, given the devices of both arms.
+func (t Test) share(c, s float64) float64 {
+	if t.Kind == Silence { // at the limit, devices of the candidate take r0 times as long
+		s *= t.Limit
+	} else {
+		c *= t.Limit
+	}
+	if c+s == 0 {
+		return 1 // says nothing: whatever happens has this probability under each alternative
+	}
+	return c / (c + s)
+}
