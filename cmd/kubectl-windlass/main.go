@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // windows name time zones, and not every machine has a database of them
 
 	"github.com/windlass-dev/windlass/internal/cli"
 )

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"os"
 	"time"
+	_ "time/tzdata" // windows name time zones, and the image has no database of them
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
