@@ -11,6 +11,7 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/analysis/extract"
 	"github.com/windlass-dev/windlass/internal/analysis/query"
 	"github.com/windlass-dev/windlass/internal/serve"
 )
@@ -35,14 +36,14 @@ const (
 func splitBudget(metrics []Metric) {
 	tests, budget := 0, 1.0
 	for _, m := range metrics {
-		if n := m.tests(); n > 0 && !m.DryRun {
+		if n := m.tests(); n > 0 && !m.Limits.DryRun {
 			tests, budget = tests+n, min(budget, m.Limits.Budget)
 		}
 	}
 	for i := range metrics {
 		m := &metrics[i]
 		switch n := m.tests(); {
-		case n > 0 && m.DryRun:
+		case n > 0 && m.Limits.DryRun:
 			m.Limits.Budget /= float64(n)
 		case n > 0:
 			m.Limits.Budget = budget / float64(tests)
@@ -51,18 +52,10 @@ func splitBudget(metrics []Metric) {
 }
 
 // tests is the number of sequential tests of a metric.
-func (m Metric) tests() int {
-	n := 0
-	for _, limit := range []*float64{m.Limits.MaxRate, m.Limits.MaxIncrease} {
-		if limit != nil {
-			n++
-		}
-	}
-	return n
-}
+func (m Metric) tests() int { return len(m.Limits.Tests()) }
 
 func parseMetric(m *otav1alpha1.Metric) (Metric, error) {
-	out := Metric{Name: m.Name, Source: m, Interval: defaultQueryInterval, DryRun: m.DryRun == otav1alpha1.DryRunEnabled}
+	out := Metric{Name: m.Name, Source: m, Interval: defaultQueryInterval}
 	if m.Telemetry != nil {
 		out.Interval = defaultTelemetryInterval
 	}
@@ -80,18 +73,36 @@ func parseMetric(m *otav1alpha1.Metric) (Metric, error) {
 	return out, err
 }
 
+// anyRelease stands for the release that a query will be about.
+var anyRelease = query.Vars{
+	App: "com.example.shop", Channel: "production", Bundle: "shop-2.4.1", Version: "2.4.1", Window: "60s",
+	Digest: "sha256:0000000000000000000000000000000000000000000000000000000000000000",
+}
+
 // checkSource refuses queries that no provider could be asked.
 func checkSource(m *otav1alpha1.Metric) error {
 	if m.Prometheus != nil {
-		if _, err := query.Parse(m.Prometheus.Query); err != nil {
+		if _, err := query.Render(m.Prometheus.Query, anyRelease); err != nil {
 			return fmt.Errorf("prometheus.%w", err)
 		}
+	}
+	if m.Web == nil {
+		return nil
+	}
+	if _, err := query.RenderURL(m.Web.URL, anyRelease); err != nil {
+		return fmt.Errorf("web.%w", err)
+	}
+	if _, err := extract.Parse(m.Web.JSONPath, m.Web.CEL); err != nil {
+		return fmt.Errorf("web.%w", err)
 	}
 	return nil
 }
 
 func parseLimits(m *otav1alpha1.Metric) (analysis.Limits, error) {
-	l := analysis.Limits{MinSamples: 1, ErrorLimit: defaultErrorLimit, NoDataHold: defaultNoDataHold, NoDataThen: otav1alpha1.NoDataPause}
+	l := analysis.Limits{
+		MinSamples: 1, ErrorLimit: defaultErrorLimit, NoDataHold: defaultNoDataHold, NoDataThen: otav1alpha1.NoDataPause,
+		DryRun: m.DryRun == otav1alpha1.DryRunEnabled,
+	}
 	if err := parseTests(m, &l); err != nil {
 		return l, err
 	}

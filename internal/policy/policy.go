@@ -15,6 +15,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/analysis"
 	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/serve"
+	"github.com/windlass-dev/windlass/internal/window"
 )
 
 const minLease = time.Minute
@@ -23,6 +24,7 @@ const minLease = time.Minute
 type Policy struct {
 	Spec    plan.Spec
 	Metrics []Metric
+	Windows []window.Window
 }
 
 // Metric is one measurement and what it is held against.
@@ -30,7 +32,6 @@ type Metric struct {
 	Name     string
 	Interval time.Duration
 	Limits   analysis.Limits
-	DryRun   bool                // it only watches
 	Source   *otav1alpha1.Metric // as the spec has it
 }
 
@@ -55,7 +56,7 @@ func Parse(r *otav1alpha1.Rollout) (Policy, error) {
 	if r.Spec.Rollback != nil && r.Spec.Rollback.OnFailure != "" {
 		p.Spec.OnFailure = r.Spec.Rollback.OnFailure
 	}
-	err := errors.Join(p.parseAnalysis(r.Spec.Analysis), p.parseRest(r))
+	err := errors.Join(p.parseAnalysis(r.Spec.Analysis), p.parseWindows(r.Spec.Windows), p.parseRest(r))
 	if field := unsupported(&r.Spec); field != "" {
 		return p, &Error{otav1alpha1.NotSupportedYetReason, fmt.Errorf("%s is not supported by this version: remove it", field)}
 	}
@@ -84,7 +85,7 @@ func (p *Policy) parseAnalysis(a *otav1alpha1.Analysis) error {
 			continue
 		}
 		p.Metrics = append(p.Metrics, m)
-		if !m.DryRun {
+		if !m.Limits.DryRun {
 			p.Spec.Metrics++
 		}
 	}
@@ -108,6 +109,20 @@ func (p *Policy) parseBake(a *otav1alpha1.Analysis) (err error) {
 	if p.Spec.Holdout > 0 && p.Spec.Bake == 0 {
 		return fmt.Errorf("analysis.holdout is %d: it needs analysis.bake, the time for which these devices stay on stable", *a.Holdout)
 	}
+	return nil
+}
+
+// parseWindows reads all windows, or none: with some of them weights could rise when the others deny it.
+func (p *Policy) parseWindows(in []otav1alpha1.Window) error {
+	out := make([]window.Window, 0, len(in))
+	for i, w := range in {
+		parsed, err := window.Parse(w.Kind, w.Schedule, w.Duration, w.TimeZone)
+		if err != nil {
+			return fmt.Errorf("windows[%d].%w", i, err)
+		}
+		out = append(out, parsed)
+	}
+	p.Windows = out
 	return nil
 }
 
@@ -167,7 +182,7 @@ func (p *Policy) checkControl() error {
 		return nil
 	}
 	for _, m := range p.Metrics {
-		if m.Limits.MaxIncrease == nil || m.Limits.MaxRate != nil || m.DryRun {
+		if m.Limits.MaxIncrease == nil || m.Limits.MaxRate != nil || m.Limits.DryRun {
 			continue
 		}
 		also := ", or set maxRate beside it"
@@ -197,9 +212,6 @@ func (p *Policy) reachesAll() bool {
 
 // unsupported names the first field whose behaviour this version does not have.
 func unsupported(s *otav1alpha1.RolloutSpec) string {
-	if len(s.Windows) > 0 {
-		return "spec.windows"
-	}
 	if s.Rollback != nil && s.Rollback.To != "" && s.Rollback.To != otav1alpha1.RollbackToStable {
 		return "spec.rollback.to: " + string(s.Rollback.To)
 	}

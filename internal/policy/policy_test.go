@@ -23,6 +23,11 @@ func pause(d otav1alpha1.Duration, samples *int32) otav1alpha1.Step {
 	return otav1alpha1.Step{Pause: &otav1alpha1.PauseStep{Duration: d, MinSamples: samples}}
 }
 
+func web(url, jsonPath, cel string) otav1alpha1.Metric {
+	return otav1alpha1.Metric{Name: "errors", ThresholdRange: &otav1alpha1.ThresholdRange{Max: "1"},
+		Web: &otav1alpha1.WebMetric{URL: url, JSONPath: jsonPath, CEL: cel}}
+}
+
 func valid() *otav1alpha1.Rollout {
 	return &otav1alpha1.Rollout{Spec: otav1alpha1.RolloutSpec{
 		BundleRef: otav1alpha1.LocalReference{Name: "shop-1"},
@@ -49,7 +54,7 @@ func TestParse_defaults(t *testing.T) {
 	if p.Metrics[0].Interval != 5*time.Second || p.Metrics[1].Interval != 30*time.Second {
 		t.Errorf("intervals: %s, %s", p.Metrics[0].Interval, p.Metrics[1].Interval)
 	}
-	if p.Spec.OnSlice != otav1alpha1.SliceRecommend || p.Spec.Bake != 0 || p.Spec.Holdout != 0 || p.Metrics[0].DryRun {
+	if p.Spec.OnSlice != otav1alpha1.SliceRecommend || p.Spec.Bake != 0 || p.Spec.Holdout != 0 || p.Metrics[0].Limits.DryRun {
 		t.Errorf("spec: %+v", p.Spec)
 	}
 	if got := p.Metrics[0].Limits.Budget; got != 0.05 {
@@ -75,6 +80,11 @@ func TestParse_refuses(t *testing.T) {
 		"range upside down":          {func(s *otav1alpha1.RolloutSpec) { s.Analysis.Metrics[1].ThresholdRange.Min = "2" }, otav1alpha1.InvalidSpecReason, "min 2 is above max 1"},
 		"short interval":             {func(s *otav1alpha1.RolloutSpec) { s.Analysis.Metrics[1].Interval = "10ms" }, otav1alpha1.InvalidSpecReason, "interval is 10ms, expected at least 1s"},
 		"broken template":            {func(s *otav1alpha1.RolloutSpec) { s.Analysis.Metrics[1].Prometheus.Query = "{{ .app" }, otav1alpha1.InvalidSpecReason, "query"},
+		"variable that is none":      {func(s *otav1alpha1.RolloutSpec) { s.Analysis.Metrics[1].Prometheus.Query = "{{ .versions }}" }, otav1alpha1.InvalidSpecReason, "metrics[errors].prometheus.query"},
+		"broken template of a URL":   {func(s *otav1alpha1.RolloutSpec) { s.Analysis.Metrics[1] = web("https://h/{{ .app", "{.rate}", "") }, otav1alpha1.InvalidSpecReason, "metrics[errors].web.url"},
+		"broken path":                {func(s *otav1alpha1.RolloutSpec) { s.Analysis.Metrics[1] = web("https://h/", "{.rate", "") }, otav1alpha1.InvalidSpecReason, "metrics[errors].web.jsonPath"},
+		"broken expression":          {func(s *otav1alpha1.RolloutSpec) { s.Analysis.Metrics[1] = web("https://h/", "", "result.") }, otav1alpha1.InvalidSpecReason, "metrics[errors].web.cel"},
+		"expression of a text":       {func(s *otav1alpha1.RolloutSpec) { s.Analysis.Metrics[1] = web("https://h/", "", "'a'") }, otav1alpha1.InvalidSpecReason, "expected an expression that gives a number"},
 		"increase of none":           {func(s *otav1alpha1.RolloutSpec) { s.Analysis.Metrics[0].MaxIncrease = "0" }, otav1alpha1.InvalidSpecReason, "metrics[failures].maxIncrease is 0: a bundle that does as well as the stable one"},
 		"increase below one":         {func(s *otav1alpha1.RolloutSpec) { s.Analysis.Metrics[0].MaxIncrease = "0.02" }, otav1alpha1.InvalidSpecReason, "maxIncrease is 0.02"},
 		"coin toss":                  {func(s *otav1alpha1.RolloutSpec) { s.Analysis.Metrics[0].Confidence = "0.4" }, otav1alpha1.InvalidSpecReason, "metrics[failures].confidence is 0.4, expected 0.5 to 0.999999"},
@@ -99,7 +109,9 @@ func TestParse_refuses(t *testing.T) {
 		"slices that nobody counts": {func(s *otav1alpha1.RolloutSpec) {
 			s.Steps, s.Analysis.Metrics, s.Analysis.OnSlice = s.Steps[:1], s.Analysis.Metrics[1:], otav1alpha1.SliceExclude
 		}, otav1alpha1.InvalidSpecReason, "analysis.onSlice is Exclude: it needs a telemetry metric with outcome Failed"},
-		"windows": {func(s *otav1alpha1.RolloutSpec) { s.Windows = []otav1alpha1.Window{{}} }, otav1alpha1.NotSupportedYetReason, "windows"},
+		"window of nonsense": {func(s *otav1alpha1.RolloutSpec) {
+			s.Windows = []otav1alpha1.Window{{Kind: otav1alpha1.WindowAllow, Schedule: "0 9 * * 1-4", Duration: "8h"}, {Kind: otav1alpha1.WindowDeny, Schedule: "0 25 * * *", Duration: "8h"}}
+		}, otav1alpha1.InvalidSpecReason, "spec.windows[1].schedule is \"0 25 * * *\": expected five fields of cron"},
 		"rollback to a bundle": {func(s *otav1alpha1.RolloutSpec) {
 			s.Rollback = &otav1alpha1.RollbackSpec{To: otav1alpha1.RollbackToBundle}
 		}, otav1alpha1.NotSupportedYetReason, "spec.rollback.to: Bundle"},
