@@ -220,7 +220,7 @@ func draw(r *rand.Rand, n int64, p float64) (hits int64) {
 // Where no slice is to blame, one is found in at most the share of rollouts that the level says: when the candidate is as stable is, and
 // when it fails everywhere in the same way, though kinds of devices and stages have base rates of their own.
 func TestFalseDiscoveries(t *testing.T) {
-	const rounds, level = 300, 0.1
+	const rounds, level = 120, 0.1
 	o := increase
 	o.Level = level
 	for name, ratio := range map[string]float64{"good": 1, "bad": 6, "better": 0.3} {
@@ -232,8 +232,8 @@ func TestFalseDiscoveries(t *testing.T) {
 				fail(r, groups, func(*Group) float64 { return ratio })
 				found += len(Find(groups, o))
 			}
-			// One in 1000 tests of a true level of 10 % would have more than 46 of 300.
-			if found > 46 {
+			// One in 1000 tests of a true level of 10 % would have more than 22 of 120.
+			if found > 22 {
 				t.Errorf("%d findings in %d rollouts, want at most %g %%", found, rounds, 100*level)
 			}
 			t.Logf("%d findings in %d rollouts", found, rounds)
@@ -254,7 +254,7 @@ func TestPlanted(t *testing.T) {
 		"platform and version": {func(g *Group) bool { return g.Platform == "ios" && g.NativeVersion < "1.0.2" }, "ios, nativeVersion<1.0.2"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const rounds = 40
+			const rounds = 20
 			r := rand.New(rand.NewPCG(3, 4))
 			found, others := 0, map[string]int{}
 			for range rounds {
@@ -392,7 +392,7 @@ func TestWorseIsEValue(t *testing.T) {
 	for name, control := range map[string]int64{"with a control": 400, "without": 0} {
 		t.Run(name, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(5, 6))
-			const rounds = 20_000
+			const rounds = 5_000
 			var total float64
 			for range rounds {
 				tab := tabulate([]Group{
