@@ -3,10 +3,31 @@
 
 package window
 
-import "time"
+import (
+	"time"
+
+	"github.com/netresearch/go-cron"
+)
 
 // maxSpans bounds how many changes of a zone's offset are looked at; a year has four at most, Morocco's.
 const maxSpans = 16
+
+// times are those of a schedule, in whole minutes, as clocks show them. UTC stands for the zone of the clock: there, no time is
+// skipped and none comes twice, which the parser's own search does not get right.
+type times struct{ schedule *cron.SpecSchedule }
+
+// everySecond lets the search stop at any second of a minute, and saves it from trying all of them.
+const everySecond = 1<<60 - 1
+
+// after is the first time after the minute of t; zero: none within a year.
+func (s times) after(t time.Time) time.Time {
+	return s.schedule.Next(t.Truncate(time.Minute).Add(59 * time.Second))
+}
+
+// until is the last time up to the minute of t; zero: none within a year.
+func (s times) until(t time.Time) time.Time {
+	return s.schedule.Prev(t.Truncate(time.Minute).Add(time.Second)).Truncate(time.Minute)
+}
 
 // span is a time in which the offset of a zone to UTC stays the same.
 type span struct {
@@ -43,7 +64,11 @@ func clock(t time.Time, offset time.Duration) time.Time { return t.UTC().Add(off
 func (w Window) lastOpening(t time.Time) time.Time {
 	for limit, n := t.Add(-MaxDuration), 0; n < maxSpans && t.After(limit); n++ {
 		s := w.spanAt(t)
-		if last := later(w.lastIn(s, t), w.lastInGap(s, t)); !last.IsZero() {
+		last := w.lastIn(s, t)
+		if last.Before(s.start.Add(s.gap)) {
+			last = later(last, w.lastInGap(s, t))
+		}
+		if !last.IsZero() {
 			return last
 		}
 		if s.start.IsZero() {
@@ -56,7 +81,7 @@ func (w Window) lastOpening(t time.Time) time.Time {
 
 // lastIn is the latest opening of a span at t or before, by the offset of the span.
 func (w Window) lastIn(s span, t time.Time) time.Time {
-	shown := w.times.Prev(clock(t, s.offset).Truncate(time.Second).Add(time.Second))
+	shown := w.times.until(clock(t, s.offset))
 	if shown.IsZero() {
 		return shown
 	}
@@ -72,7 +97,7 @@ func (w Window) lastInGap(s span, t time.Time) time.Time {
 	if last := s.start.Add(s.gap - time.Second); t.After(last) {
 		t = last
 	}
-	shown := w.times.Prev(clock(t, before).Truncate(time.Second).Add(time.Second))
+	shown := w.times.until(clock(t, before))
 	if shown.IsZero() {
 		return shown
 	}
@@ -97,7 +122,7 @@ func (w Window) nextOpening(t time.Time) time.Time {
 }
 
 func (w Window) nextIn(s span, t time.Time) time.Time {
-	shown := w.times.Next(clock(t, s.offset))
+	shown := w.times.after(clock(t, s.offset))
 	if shown.IsZero() {
 		return shown
 	}
@@ -110,7 +135,7 @@ func (w Window) nextInGap(s span, t time.Time) time.Time {
 		return time.Time{}
 	}
 	before := s.offset - s.gap
-	next := w.times.Next(clock(t, before)).Add(-before)
+	next := w.times.after(clock(t, before)).Add(-before)
 	if !next.Before(end) {
 		return time.Time{}
 	}

@@ -36,8 +36,8 @@ type Window struct {
 	Duration time.Duration
 	Location *time.Location
 
-	times   *cron.SpecSchedule // in UTC, which stands for what the clock of Location shows
-	gapless bool               // on a day with openings, each comes before the one before it has ended
+	times   times
+	gapless bool // on a day with openings, each comes before the one before it has ended
 }
 
 // parser reads crontab(5) of POSIX: where both the day of the month and the day of the week are given, either is enough.
@@ -66,34 +66,34 @@ func Parse(kind otav1alpha1.WindowKind, schedule string, duration otav1alpha1.Du
 	return w, nil
 }
 
-func parseSchedule(schedule string) (*cron.SpecSchedule, error) {
+func parseSchedule(schedule string) (times, error) {
 	if strings.Contains(schedule, "=") {
-		return nil, errors.New("expected five fields of cron only: name the time zone in timeZone")
+		return times{}, errors.New("expected five fields of cron only: name the time zone in timeZone")
 	}
 	parsed, err := parser.Parse(schedule)
 	if err != nil {
-		return nil, fmt.Errorf("expected five fields of cron (minute, hour, day of month, month, day of week): %w", err)
+		return times{}, fmt.Errorf("expected five fields of cron (minute, hour, day, month, day of the week): %w", err)
 	}
 	s, ok := parsed.(*cron.SpecSchedule)
 	if !ok {
-		return nil, errors.New("expected five fields of cron")
+		return times{}, errors.New("expected five fields of cron")
 	}
-	s.Location, s.MaxSearchYears = time.UTC, rarest
-	if s.Next(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
-		return nil, errors.New("expected a day that exists")
+	s.Location, s.Second, s.MaxSearchYears = time.UTC, everySecond, rarest
+	if (times{s}).after(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
+		return times{}, errors.New("expected a day that exists")
 	}
 	s.MaxSearchYears = 1
-	return s, nil
+	return times{s}, nil
 }
 
 // fillsDays tells whether no opening of a day has ended before the next one of that day: the day is then covered from the first
 // one on, which At skips over in one step.
 func (w Window) fillsDays() bool {
-	daily := *w.times
+	daily := *w.times.schedule
 	daily.Dom, daily.Month, daily.Dow = ^uint64(0), ^uint64(0), ^uint64(0)
 	day := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-	last := daily.Next(day.Add(-time.Second))
-	for next := daily.Next(last); next.Before(day.AddDate(0, 0, 1)); last, next = next, daily.Next(next) {
+	last := times{&daily}.after(day.Add(-time.Minute))
+	for next := (times{&daily}).after(last); next.Before(day.AddDate(0, 0, 1)); last, next = next, (times{&daily}).after(next) {
 		if next.Sub(last) > w.Duration {
 			return false
 		}
