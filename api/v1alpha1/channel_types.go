@@ -338,6 +338,12 @@ type ServedBundle struct {
 	// since when it is served.
 	// +optional
 	Since *metav1.Time `json:"since,omitempty"`
+
+	// exclude are the slices that its release was kept from: they get what was stable before it.
+	// +optional
+	// +listType=atomic
+	// +kubebuilder:validation:MaxItems=8
+	Exclude []Slice `json:"exclude,omitempty"`
 }
 
 // CandidateBundle is a bundle that a rollout lets out.

@@ -11,3 +11,13 @@ import _ "embed"
 //
 //go:embed bases/ota.windlass.dev_bundles.yaml
 var Bundles []byte
+
+// Rollouts is the definition of the kind Rollout, in YAML.
+//
+//go:embed bases/ota.windlass.dev_rollouts.yaml
+var Rollouts []byte
+
+// Channels is the definition of the kind Channel, in YAML.
+//
+//go:embed bases/ota.windlass.dev_channels.yaml
+var Channels []byte

@@ -20,6 +20,7 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/serve"
 )
@@ -148,9 +149,10 @@ func (s *scope) lost() error {
 // impossible says of the first field that this version cannot carry out what to do with it.
 func impossible(ch *otav1alpha1.Channel) error {
 	unknown := serve.UnknownChecks(ch)
+	limits := unreadable(&ch.Spec)
 	switch {
-	case ch.Spec.MaxWeightPerHour != "":
-		return kit.Stall(otav1alpha1.NotSupportedYetReason, "spec.maxWeightPerHour is not supported by this version: remove it")
+	case limits != nil:
+		return kit.Stall(otav1alpha1.InvalidSpecReason, "%w", limits)
 	case len(unknown) > 0:
 		return kit.Stall(otav1alpha1.InvalidSpecReason, "spec.admission.content.checks names what this version does not check: %s; "+
 			"see docs/content-rules.md for the names, and remove the others", strings.Join(unknown, ", "))
@@ -158,6 +160,22 @@ func impossible(ch *otav1alpha1.Channel) error {
 		return kit.Stall(otav1alpha1.NotSupportedYetReason, "spec.visibility: Private is not supported by this version without "+
 			"spec.selfAssignment: Allowed, since devices cannot be put on a channel yet and none could follow it: set selfAssignment: Allowed, "+
 			"or make the channel Public")
+	}
+	return nil
+}
+
+// unreadable says of the first limit that Rollouts could not keep, because it cannot be read, what to do with it.
+func unreadable(spec *otav1alpha1.ChannelSpec) error {
+	for _, limit := range [...]struct {
+		field string
+		value otav1alpha1.Percent
+	}{{"maxFirstWeight", spec.MaxFirstWeight}, {"maxWeightPerHour", spec.MaxWeightPerHour}} {
+		if limit.value == "" {
+			continue
+		}
+		if _, err := plan.ParseWeight(string(limit.value)); err != nil {
+			return fmt.Errorf("spec.%s: %w: write a percentage such as 5, or remove it", limit.field, err)
+		}
 	}
 	return nil
 }

@@ -120,7 +120,7 @@ func project(old otav1alpha1.ChannelStatus, c release.Committed, o *serve.Outcom
 		st.Candidate = &otav1alpha1.CandidateBundle{
 			Bundle: k.Bundle.Name, Version: otav1alpha1.Version(k.Bundle.Version), Digest: otav1alpha1.Digest(k.Bundle.Digest),
 			Weight: plan.FormatWeight(k.Weight), Salt: k.Salt, LeaseExpires: seconds(k.LeaseExpires),
-			RolloutRef: &otav1alpha1.LocalReference{Name: k.Rollout}, Release: k.Release,
+			RolloutRef: &otav1alpha1.LocalReference{Name: k.Rollout}, Release: k.Release, Stage: k.Stage, Exclude: excluded(k.Exclude),
 		}
 		if next := o.Document.Candidate; next != nil && next.Bundle.Digest == k.Bundle.Digest {
 			st.Warnings = o.Warnings
@@ -141,7 +141,18 @@ func served(b *release.Bundle) *otav1alpha1.ServedBundle {
 	}
 	return &otav1alpha1.ServedBundle{
 		Bundle: b.Name, Version: otav1alpha1.Version(b.Version), Digest: otav1alpha1.Digest(b.Digest), Since: seconds(b.Since),
+		Exclude: excluded(b.Exclude),
 	}
+}
+
+func excluded(parts []release.Slice) []otav1alpha1.Slice {
+	var out []otav1alpha1.Slice
+	for _, s := range parts {
+		out = append(out, otav1alpha1.Slice{
+			Platform: otav1alpha1.Platform(s.Platform), NativeVersion: s.NativeVersion, OSVersion: s.OSVersion, Region: s.Region,
+		})
+	}
+	return out
 }
 
 // refused lists the refused digests; reasons come from who refuses now, else from the status before.

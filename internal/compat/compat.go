@@ -8,6 +8,8 @@ package compat
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/Masterminds/semver/v3"
 )
@@ -46,6 +48,16 @@ func ParseRange(text string) (Range, error) {
 // Contains tells whether a version is in the range.
 func (r Range) Contains(v *semver.Version) bool {
 	return r.constraints == nil || r.constraints.Check(v)
+}
+
+// WithPreReleases gives the range as versions are ordered, pre-releases among them: "<5.0.0" lets 5.0.0-beta.1 in.
+func (r Range) WithPreReleases() Range {
+	if r.constraints == nil {
+		return r
+	}
+	all := *r.constraints
+	all.IncludePrerelease = true
+	return Range{constraints: &all}
 }
 
 // Device is what compatibility asks of a device.
@@ -98,4 +110,28 @@ func (r *Requirements) Check(d *Device) Mismatch {
 // MatchesPlatform tells whether a platform is in a list; an empty list has all.
 func MatchesPlatform(list []string, platform string) bool {
 	return len(list) == 0 || slices.Contains(list, platform)
+}
+
+// ParseOSVersion reads the version of an operating system as devices tell it: its first up to three numbers with dots between
+// them, whatever stands around: 17.5.1; 14 is 14.0.0, and so is "Android 14"; 6.8.0-45-generic is 6.8.0, no pre-release.
+func ParseOSVersion(s string) (*semver.Version, error) {
+	isDigit := func(c rune) bool { return '0' <= c && c <= '9' }
+	from := max(0, strings.IndexFunc(s, isDigit))
+	rest, numbers := s[from:], [3]uint64{}
+	for i := range numbers {
+		digits := rest[:len(rest)-len(strings.TrimLeftFunc(rest, isDigit))]
+		n, err := strconv.ParseUint(digits, 10, 32)
+		switch {
+		case digits == "" && i > 0: // a dot at the end
+			return semver.New(numbers[0], numbers[1], numbers[2], "", ""), nil
+		case err != nil:
+			return nil, fmt.Errorf("expected a version of an operating system such as 17.5.1, got %q", s)
+		}
+		numbers[i] = n
+		if rest = rest[len(digits):]; !strings.HasPrefix(rest, ".") {
+			break
+		}
+		rest = rest[1:]
+	}
+	return semver.New(numbers[0], numbers[1], numbers[2], "", ""), nil
 }

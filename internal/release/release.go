@@ -83,6 +83,7 @@ type Bundle struct {
 	Signatures     []Signature `json:"signatures,omitempty"`
 	Encryption     *Encryption `json:"encryption,omitempty"` // none: the artifact is readable
 	Since          int64       `json:"since,omitempty"`      // when it became what it is here; Unix seconds
+	Exclude        []Slice     `json:"exclude,omitempty"`    // of what is stable, or was: devices of these parts get what came before it
 }
 
 // Signature is an author's signature over the artifact, for devices that check the author themselves.

@@ -33,12 +33,15 @@ type Channel struct {
 	floor      *Bundle // nil: there is none to be had, or it was refused; guards.floor still holds
 	bundles    []*Bundle
 	refused    []refusal
+	exclusions []exclusion
+	variants   []*Channel // for devices that exclusions hold for, by the set of these: the bit 1<<i is that of exclusions[i]
 }
 
 // refusal is what devices must not keep, by digest, and by version for devices that tell no digest.
 type refusal struct {
 	digest  string
 	version *semver.Version // nil: not known
+	why     Reason          // ReasonRefused or ReasonExcluded
 }
 
 // Bundle is a compiled bundle. It is immutable.
@@ -89,6 +92,15 @@ func Unreadable(app, name string, head *release.Document, before *Channel) *Chan
 // Compile makes a Channel of a release document. Everything in the document that this version does not understand is an
 // error: a guard that is skipped would offer what nobody allowed.
 func Compile(doc *release.Document) (*Channel, error) {
+	c, err := compile(doc)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.compileExclusions(doc)
+}
+
+// compile makes a Channel for devices that no exclusion holds for.
+func compile(doc *release.Document) (*Channel, error) {
 	c := &Channel{
 		App: doc.App, Name: doc.Channel, Revision: doc.Revision, PublicURL: doc.PublicURL, audience: compileAudience(doc.Audience),
 	}
@@ -118,7 +130,7 @@ func Compile(doc *release.Document) (*Channel, error) {
 func compileRefused(src []release.Refusal) ([]refusal, error) {
 	out := make([]refusal, 0, len(src))
 	for _, s := range src {
-		r := refusal{digest: s.Digest}
+		r := refusal{digest: s.Digest, why: ReasonRefused}
 		if s.Version != "" {
 			var err error
 			if r.version, err = semver.StrictNewVersion(s.Version); err != nil {
@@ -168,6 +180,9 @@ func (c *Channel) compileTrial(src *release.Candidate) error {
 	}
 	if src.Weight < 0 || src.Weight > bucketing.Slots {
 		return fmt.Errorf("candidate weight: expected 0 to %d basis points, got %d", bucketing.Slots, src.Weight)
+	}
+	if src.Stage < 0 {
+		return fmt.Errorf("candidate stage: expected 0 or more, got %d", src.Stage)
 	}
 	loss := OnLoss(src.OnLoss)
 	switch loss {

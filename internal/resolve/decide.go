@@ -6,6 +6,7 @@
 package resolve
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -20,6 +21,8 @@ type Device struct {
 	compat.Device
 
 	ID           string
+	OSVersion    *semver.Version // of the operating system; nil when not told
+	Region       string          // where it is, as the gateway's edge knows; empty when not told
 	Distribution string          // Production or Development
 	Hardware     string          // Device or Emulator
 	Version      *semver.Version // of the bundle that runs; nil when not told
@@ -107,6 +110,18 @@ func (c *Channel) decide(d *Device, now time.Time, t *trace) Decision {
 	if why := t.audience(c, d, c.audience.excludes(d)); why != noReason {
 		return Decision{Action: None, Reason: why}
 	}
+	if v := c.variant(d, t); v != c {
+		out := v.offer(d, now, t)
+		if c.trial != nil {
+			out.Slot = bucketing.Slot(c.trial.Salt, d.ID) // also of a device that is kept from the candidate
+		}
+		return out
+	}
+	return c.offer(d, now, t)
+}
+
+// offer gives the decision for a device that the channel serves.
+func (c *Channel) offer(d *Device, now time.Time, t *trace) Decision {
 	out := c.assign(d, now, t)
 	if out.Reason == ReasonLeaseExpired {
 		return out
@@ -170,8 +185,8 @@ func (c *Channel) belowFloor(d *Device) bool {
 // withoutFloor is what a device below the floor is told when there is no bundle that it could pass through: nothing, since to
 // skip the floor is what the guard forbids. What was taken back has to go all the same.
 func (c *Channel) withoutFloor(d *Device, slot int32, t *trace) Decision {
-	if t.refused(d, c.runsRefused(d)) {
-		return Decision{Action: Reset, Reason: ReasonRefused, Slot: slot}
+	if why := t.refused(d, c.runsRefused(d)); why != noReason {
+		return Decision{Action: Reset, Reason: why, Slot: slot}
 	}
 	return Decision{Action: None, Reason: ReasonBelowFloor, Slot: slot}
 }
@@ -206,12 +221,12 @@ func (c *Channel) settle(out Decision, d *Device, t *trace) Decision {
 		out, why = Decision{Bundle: c.stable, Reason: ReasonStable, Slot: out.Slot}, noReason
 	}
 	switch {
-	case why != noReason && refused: // nothing fits, but what it runs must go
-		out.Action, out.Reason, out.Bundle = Reset, ReasonRefused, nil
+	case why != noReason && refused != noReason: // nothing fits, but what it runs must go
+		out.Action, out.Reason, out.Bundle = Reset, refused, nil
 	case why != noReason:
 		out.Action, out.Reason = None, why
-	case refused:
-		out.Action, out.Reason = Update, ReasonRefused
+	case refused != noReason:
+		out.Action, out.Reason = Update, refused
 	default:
 		out.Action = Update
 	}
@@ -247,14 +262,11 @@ func (d *Device) failed(b *Bundle) Reason {
 }
 
 // backToEmbedded tells a device of a channel that serves no bundle what to do.
-func backToEmbedded(d *Device, refused bool) (Action, Reason) {
-	switch {
-	case d.embedded():
+func backToEmbedded(d *Device, refused Reason) (Action, Reason) {
+	if d.embedded() {
 		return None, ReasonNothingReleased
-	case refused:
-		return Reset, ReasonRefused
 	}
-	return Reset, ReasonNoStable
+	return Reset, cmp.Or(refused, ReasonNoStable)
 }
 
 // runs tells whether the device runs a bundle: by digest, by version when it tells no digest, and by the native build's
@@ -271,17 +283,17 @@ func (d *Device) runs(b *Bundle) bool {
 	return d.NativeVersion.Equal(b.version)
 }
 
-// runsRefused tells whether the device runs a bundle that was taken back. Versions are compared by precedence, as everywhere:
-// build metadata that a device adds to a version make no other bundle of it.
-func (c *Channel) runsRefused(d *Device) bool {
+// runsRefused gives the reason why the bundle that the device runs was taken back, if it was. Versions are compared by precedence,
+// as everywhere: build metadata that a device adds to a version make no other bundle of it.
+func (c *Channel) runsRefused(d *Device) Reason {
 	if d.Version == nil && d.Digest == "" {
-		return false
+		return noReason
 	}
 	for i := range c.refused {
 		r := &c.refused[i]
 		if d.Digest != "" && d.Digest == r.digest || d.Digest == "" && d.Version.Equal(r.version) {
-			return true
+			return r.why
 		}
 	}
-	return false
+	return noReason
 }

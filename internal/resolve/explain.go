@@ -35,6 +35,7 @@ const (
 const (
 	RuleServing  Rule = "serving"  // its document is readable, and it is not halted
 	RuleAudience Rule = "audience" // it serves such devices
+	RuleExclude  Rule = "exclude"  // a bundle is kept from some parts of the devices
 	RuleLease    Rule = "lease"    // somebody watches the rollout
 	RuleCohort   Rule = "cohort"   // the device's slot is below the candidate's weight
 	RulePassage  Rule = "passage"  // the device has to pass through the floor first

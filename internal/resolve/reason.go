@@ -16,8 +16,8 @@ const (
 // Arm is the side of a rollout's comparison that a device is on.
 type Arm string
 
-// The arms. A device is in no arm when no rollout is active, when it could not run the candidate anyway, and when it is offered
-// stable because the candidate failed on it: it has no vote for stable.
+// The arms. A device is in no arm when no rollout is active, when it could not run the candidate anyway or is excluded from it, and
+// when it is offered stable because the candidate failed on it: it has no vote for stable.
 const (
 	NoArm     Arm = ""
 	Candidate Arm = "candidate"
@@ -33,9 +33,10 @@ const (
 	ReasonStable    Reason = "Stable"    // the channel's stable bundle
 	ReasonFloor     Reason = "Floor"     // the device has to pass through the channel's floor first
 	ReasonRefused   Reason = "Refused"   // the device runs a bundle that was taken back; also with Reset
+	ReasonExcluded  Reason = "Excluded"  // the device runs a bundle that was taken back from devices like it; also with Reset
 )
 
-// The reasons that come with Reset, beside ReasonRefused.
+// The reasons that come with Reset, beside ReasonRefused and ReasonExcluded.
 const (
 	ReasonNoStable Reason = "NoStable" // the channel serves no bundle, and the device runs one
 )
@@ -87,6 +88,7 @@ var Reasons = map[Reason][]Action{
 	ReasonStable:                     {Update},
 	ReasonFloor:                      {Update},
 	ReasonRefused:                    {Update, Reset},
+	ReasonExcluded:                   {Update, Reset},
 	ReasonNoStable:                   {Reset},
 	ReasonUpToDate:                   {None},
 	ReasonNothingReleased:            {None},

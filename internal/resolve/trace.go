@@ -4,6 +4,7 @@
 package resolve
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -191,15 +192,27 @@ func (t *trace) passage(c *Channel, d *Device, below bool) bool {
 	return below
 }
 
-func (t *trace) refused(d *Device, refused bool) bool {
+func (t *trace) refused(d *Device, why Reason) Reason {
 	if t != nil {
-		why := noReason
-		if refused {
-			why = ReasonRefused
-		}
 		t.add(RuleRefused, why, "device runs %s", d.bundleRun())
 	}
-	return refused
+	return why
+}
+
+func (t *trace) exclusion(x *exclusion, d *Device, holds bool) bool {
+	if t == nil {
+		return holds
+	}
+	why, parts := noReason, make([]string, 0, len(x.slices))
+	if holds {
+		why = ReasonExcluded
+	}
+	for i := range x.slices {
+		parts = append(parts, x.slices[i].String())
+	}
+	t.add(RuleExclude, why, "bundle %s is kept from %s; device: %s, native %s, system %s, region %s", x.version,
+		strings.Join(parts, "; and from "), d.Platform, d.NativeVersion, orNone(d.OSVersion), cmp.Or(d.Region, "none"))
+	return holds
 }
 
 func (t *trace) running(b *Bundle, d *Device, runs bool) bool {

@@ -26,7 +26,7 @@ func (o *Outcome) candidate(f Facts) {
 	o.Active = r
 	a := r.Status.Assignment
 	out := before != nil && owner(f, before) == r // devices can see it already
-	weight, problem := o.weight(f, a, before, out)
+	weight, held, problem := weight(f, a, before, out)
 	if problem != "" {
 		o.Problem = problem
 		return
@@ -38,6 +38,13 @@ func (o *Outcome) candidate(f Facts) {
 	}
 	d.Candidate = &release.Candidate{
 		Bundle: *bundle, Weight: weight, Salt: a.Salt, Rollout: r.Name, Release: a.Release, OnLoss: onLoss(r),
+		Stage: a.Stage, Exclude: excluded(a.Exclude),
+	}
+	if held {
+		d.Candidate.Stage = before.Stage // a stage has one weight
+	}
+	if held && a.State == otav1alpha1.AssignmentPromoted {
+		d.Candidate.Exclude = before.Exclude
 	}
 	if before != nil && before.Bundle.Digest == bundle.Digest {
 		d.Candidate.Bundle.Since = before.Bundle.Since
@@ -45,22 +52,31 @@ func (o *Outcome) candidate(f Facts) {
 	d.Candidate.LeaseExpires = lease(r, before, d.Candidate, f.Now)
 }
 
-// weight is the weight to serve, in basis points. A promotion that a frozen policy holds back stays where it is.
-func (o *Outcome) weight(f Facts, a *otav1alpha1.Assignment, before *release.Candidate, out bool) (weight int32, problem string) {
+// weight is the weight to serve, in basis points, and whether that is less than what the rollout asks for. A promotion that a
+// frozen policy holds back stays where it is.
+func weight(f Facts, a *otav1alpha1.Assignment, before *release.Candidate, out bool) (weight int32, held bool, problem string) {
 	if f.Frozen && !out {
-		return 0, "nothing new is offered: the Channel asks for what cannot be carried out"
+		return 0, false, "nothing new is offered: the Channel asks for what cannot be carried out"
 	}
 	if out && a.State == otav1alpha1.AssignmentPromoted {
-		return before.Weight, ""
+		return before.Weight, true, ""
 	}
 	weight, err := plan.ParseWeight(string(a.Weight))
 	if err != nil {
-		return 0, "rollout " + a.Bundle + ": " + err.Error()
+		return 0, false, "rollout " + a.Bundle + ": " + err.Error()
 	}
-	if f.Frozen {
-		weight = min(weight, before.Weight)
+	if f.Frozen && weight > before.Weight {
+		return before.Weight, true, ""
 	}
-	return weight, ""
+	return weight, false, ""
+}
+
+func excluded(parts []otav1alpha1.Slice) []release.Slice {
+	var out []release.Slice
+	for _, s := range parts {
+		out = append(out, release.Slice{Platform: string(s.Platform), NativeVersion: s.NativeVersion, OSVersion: s.OSVersion, Region: s.Region})
+	}
+	return out
 }
 
 // active is the Rollout that may have a candidate: the one that has it already, else the oldest that asks.

@@ -251,7 +251,8 @@ func (o *Outcome) refuses(digest string) bool {
 	return now || o.Document.Refuses(digest)
 }
 
-// promote makes the committed candidate stable when its own release asks for it.
+// promote makes the committed candidate stable when its own release asks for it. What it is kept from goes on to get what was stable
+// before: nothing says that it is well there. The next release is for all again.
 func (o *Outcome) promote(f Facts) {
 	d := o.Document
 	if d.Candidate == nil {
@@ -265,7 +266,7 @@ func (o *Outcome) promote(f Facts) {
 		d.Previous = d.Stable
 	}
 	stable := d.Candidate.Bundle
-	stable.Since = f.Now.Unix()
+	stable.Since, stable.Exclude = f.Now.Unix(), d.Candidate.Exclude
 	d.Stable, d.Candidate = &stable, nil
 }
 

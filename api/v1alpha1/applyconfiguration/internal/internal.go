@@ -1478,6 +1478,12 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: digest
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
+    - name: exclude
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Slice
+          elementRelationship: atomic
     - name: since
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time

@@ -23,6 +23,8 @@ type ServedBundleApplyConfiguration struct {
 	Digest *apiv1alpha1.Digest `json:"digest,omitempty"`
 	// since when it is served.
 	Since *v1.Time `json:"since,omitempty"`
+	// exclude are the slices that its release was kept from: they get what was stable before it.
+	Exclude []SliceApplyConfiguration `json:"exclude,omitempty"`
 }
 
 // ServedBundleApplyConfiguration constructs a declarative configuration of the ServedBundle type for use with
@@ -60,5 +62,18 @@ func (b *ServedBundleApplyConfiguration) WithDigest(value apiv1alpha1.Digest) *S
 // If called multiple times, the Since field is set to the value of the last call.
 func (b *ServedBundleApplyConfiguration) WithSince(value v1.Time) *ServedBundleApplyConfiguration {
 	b.Since = &value
+	return b
+}
+
+// WithExclude adds the given value to the Exclude field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Exclude field.
+func (b *ServedBundleApplyConfiguration) WithExclude(values ...*SliceApplyConfiguration) *ServedBundleApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithExclude")
+		}
+		b.Exclude = append(b.Exclude, *values[i])
+	}
 	return b
 }
