@@ -3,28 +3,72 @@
 
 package simulate
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // Fleet is the devices of a channel. The zero value of a field means its default.
 type Fleet struct {
 	Devices  int64   // 0: 100 000
 	CheckIns float64 // of a device in an hour, at random times (exponential); 0: 1
-	BaseRate float64 // share of devices on which the stable bundle fails once they are exposed, per stage; 0: 0.01; negative: none
+	BaseRate float64 // share of devices on which the stable bundle fails after they are exposed, in each stage; 0: 0.01; negative: none
 
 	Report  time.Duration // mean time until a failure is reported (exponential); 0: 1 m
 	Confirm time.Duration // mean time until a device reports that it is well (exponential); 0: 5 m
 
-	Requests      float64 // to the backend by an exposed device in an hour, of which prometheus and web metrics see the failed share; 0: 60
-	RequestErrors float64 // share of the stable devices' requests that fail; 0: as BaseRate
+	Requests      float64 // of an exposed device in an hour to the backend, of which prometheus and web metrics see the failed share; 0: 60
+	RequestErrors float64 // share of the stable devices' requests that fail; 0: as BaseRate; negative: none
 
-	Weather Weather // what happens to devices of both arms alike
+	Weather Weather // in both arms
 }
 
-// Weather is what happens to devices of both arms alike. The zero Weather is calm.
-type Weather struct {
-	Correlation float64 // of the logarithm of the base rate with that of an hour before: AR(1), in [0, 1)
-	Spread      float64 // standard deviation of the logarithm of the base rate; 0 with a Correlation: 0.5
-	Drift       float64 // factor by which the base rate grows within a day; 0: 1
-	Night       float64 // share of check-ins that is missing at night, in [0, 1): a cosine with its low at 03:00; the base rate is as much higher
-	Duplicates  float64 // share of devices that are counted twice, by gateways with ledgers of their own
+// withDefaults fills in what was left out.
+func (f Fleet) withDefaults() Fleet {
+	set := func(v *float64, to float64) {
+		if *v == 0 {
+			*v = to
+		}
+		*v = max(*v, 0)
+	}
+	if f.Devices <= 0 {
+		f.Devices = 100_000
+	}
+	set(&f.CheckIns, 1)
+	set(&f.BaseRate, 0.01)
+	set(&f.Requests, 60)
+	set(&f.RequestErrors, f.BaseRate)
+	if f.Report == 0 {
+		f.Report = time.Minute
+	}
+	if f.Confirm == 0 {
+		f.Confirm = 5 * time.Minute
+	}
+	return f
 }
+
+// kind is a part of the fleet whose devices are alike.
+type kind struct {
+	platform, native, os, region string
+	share                        float64 // of the fleet
+	bad                          bool    // the slice that a slice scenario is about
+}
+
+// alike is a fleet without parts.
+var alike = []kind{{platform: "android", native: "4.3.0", os: "15", region: "eu", share: 1}}
+
+// mixed is the fleet of the slice scenario: two platforms with three native versions each.
+var mixed = []kind{
+	{"android", "4.1.0", "13", "eu", 0.05, true},
+	{"android", "4.2.0", "14", "eu", 0.10, true},
+	{"android", "4.3.0", "15", "eu", 0.40, false},
+	{"ios", "4.1.0", "17", "eu", 0.05, false},
+	{"ios", "4.2.0", "18", "eu", 0.10, false},
+	{"ios", "4.3.0", "18", "eu", 0.30, false},
+}
+
+// hours of a duration.
+func hours(d time.Duration) float64 { return float64(d) / float64(time.Hour) }
+
+// share of n devices, rounded.
+func share(n int64, of float64) int64 { return int64(math.Round(float64(n) * of)) }
