@@ -279,14 +279,13 @@ func TestRelease_unsupportedFieldsStall(t *testing.T) {
 	ch := b.production()
 	testkit.Eventually(t, b.Client, ch, testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionTrue, ""))
 	for spec, field := range map[string]string{
-		`{"maxWeightPerHour":"50"}`: "spec.maxWeightPerHour",
-		`{"visibility":"Private"}`:  "set selfAssignment: Allowed, or make the channel Public",
+		`{"visibility":"Private"}`: "set selfAssignment: Allowed, or make the channel Public",
 	} {
 		b.change(ch, spec)
 		testkit.Eventually(t, b.Client, ch, testkit.BeObserved(),
 			testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, otav1alpha1.NotSupportedYetReason),
 			testkit.HaveMessage(otav1alpha1.StalledCondition, field))
-		b.change(ch, `{"maxWeightPerHour":null,"admission":null,"visibility":null}`)
+		b.change(ch, `{"visibility":null}`)
 		testkit.Eventually(t, b.Client, ch, testkit.BeObserved(), testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionTrue, ""))
 	}
 	r := b.rollout("shop-1", testkit.SetWeight(100))
@@ -380,7 +379,7 @@ func TestRelease_brokenSpecStillRollsBack(t *testing.T) {
 	b.change(r, `{"steps":[{"setWeight":10},{"setWeight":5}]}`)
 	b.comes(r, metav1.ConditionFalse, otav1alpha1.InvalidSpecReason)
 	ch := b.production()
-	b.change(ch, `{"maxWeightPerHour":"50"}`)
+	b.change(ch, `{"visibility":"Private"}`)
 	testkit.Eventually(t, b.Client, ch, testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, otav1alpha1.NotSupportedYetReason))
 	if c := b.production().Status.Candidate; c == nil || c.Weight != "10" {
 		t.Errorf("the edits changed what is out: %+v", c)
