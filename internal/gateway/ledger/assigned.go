@@ -18,7 +18,7 @@ func AssignedTo(c *resolve.Channel, deviceID string, is func(*resolve.Bundle) bo
 	t := c.Trial()
 	if t != nil && is(t.Bundle) { // at any slot: the weight may have been reduced since it was offered
 		s.Digest, s.Version, s.Arm = t.Bundle.Digest, t.Bundle.Version, resolve.Candidate
-		s.Trial, s.Candidate, s.Release = t.Salt, t.Bundle.Digest, t.Release
+		s.Trial, s.Stage, s.Candidate, s.Release = t.Salt, t.Stage, t.Bundle.Digest, t.Release
 		return s, true
 	}
 	for _, b := range c.Bundles() {
@@ -27,7 +27,7 @@ func AssignedTo(c *resolve.Channel, deviceID string, is func(*resolve.Bundle) bo
 		}
 		s.Digest, s.Version = b.Digest, b.Version
 		if t != nil && b == c.Stable() && !bucketing.InCohort(bucketing.Slot(t.Salt, deviceID), t.Weight) {
-			s.Arm, s.Trial, s.Candidate, s.Release = resolve.Control, t.Salt, t.Bundle.Digest, t.Release
+			s.Arm, s.Trial, s.Stage, s.Candidate, s.Release = resolve.Control, t.Salt, t.Stage, t.Bundle.Digest, t.Release
 		}
 		return s, true
 	}

@@ -20,10 +20,20 @@ const (
 // seriesKey tells series apart.
 type seriesKey struct {
 	app, channel, digest, trial string
+	stage                       int32
 	arm                         resolve.Arm
 }
 
-func (s *Series) key() seriesKey { return seriesKey{s.App, s.Channel, s.Digest, s.Trial, s.Arm} }
+func (s *Series) key() seriesKey {
+	return seriesKey{s.App, s.Channel, s.Digest, s.Trial, s.Stage, s.Arm}
+}
+
+// continues tells whether a series is another one in no more than its stage: devices are counted in both.
+func (s *Series) continues(o *Series) bool {
+	key := s.key()
+	key.stage = o.Stage
+	return key == o.key()
+}
 
 // entry is a vote with the series that it is in.
 type entry struct {
@@ -97,7 +107,7 @@ func (d *device) apply(e *event, r rules, room func(*event) bool) bool {
 	if e.afterOffer && !d.waits(e) {
 		return true // the plugin says so after each answer: it means nothing
 	}
-	meant := d.meant(e, r)
+	meant := d.staged(d.meant(e, r), e)
 	if meant == nil && e.placed && (e.names() || len(*d) == 0) {
 		meant = d.in(e, room)
 	}
@@ -105,18 +115,48 @@ func (d *device) apply(e *event, r rules, room func(*event) bool) bool {
 		return false
 	}
 	meant.vote.fold(&e.said, r)
+	d.heal(meant, &e.said, r)
 	return true
 }
 
 func (d *device) applyCheck(e *event, r rules, room func(*event) bool) {
 	if e.placed {
-		d.in(e, room).vote.fold(&e.said, r)
+		in := d.in(e, room)
+		in.vote.fold(&e.said, r)
+		d.heal(in, &e.said, r)
 	}
+	d.back(e.said.at, r)
 	if ran := d.named(e); ran != nil && e.said.what&seen == 0 {
 		ran.vote.fold(e.only(seen), r)
+		d.heal(ran, e.only(seen), r)
 	}
 	if offer, _ := d.offered(e.by()); offer != nil && e.said.what&markOf(Offered) == 0 {
 		offer.vote.fold(e.only(answered), r)
+	}
+}
+
+// back notes a check in all series in which the device has yet to return, whatever it was told: also when another stage has begun,
+// or when it went back to another bundle. The last check that is known of the device counts, so that the order of checks makes no
+// difference.
+func (d *device) back(at millis, r rules) {
+	for _, have := range *d {
+		at = max(at, have.vote.checkedAt)
+	}
+	for _, have := range *d {
+		if v := &have.vote; v.exposedAt != 0 && !r.returned(v) {
+			v.checkedAt = at
+		}
+	}
+}
+
+// heal lets what speaks for a bundle in one stage make good a failure of just before, in the stage before.
+func (d *device) heal(told *entry, s *said, r rules) {
+	for _, have := range *d {
+		if have != told && have.series.continues(told.series) && r.heals(&have.vote, s) {
+			proof := *s
+			proof.what &= markOf(Confirmed) | seen
+			have.vote.fold(&proof, r)
+		}
 	}
 }
 
@@ -142,10 +182,35 @@ func (d *device) meant(e *event, r rules) *entry {
 		return d.named(e)
 	}
 	offer, at := d.offered(e.by())
-	if offer == nil || e.said.at-at > offerHolds || r.confirmedAt(&offer.vote) >= at {
+	if offer == nil || e.said.at-at > offerHolds {
 		return nil
 	}
+	for _, have := range *d { // it may have been confirmed in another stage than it was offered in
+		if have.series.continues(offer.series) && r.confirmedAt(&have.vote) >= at {
+			return nil
+		}
+	}
 	return offer
+}
+
+// staged gives the vote of the stage that a report is of: the newest one in which the device had checked when it happened. A failure
+// that comes again is of the stage that it was counted in: devices repeat reports that nobody answered. nil gives nil.
+func (d *device) staged(meant *entry, e *event) *entry {
+	if meant == nil {
+		return nil
+	}
+	found := meant
+	for _, have := range *d {
+		switch v := &have.vote; {
+		case !have.series.continues(meant.series):
+		case e.said.what&markOf(Failed) != 0 && v.failedAt == e.said.at:
+			return have
+		case v.exposedAt > e.said.at:
+		case found.vote.exposedAt > e.said.at || have.series.Stage > found.series.Stage:
+			found = have
+		}
+	}
+	return found
 }
 
 // named finds the vote of the bundle that an event names, by digest before version.

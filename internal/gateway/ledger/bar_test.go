@@ -90,7 +90,9 @@ func TestReadyTimeChanges(t *testing.T) {
 			flush(t, l)
 		}
 		confirmed := func(devices, confirmed int64) ledger.Row {
-			return candidateRow(func(r *ledger.Row) { r.Devices, r.Installed, r.Confirmed = devices, devices, confirmed })
+			return candidateRow(func(r *ledger.Row) {
+				r.Devices, r.Installed, r.Confirmed, r.Returned = devices, devices, confirmed, confirmed
+			})
 		}
 		seen(old, "early", 0)
 		seen(old, "early", 40*time.Second)

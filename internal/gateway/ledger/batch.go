@@ -103,7 +103,7 @@ func (b *batch) run(ctx context.Context, tx *sql.Tx, events []*event) (err error
 func (l *Ledger) readSeries(ctx context.Context, q querier) error {
 	return each(ctx, q, func(rows *sql.Rows) error {
 		s := &placedSeries{}
-		if err := rows.Scan(&s.id, &s.App, &s.Channel, &s.Digest, &s.Version, &s.Arm, &s.Trial, &s.Candidate, &s.Release); err != nil {
+		if err := rows.Scan(&s.id, &s.App, &s.Channel, &s.Digest, &s.Version, &s.Arm, &s.Trial, &s.Stage, &s.Candidate, &s.Release); err != nil {
 			return err
 		}
 		l.catalog.add(s)
@@ -235,9 +235,9 @@ func (b *batch) makeSeries(ctx context.Context, tx *sql.Tx) error {
 	for _, s := range fresh {
 		made := s.place(id)
 		_, err := tx.ExecContext(ctx, "INSERT INTO series ("+seriesColumns+", created_at, served_at, "+
-			"tracked, exposed, offered, downloaded, installed, confirmed, failed, delivery_failed) VALUES "+
-			"($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, 0, 0, 0, 0, 0, 0, 0)",
-			made.id, s.App, s.Channel, s.Digest, s.Version, string(s.Arm), s.Trial, s.Candidate, s.Release, b.now, b.now)
+			"tracked, exposed, offered, downloaded, installed, confirmed, failed, delivery_failed, returned) VALUES "+
+			"($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+			made.id, s.App, s.Channel, s.Digest, s.Version, string(s.Arm), s.Trial, s.Stage, s.Candidate, s.Release, b.now, b.now)
 		if err != nil {
 			return err
 		}
@@ -355,8 +355,8 @@ func (d difference) add(ctx context.Context, tx *sql.Tx, id int64, at millis) er
 	t := &d.tally
 	_, err := tx.ExecContext(ctx, "UPDATE series SET tracked = tracked + $1, exposed = exposed + $2, offered = offered + $3, "+
 		"downloaded = downloaded + $4, installed = installed + $5, confirmed = confirmed + $6, failed = failed + $7, "+
-		"delivery_failed = delivery_failed + $8, served_at = CASE WHEN served_at < $9 THEN $9 ELSE served_at END WHERE id = $10",
-		d.rows, t[Exposed], t[Offered], t[Downloaded], t[Installed], t[Confirmed], t[Failed], t[DeliveryFailed], at, id)
+		"delivery_failed = delivery_failed + $8, returned = returned + $9, served_at = CASE WHEN served_at < $10 THEN $10 ELSE served_at END WHERE id = $11",
+		d.rows, t[Exposed], t[Offered], t[Downloaded], t[Installed], t[Confirmed], t[Failed], t[DeliveryFailed], t[Returned], at, id)
 	return err
 }
 

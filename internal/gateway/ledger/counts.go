@@ -25,6 +25,7 @@ type Row struct {
 	Version        string `json:"version"`
 	Arm            string `json:"arm"`                 // candidate, control or none
 	Trial          string `json:"trial,omitempty"`     // salt of the trial that the arm belongs to
+	Stage          int32  `json:"stage,omitempty"`     // of the trial
 	Candidate      string `json:"candidate,omitempty"` // digest of the trial's candidate
 	Release        int64  `json:"release,omitempty"`   // of the candidate's rollout
 	Devices        int64  `json:"devices"`             // exposed: checked in and should run the bundle
@@ -34,6 +35,7 @@ type Row struct {
 	Confirmed      int64  `json:"confirmed"`
 	Failed         int64  `json:"failed"` // bundle failures only
 	DeliveryFailed int64  `json:"deliveryFailed"`
+	Returned       int64  `json:"returned"` // checked in again, the ready time or more after the first check
 }
 
 // Entry is what is kept of a device and a bundle. A zero time means never.
@@ -42,6 +44,7 @@ type Entry struct {
 	Client
 
 	Votes            bool
+	Returned         bool      // checked in again, the ready time or more after the first check
 	Vote             string    // confirmed, failed, or empty: neither yet
 	ExposedAt        time.Time // first check; never: only reports are known
 	OfferedAt        time.Time // last
@@ -68,13 +71,13 @@ func (l *Ledger) Counts(ctx context.Context, app, channel string) (Snapshot, err
 	s := Snapshot{Ledger: a.ledger, Since: a.since, Rows: []Row{}}
 	err := each(ctx, l.db.read, func(rows *sql.Rows) error {
 		var r Row
-		err := rows.Scan(&r.Digest, &r.Version, &r.Arm, &r.Trial, &r.Candidate, &r.Release, &r.Devices, &r.Offered, &r.Downloaded,
-			&r.Installed, &r.Confirmed, &r.Failed, &r.DeliveryFailed)
+		err := rows.Scan(&r.Digest, &r.Version, &r.Arm, &r.Trial, &r.Stage, &r.Candidate, &r.Release, &r.Devices, &r.Offered, &r.Downloaded,
+			&r.Installed, &r.Confirmed, &r.Failed, &r.DeliveryFailed, &r.Returned)
 		r.Arm = armName(resolve.Arm(r.Arm))
 		s.Rows = append(s.Rows, r)
 		return err
-	}, "SELECT digest, version, arm, trial, candidate, release, exposed, offered, downloaded, installed, confirmed, failed, delivery_failed "+
-		"FROM series WHERE app = $1 AND channel = $2 ORDER BY id", legible(app), legible(channel))
+	}, "SELECT digest, version, arm, trial, stage, candidate, release, exposed, offered, downloaded, installed, confirmed, failed, "+
+		"delivery_failed, returned FROM series WHERE app = $1 AND channel = $2 ORDER BY id", legible(app), legible(channel))
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
@@ -98,7 +101,7 @@ func (l *Ledger) History(ctx context.Context, p Pseudonym) ([]Entry, error) {
 	out := []Entry{}
 	err := each(ctx, l.db.read, func(rows *sql.Rows) error {
 		var s Series
-		scan := scanned{extra: []any{&s.App, &s.Channel, &s.Digest, &s.Version, &s.Arm, &s.Trial, &s.Candidate, &s.Release}}
+		scan := scanned{extra: []any{&s.App, &s.Channel, &s.Digest, &s.Version, &s.Arm, &s.Trial, &s.Stage, &s.Candidate, &s.Release}}
 		if err := scan.read(rows); err != nil {
 			return err
 		}
@@ -118,7 +121,9 @@ func (l *Ledger) entryOf(s Series, v *vote) Entry {
 		InstalledAt: timeOf(v.installedAt), SeenAt: timeOf(v.seenAt), ReadyAt: timeOf(v.readyAt), FailedAt: timeOf(v.failedAt),
 		DeliveryFailedAt: timeOf(v.deliveryFailedAt), UpdatedAt: timeOf(v.updatedAt),
 	}
-	if o, ok := l.rules.Load().voteOf(v); ok {
+	r := l.rules.Load()
+	e.Returned = r.returned(v)
+	if o, ok := r.voteOf(v); ok {
 		e.Vote = names[o]
 	}
 	return e

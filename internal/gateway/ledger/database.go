@@ -151,7 +151,7 @@ func (d *database) migrate(ctx context.Context) error {
 			return err
 		}
 		defer turn.Rollback() //nolint:errcheck // it only holds the lock
-		if _, err := turn.ExecContext(ctx, migrationTurn, int64(migrationLock)); err != nil {
+		if _, err := turn.ExecContext(ctx, migrationTurn, int64(migrationLock), int64(writerLock)); err != nil {
 			return err
 		}
 	}
@@ -192,8 +192,9 @@ const writerTurn = "SELECT set_config('idle_in_transaction_session_timeout', '10
 	"set_config('lock_timeout', '15s', true), set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true), " +
 	"pg_advisory_xact_lock($1)"
 
-// migrationTurn waits for the lock of who changes the tables. What it does meanwhile goes through another connection.
-const migrationTurn = "SELECT set_config('idle_in_transaction_session_timeout', '6min', true), pg_advisory_xact_lock($1)"
+// migrationTurn waits for the lock of who changes the tables, and for that of the writer: replicas of an older version may still write.
+// What it does meanwhile goes through another connection.
+const migrationTurn = "SELECT set_config('idle_in_transaction_session_timeout', '6min', true), pg_advisory_xact_lock($1), pg_advisory_xact_lock($2)"
 
 // change runs a transaction while no other writer, of this replica or another, runs one.
 func (d *database) change(ctx context.Context, do func(*sql.Tx) error) error {

@@ -13,10 +13,11 @@ import (
 // Nothing else of a device's id is kept.
 type Pseudonym [16]byte
 
-// Outcome is a stage that a device reached with a bundle.
+// Outcome is what a device reached with a bundle.
 type Outcome uint8
 
-// The outcomes. Confirmed and Failed are the vote; a device has one of them at most. DeliveryFailed says nothing of the bundle.
+// The outcomes. Confirmed and Failed are the vote; a device has one of them at most. DeliveryFailed says nothing of the bundle, and
+// Returned no more than that the device can still ask.
 const (
 	Exposed Outcome = iota // the device checked in and should run the bundle
 	Offered
@@ -25,6 +26,7 @@ const (
 	Confirmed
 	Failed
 	DeliveryFailed
+	Returned // the device checked in again, the ready time or more after its first check
 )
 
 // Kind says why a device failed, in the words of the native protocol.
@@ -43,13 +45,14 @@ const (
 // crashed may crash for another reason, and the client goes on with the bundle.
 func (k Kind) bars() bool { return k == KindRollback || k == KindVerification }
 
-// Series says what is counted together: one bundle in one arm of one trial.
+// Series says what is counted together: one bundle in one arm of one stage of a trial.
 type Series struct {
 	App, Channel string
 	Digest       string // of the bundle that the devices should run; empty: the embedded one
 	Version      string // of that bundle
 	Arm          resolve.Arm
 	Trial        string // salt of the trial; empty without one
+	Stage        int32  // of the trial: devices are counted anew in each
 	Candidate    string // digest of the trial's candidate
 	Release      int64  // of the trial's Rollout
 }
@@ -65,7 +68,7 @@ func SeriesOf(app, channel string, told *resolve.Decision) (Series, bool) {
 		s.Digest, s.Version = told.Bundle.Digest, told.Bundle.Version
 	}
 	if t := told.Trial; t != nil {
-		s.Trial, s.Candidate, s.Release = t.Salt, t.Bundle.Digest, t.Release
+		s.Trial, s.Stage, s.Candidate, s.Release = t.Salt, t.Stage, t.Bundle.Digest, t.Release
 	}
 	switch told.Reason {
 	case resolve.ReasonUpToDate, resolve.ReasonLeaseExpired:

@@ -48,7 +48,7 @@ func (f *filter) hashWord(e *event) uint64 {
 	if e.said.votes {
 		flags |= 1
 	}
-	h = mix(h, flags)
+	h = mix(mix(h, flags), uint64(e.series.Stage))
 	for _, text := range [...]string{
 		e.series.Channel, e.series.Digest, e.series.Trial, string(e.series.Arm), e.digest, e.version, e.said.client.NativeVersion,
 	} {

@@ -33,6 +33,7 @@ type Ledger struct {
 	overrides *overrides
 	catalog   *catalog
 	networks  *lru.Cache[networkKey, int64] // votes that came of a network
+	slicing   chan struct{}                 // one at a time reads the votes of a trial: the writer needs connections, too
 	pile      pile                          // of the writer
 	oldest    atomic.Int64                  // when the first event of the pile came in; 0: it is empty
 
@@ -61,6 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		queue:    make(chan *event, cfg.QueueSize),
 		filter:   newFilter(cfg.FilterSize, cfg.ReadyTime.Milliseconds()),
 		failures: newFailures(cfg.MaxFailures), overrides: newOverrides(cfg.MaxOverrides), catalog: newCatalog(),
+		slicing: make(chan struct{}, 1),
 	}
 	l.rules.Store(cfg.rules())
 	l.metrics = newMetrics(l)
@@ -192,7 +194,7 @@ func (l *Ledger) tidy(e *event) {
 	}
 	e.digest, e.version = e.digest[:min(len(e.digest), maxName)], e.version[:min(len(e.version), maxName)]
 	c := &e.said.client
-	for _, text := range [...]*string{&c.Platform, &c.NativeVersion, &c.Plugin, (*string)(&e.said.kind)} {
+	for _, text := range [...]*string{&c.Platform, &c.NativeVersion, &c.OSVersion, &c.Region, &c.Plugin, (*string)(&e.said.kind)} {
 		*text = clean(*text)
 	}
 }
@@ -200,7 +202,9 @@ func (l *Ledger) tidy(e *event) {
 // own copies the texts that may be parts of a request, into one piece: an event that waits must not keep its request's body.
 func (e *event) own() {
 	c := &e.said.client
-	texts := [...]*string{&e.series.App, &e.digest, &e.version, &c.Platform, &c.NativeVersion, &c.Plugin, (*string)(&e.said.kind)}
+	texts := [...]*string{
+		&e.series.App, &e.digest, &e.version, &c.Platform, &c.NativeVersion, &c.OSVersion, &c.Region, &c.Plugin, (*string)(&e.said.kind),
+	}
 	length := 0
 	for _, text := range texts {
 		length += len(*text)

@@ -33,7 +33,7 @@ type metrics struct {
 func newMetrics(l *Ledger) *metrics {
 	m := &metrics{changed: map[labels]millis{}}
 	m.devices = vector(m, "windlass_gateway_devices_total",
-		"Devices that reached an outcome with a bundle, each once, by the replica that wrote it down. Add up the replicas.",
+		"Devices that reached an outcome with a bundle, each once in a stage of a release, by the replica that wrote it down. Add up the replicas.",
 		"app", "channel", "version", "arm", "outcome")
 	dropped := vector(m, "windlass_gateway_ledger_dropped_total",
 		"Checks, reports and failures that were not noted: because the queue or the memory was full, or because the database did not take them.", "what", "why")

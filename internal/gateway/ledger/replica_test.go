@@ -80,11 +80,11 @@ func fleet(devices int) []saying {
 }
 
 // recount counts the votes anew, in the database's own words; docs/ledger.md has the same statement.
-const recount = `SELECT s.digest, s.version, s.arm, s.trial, s.candidate, s.release,
+const recount = `SELECT s.digest, s.version, s.arm, s.trial, s.stage, s.candidate, s.release,
   SUM(v.voting), SUM(v.voting * v.offered), SUM(v.voting * v.downloaded), SUM(v.voting * v.installed),
   SUM(v.voting * CASE WHEN v.failed = 0 OR v.healed = 1 THEN v.confirmed ELSE 0 END),
   SUM(v.voting * CASE WHEN v.failed = 1 AND v.healed = 0 THEN 1 ELSE 0 END),
-  SUM(v.voting * v.delivery_failed)
+  SUM(v.voting * v.delivery_failed), SUM(v.voting * v.returned)
 FROM series s JOIN (
   SELECT series_id, voting,
     CASE WHEN offered_at > 0 THEN 1 ELSE 0 END AS offered,
@@ -92,12 +92,13 @@ FROM series s JOIN (
     CASE WHEN installed_at > 0 THEN 1 ELSE 0 END AS installed,
     CASE WHEN failed_at > 0 THEN 1 ELSE 0 END AS failed,
     CASE WHEN delivery_failed_at > 0 THEN 1 ELSE 0 END AS delivery_failed,
+    CASE WHEN exposed_at > 0 AND checked_at - exposed_at >= 30000 THEN 1 ELSE 0 END AS returned,
     CASE WHEN ready_at > 0 OR (first_seen_at > 0 AND seen_at - first_seen_at >= 30000) THEN 1 ELSE 0 END AS confirmed,
     CASE WHEN failed_kind <> 'crash' AND ((recovered_at > 0 AND recovered_at - failed_at <= 600000)
            OR (proven_at > 0 AND proven_at - failure_heard_at <= 600000)) THEN 1 ELSE 0 END AS healed
   FROM votes
 ) v ON v.series_id = s.id
-GROUP BY s.id, s.digest, s.version, s.arm, s.trial, s.candidate, s.release`
+GROUP BY s.id, s.digest, s.version, s.arm, s.trial, s.stage, s.candidate, s.release`
 
 func recounted(t testing.TB, l *ledger.Ledger) []ledger.Row {
 	t.Helper()
@@ -109,8 +110,8 @@ func recounted(t testing.TB, l *ledger.Ledger) []ledger.Row {
 	var out []ledger.Row
 	for found.Next() {
 		var r ledger.Row
-		err := found.Scan(&r.Digest, &r.Version, &r.Arm, &r.Trial, &r.Candidate, &r.Release, &r.Devices, &r.Offered, &r.Downloaded, &r.Installed,
-			&r.Confirmed, &r.Failed, &r.DeliveryFailed)
+		err := found.Scan(&r.Digest, &r.Version, &r.Arm, &r.Trial, &r.Stage, &r.Candidate, &r.Release, &r.Devices, &r.Offered, &r.Downloaded,
+			&r.Installed, &r.Confirmed, &r.Failed, &r.DeliveryFailed, &r.Returned)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -266,7 +267,7 @@ func TestNamelessReportsOnTwoReplicas(t *testing.T) {
 		}
 	}
 	flush(t, b)
-	first := ledger.Row{Digest: stable, Version: "2.0.0", Arm: "none", Devices: devices, Offered: devices}
+	first := ledger.Row{Digest: stable, Version: "2.0.0", Arm: "none", Devices: devices, Offered: devices, Returned: devices}
 	second := candidateRow(func(r *ledger.Row) {
 		r.Devices, r.Offered, r.Failed, r.DeliveryFailed, r.Confirmed = devices, devices, devices/3, devices/3, devices/3
 	})

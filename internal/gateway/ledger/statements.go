@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	voteColumns = "device, series_id, voting, exposed_at, offered_at, answered_at, downloaded_at, installed_at, first_seen_at, seen_at, " +
+	voteColumns = "device, series_id, voting, exposed_at, checked_at, offered_at, answered_at, downloaded_at, installed_at, first_seen_at, seen_at, " +
 		"ready_at, failed_at, failed_kind, failure_heard_at, recovered_at, proven_at, barred, delivery_failed_at, delivery_kind, " +
-		"platform, native_version, plugin, client_at, updated_at"
-	seriesColumns = "id, app, channel, digest, version, arm, trial, candidate, release"
+		"platform, native_version, os_version, region, plugin, client_at, updated_at"
+	seriesColumns = "id, app, channel, digest, version, arm, trial, stage, candidate, release"
 )
 
-const historyQuery = "SELECT " + voteColumns + ", app, channel, digest, version, arm, trial, candidate, release " +
+const historyQuery = "SELECT " + voteColumns + ", app, channel, digest, version, arm, trial, stage, candidate, release " +
 	"FROM votes JOIN series ON series.id = votes.series_id WHERE device = $1 ORDER BY updated_at DESC, series_id DESC"
 
 // chunks are how many rows one statement is about. They are few, so that the database knows the statements.
@@ -102,17 +102,17 @@ type scanned struct {
 func (s *scanned) read(rows *sql.Rows) error {
 	v := &s.vote
 	return rows.Scan(append([]any{
-		&s.device, &s.series, &v.voting, &v.exposedAt, &v.offeredAt, &v.answeredAt, &v.downloadedAt, &v.installedAt, &v.firstSeenAt, &v.seenAt,
-		&v.readyAt, &v.failedAt, &v.failedKind, &v.failureHeardAt, &v.recoveredAt, &v.provenAt, &v.barred, &v.deliveryFailedAt, &v.deliveryKind,
-		&v.client.Platform, &v.client.NativeVersion, &v.client.Plugin, &v.clientAt, &v.updatedAt,
+		&s.device, &s.series, &v.voting, &v.exposedAt, &v.checkedAt, &v.offeredAt, &v.answeredAt, &v.downloadedAt, &v.installedAt, &v.firstSeenAt,
+		&v.seenAt, &v.readyAt, &v.failedAt, &v.failedKind, &v.failureHeardAt, &v.recoveredAt, &v.provenAt, &v.barred, &v.deliveryFailedAt, &v.deliveryKind,
+		&v.client.Platform, &v.client.NativeVersion, &v.client.OSVersion, &v.client.Region, &v.client.Plugin, &v.clientAt, &v.updatedAt,
 	}, s.extra...)...)
 }
 
 // voteValues adds the values of voteColumns.
 func voteValues(to []any, device *Pseudonym, series int64, v *vote) []any {
-	return append(to, device[:], series, bit(v.voting), v.exposedAt, v.offeredAt, v.answeredAt, v.downloadedAt, v.installedAt, v.firstSeenAt, v.seenAt,
-		v.readyAt, v.failedAt, string(v.failedKind), v.failureHeardAt, v.recoveredAt, v.provenAt, bit(v.barred), v.deliveryFailedAt, string(v.deliveryKind),
-		v.client.Platform, v.client.NativeVersion, v.client.Plugin, v.clientAt, v.updatedAt)
+	return append(to, device[:], series, bit(v.voting), v.exposedAt, v.checkedAt, v.offeredAt, v.answeredAt, v.downloadedAt, v.installedAt, v.firstSeenAt,
+		v.seenAt, v.readyAt, v.failedAt, string(v.failedKind), v.failureHeardAt, v.recoveredAt, v.provenAt, bit(v.barred), v.deliveryFailedAt, string(v.deliveryKind),
+		v.client.Platform, v.client.NativeVersion, v.client.OSVersion, v.client.Region, v.client.Plugin, v.clientAt, v.updatedAt)
 }
 
 // bit is a truth as both databases have it.

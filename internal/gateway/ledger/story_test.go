@@ -177,7 +177,7 @@ func TestSweep(t *testing.T) {
 		c.add(80 * 24 * time.Hour)
 		l.Checked(check(l, "young", offer(bad, resolve.Candidate), c.now()))
 		l.Checked(check(l, "old-7", upToDate(stable, resolve.NoArm), c.now()))
-		old := ledger.Row{Digest: stable, Version: "2.0.0", Arm: "none", Devices: 2500, Offered: 0, Installed: 2500, Confirmed: 1, Failed: 1}
+		old := ledger.Row{Digest: stable, Version: "2.0.0", Arm: "none", Devices: 2500, Offered: 0, Installed: 2500, Confirmed: 1, Failed: 1, Returned: 1}
 		young := candidateRow(func(r *ledger.Row) { r.Devices, r.Offered = 1, 1 })
 		want(t, l, old, young)
 		c.add(20 * 24 * time.Hour)
@@ -359,7 +359,7 @@ func TestHistory(t *testing.T) {
 			},
 			{
 				Series: ledger.Series{App: app, Channel: "production", Digest: stable, Version: "2.0.0"},
-				Client: ledger.Client{Platform: "ios", NativeVersion: "4.2.0", Plugin: "capgo/8.51.23"}, Votes: true,
+				Client: ledger.Client{Platform: "ios", NativeVersion: "4.2.0", Plugin: "capgo/8.51.23"}, Votes: true, Returned: true,
 				ExposedAt: first, InstalledAt: first, SeenAt: first, UpdatedAt: first,
 			},
 		}
@@ -437,7 +437,7 @@ func TestMetrics(t *testing.T) {
 		t.Errorf("%v %v", problems, err)
 	}
 	const expected = `
-# HELP windlass_gateway_devices_total Devices that reached an outcome with a bundle, each once, by the replica that wrote it down. Add up the replicas.
+# HELP windlass_gateway_devices_total Devices that reached an outcome with a bundle, each once in a stage of a release, by the replica that wrote it down. Add up the replicas.
 # TYPE windlass_gateway_devices_total counter
 windlass_gateway_devices_total{app="com.example.shop",arm="candidate",channel="production",outcome="confirmed",version="2.1.0"} 1
 windlass_gateway_devices_total{app="com.example.shop",arm="candidate",channel="production",outcome="delivery_failed",version="2.1.0"} 0
@@ -446,6 +446,7 @@ windlass_gateway_devices_total{app="com.example.shop",arm="candidate",channel="p
 windlass_gateway_devices_total{app="com.example.shop",arm="candidate",channel="production",outcome="failed",version="2.1.0"} 1
 windlass_gateway_devices_total{app="com.example.shop",arm="candidate",channel="production",outcome="installed",version="2.1.0"} 0
 windlass_gateway_devices_total{app="com.example.shop",arm="candidate",channel="production",outcome="offered",version="2.1.0"} 1
+windlass_gateway_devices_total{app="com.example.shop",arm="candidate",channel="production",outcome="returned",version="2.1.0"} 0
 `
 	if err := testutil.GatherAndCompare(r, strings.NewReader(expected), "windlass_gateway_devices_total"); err != nil {
 		t.Error(err)

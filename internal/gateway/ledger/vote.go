@@ -3,7 +3,11 @@
 
 package ledger
 
-import "time"
+import (
+	"cmp"
+	"strings"
+	"time"
+)
 
 // millis is a time in Unix milliseconds; 0 is never.
 type millis = int64
@@ -28,6 +32,7 @@ func timeOf(ms millis) time.Time {
 type vote struct {
 	voting           bool   // false once an event said so
 	exposedAt        millis // first check; 0: only reports are known
+	checkedAt        millis // last check, also one that was told to run something else; see device.back
 	offeredAt        millis // last offer
 	answeredAt       millis // last check after an offer that was answered otherwise
 	downloadedAt     millis // first
@@ -69,10 +74,10 @@ type said struct {
 }
 
 // outcomes is how many there are.
-const outcomes = int(DeliveryFailed) + 1
+const outcomes = int(Returned) + 1
 
 // names of the outcomes, as metrics show them.
-var names = [outcomes]string{"exposed", "offered", "downloaded", "installed", "confirmed", "failed", "delivery_failed"}
+var names = [outcomes]string{"exposed", "offered", "downloaded", "installed", "confirmed", "failed", "delivery_failed", "returned"}
 
 // fold adds an event to a vote. Any order of events, and any repetition, gives the same, but for three fields: recoveredAt, provenAt
 // and barred are what they should be when events come in the order of their times, whatever comes again later. In another order a proof
@@ -85,6 +90,7 @@ func (v *vote) fold(s *said, r rules) {
 	}
 	if s.what&markOf(Exposed) != 0 {
 		first(&v.exposedAt, s.at)
+		last(&v.checkedAt, s.at)
 	}
 	if s.what&markOf(Offered) != 0 {
 		last(&v.offeredAt, s.at)
@@ -170,18 +176,15 @@ func lastKind(register *millis, kind *Kind, s *said) {
 
 // less orders clients, so that of two events at one time always the same one is kept.
 func less(a, b *Client) bool {
-	if a.Plugin != b.Plugin {
-		return a.Plugin < b.Plugin
-	}
-	if a.NativeVersion != b.NativeVersion {
-		return a.NativeVersion < b.NativeVersion
-	}
-	return a.Platform < b.Platform
+	return cmp.Or(
+		strings.Compare(a.Plugin, b.Plugin), strings.Compare(a.NativeVersion, b.NativeVersion), strings.Compare(a.Platform, b.Platform),
+		strings.Compare(a.OSVersion, b.OSVersion), strings.Compare(a.Region, b.Region),
+	) < 0
 }
 
 // rules are the times that turn what was kept into a vote. The database has them, so that all who write to it count alike.
 type rules struct {
-	ready  millis // between two checks of a device that runs a bundle, until they prove that it is well
+	ready  millis // between two checks: of a device that runs a bundle, until they prove that it is well; of any, until it has returned
 	window millis // how long after a failure a proof still wins
 }
 
@@ -196,6 +199,12 @@ func (r rules) provenAt(v *vote) millis {
 
 // confirmedAt is the last proof that the device runs the bundle well; 0: there is none.
 func (r rules) confirmedAt(v *vote) millis { return max(v.readyAt, r.provenAt(v)) }
+
+// returned tells whether the device came back: whether any check came in the ready time or more after its first one in the series. That
+// is less than to do well: a device that went back to another bundle returns, and so does one whose app opens on a white page. Who does
+// not return may be broken so that it cannot even tell, or is not used any more; only a comparison with the other arm tells these apart.
+// The first checks of an app that starts, installs and starts again come within the ready time, and are none of a device that came back.
+func (r rules) returned(v *vote) bool { return v.exposedAt != 0 && v.checkedAt-v.exposedAt >= r.ready }
 
 // voteOf gives Confirmed or Failed, or false for neither. After a failure that is no crash a proof wins, but only soon: later the device has gone
 // back, and its next try is another story. What was made good once stays so until the next failure.
@@ -217,6 +226,13 @@ func (r rules) healed(v *vote) bool {
 	return v.recoveredAt != 0 && v.recoveredAt-v.failedAt <= r.window || v.provenAt != 0 && v.provenAt-v.failureHeardAt <= r.window
 }
 
+// heals tells whether something that was said may make the failure good.
+func (r rules) heals(v *vote, s *said) bool {
+	soon := func(after, at millis) bool { return at > after && at-after <= r.window }
+	return v.failedAt != 0 && v.failedKind != KindCrash && !r.healed(v) &&
+		(s.what&markOf(Confirmed) != 0 && soon(v.failedAt, s.at) || s.what&seen != 0 && soon(v.failureHeardAt, s.at))
+}
+
 // tally holds a number for each Outcome.
 type tally [outcomes]int64
 
@@ -235,10 +251,14 @@ func (r rules) reached(v *vote) tally {
 	if !v.voting {
 		return tally{}
 	}
-	return tally{
+	t := tally{
 		Exposed: one(v.updatedAt), Offered: one(v.offeredAt), Downloaded: one(v.downloadedAt), Installed: one(v.installedAt),
 		Confirmed: one(r.confirmedAt(v)), Failed: one(v.failedAt), DeliveryFailed: one(v.deliveryFailedAt),
 	}
+	if r.returned(v) {
+		t[Returned] = 1
+	}
+	return t
 }
 
 func one(at millis) int64 {
