@@ -21,8 +21,12 @@ type field struct {
 }
 
 func drawField(t *rapid.T, name string, low, high int) field {
+	kinds := 9 // mostly each day
+	if low == 0 && high != 6 {
+		kinds = 3
+	}
 	a, b := rapid.IntRange(low, high).Draw(t, name), rapid.IntRange(low, high).Draw(t, name+" to")
-	switch rapid.IntRange(0, 4).Draw(t, name+" as") {
+	switch rapid.IntRange(0, kinds).Draw(t, name+" as") {
 	case 0:
 		return field{fmt.Sprint(a), func(v int) bool { return v == a }, false}
 	case 1:
