@@ -21,6 +21,7 @@ import (
 	"github.com/windlass-dev/windlass/controllers/rollout"
 	"github.com/windlass-dev/windlass/internal/analysis/blame"
 	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
+	"github.com/windlass-dev/windlass/internal/analysis/fetch"
 	"github.com/windlass-dev/windlass/internal/analysis/prometheus"
 	"github.com/windlass-dev/windlass/internal/analysis/telemetry"
 	"github.com/windlass-dev/windlass/internal/clock"
@@ -126,7 +127,7 @@ func (p publishers) References(repo types.NamespacedName, digest string) (refers
 
 // newMeasurer connects the analysis to its providers.
 func newMeasurer(o options) (rollout.Measurer, error) {
-	out := rollout.Providers{Prometheus: prometheus.New(o.allowed.policy)}
+	out := rollout.Providers{Prometheus: prometheus.New(fetch.New(o.allowed.policy, fetch.Timeout))}
 	if len(o.gatewayURLs) == 0 {
 		return out, nil
 	}

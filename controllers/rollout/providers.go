@@ -12,7 +12,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/analysis"
 	"github.com/windlass-dev/windlass/internal/analysis/blame"
 	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
-	"github.com/windlass-dev/windlass/internal/analysis/prometheus"
+	"github.com/windlass-dev/windlass/internal/analysis/query"
 )
 
 // Bounds of the window that a query may look back: {{ .window }}.
@@ -21,9 +21,11 @@ const (
 	maxWindow = time.Hour
 )
 
+const noGateway = "no gateway is configured: start the manager with --gateway-url"
+
 // Querier asks a Prometheus server.
 type Querier interface {
-	Query(ctx context.Context, address, query string) (prometheus.Sample, error)
+	Query(ctx context.Context, address, query string) (float64, error)
 }
 
 // Counter asks the gateways what devices reported.
@@ -46,7 +48,7 @@ func (p Providers) Measure(ctx context.Context, s Subject) analysis.Measurement 
 		return p.query(ctx, s)
 	}
 	if p.Telemetry == nil {
-		return analysis.Measurement{Err: "no gateway is configured: start the manager with --gateway-url"}
+		return analysis.Measurement{Err: noGateway}
 	}
 	stages, err := p.Telemetry.Counts(ctx, s)
 	if err != nil {
@@ -55,21 +57,29 @@ func (p Providers) Measure(ctx context.Context, s Subject) analysis.Measurement 
 	return analysis.Measurement{Stages: stages}
 }
 
+// Slices asks the gateways.
+func (p Providers) Slices(ctx context.Context, s Subject) ([]blame.Group, error) {
+	if p.Telemetry == nil {
+		return nil, errors.New(noGateway)
+	}
+	return p.Telemetry.Slices(ctx, s)
+}
+
 func (p Providers) query(ctx context.Context, s Subject) analysis.Measurement {
 	window := min(max(s.Now.Sub(s.Since), minWindow), maxWindow)
-	text, err := prometheus.Render(s.Prometheus.Query, prometheus.Vars{
+	text, err := query.Render(s.Prometheus.Query, query.Vars{
 		App: s.App, Channel: s.Channel, Bundle: s.Bundle, Version: s.Version, Digest: s.Digest,
 		Window: fmt.Sprintf("%ds", int(window.Seconds())),
 	})
 	if err != nil {
 		return analysis.Measurement{Err: err.Error()}
 	}
-	sample, err := p.Prometheus.Query(ctx, string(s.Prometheus.Address), text)
-	if none, ok := errors.AsType[*prometheus.NoDataError](err); ok {
+	value, err := p.Prometheus.Query(ctx, string(s.Prometheus.Address), text)
+	if none, ok := errors.AsType[*query.NoDataError](err); ok {
 		return analysis.Measurement{NoData: none.Error()}
 	}
 	if err != nil {
 		return analysis.Measurement{Err: err.Error()}
 	}
-	return analysis.Measurement{Value: sample.Value}
+	return analysis.Measurement{Value: value}
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/windlass-dev/windlass/internal/analysis/query"
 )
 
 // answer is what the query endpoint returns (prometheus.io/docs/prometheus/latest/querying/api).
@@ -36,26 +38,26 @@ type series struct {
 const maxAge = 5 * time.Minute
 
 // decode reads one number from the answer to a query for a time.
-func decode(raw []byte, at time.Time) (Sample, error) {
+func decode(raw []byte, at time.Time) (float64, error) {
 	var a answer
 	if err := json.Unmarshal(raw, &a); err != nil {
 		if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("<")) {
-			return Sample{}, &ProviderError{Reason: "the answer is a web page, want JSON: is the address that of a Prometheus API?"}
+			return 0, &query.ProviderError{Reason: "the answer is a web page, want JSON: is the address that of a Prometheus API?"}
 		}
-		return Sample{}, &ProviderError{Reason: "the answer is no JSON of a Prometheus API", Err: err}
+		return 0, &query.ProviderError{Reason: "the answer is no JSON of a Prometheus API", Err: err}
 	}
 	if a.Status == "error" {
-		return Sample{}, apiError(raw)
+		return 0, apiError(raw)
 	}
 	if a.Status != "success" {
-		return Sample{}, &ProviderError{Reason: "the answer has no status, want JSON of a Prometheus API"}
+		return 0, &query.ProviderError{Reason: "the answer has no status, want JSON of a Prometheus API"}
 	}
 	if len(a.Warnings) > 0 {
-		return Sample{}, &ProviderError{Reason: "the answer comes with warnings, so that it may be incomplete: run the query by hand to see them"}
+		return 0, &query.ProviderError{Reason: "the answer comes with warnings, so that it may be incomplete: run the query by hand to see them"}
 	}
 	point, err := a.point()
 	if err != nil {
-		return Sample{}, err
+		return 0, err
 	}
 	return parsePoint(point, at)
 }
@@ -68,29 +70,29 @@ func (a *answer) point() (json.RawMessage, error) {
 	case "vector":
 		return a.onlySeries()
 	case "string", "matrix":
-		return nil, &ProviderError{Reason: "the query gives a " + a.Data.ResultType + ", want one number"}
+		return nil, &query.ProviderError{Reason: "the query gives a " + a.Data.ResultType + ", want one number"}
 	}
-	return nil, &ProviderError{Reason: "the answer has an unknown type of result, want vector or scalar"}
+	return nil, &query.ProviderError{Reason: "the answer has an unknown type of result, want vector or scalar"}
 }
 
 func (a *answer) onlySeries() (json.RawMessage, error) {
 	var v []series
 	if err := json.Unmarshal(a.Data.Result, &v); err != nil {
-		return nil, &ProviderError{Reason: "the answer has a malformed vector", Err: err}
+		return nil, &query.ProviderError{Reason: "the answer has a malformed vector", Err: err}
 	}
 	switch {
 	case len(v) == 0:
-		return nil, &NoDataError{Reason: "the query gives no series"}
+		return nil, &query.NoDataError{Reason: "the query gives no series"}
 	case len(v) > 1:
-		return nil, &ProviderError{Reason: "the query gives more than one series, want one: aggregate them, for example with sum()"}
+		return nil, &query.ProviderError{Reason: "the query gives more than one series, want one: aggregate them, for example with sum()"}
 	case len(v[0].Histogram) > 0:
-		return nil, &ProviderError{Reason: "the query gives a histogram, want one number"}
+		return nil, &query.ProviderError{Reason: "the query gives a histogram, want one number"}
 	}
 	return v[0].Value, nil
 }
 
 // parsePoint reads a [Unix time, "value"] pair.
-func parsePoint(raw json.RawMessage, at time.Time) (Sample, error) {
+func parsePoint(raw json.RawMessage, at time.Time) (float64, error) {
 	var (
 		pair  []json.RawMessage
 		when  float64
@@ -112,15 +114,15 @@ func parsePoint(raw json.RawMessage, at time.Time) (Sample, error) {
 	}
 	switch {
 	case err != nil:
-		return Sample{}, &ProviderError{Reason: "the answer has a malformed number", Err: err}
+		return 0, &query.ProviderError{Reason: "the answer has a malformed number", Err: err}
 	case math.Abs(when-float64(at.Unix())) > maxAge.Seconds():
-		return Sample{}, &ProviderError{Reason: "the answer is about another time than now: is a cache in between, or a clock wrong?"}
+		return 0, &query.ProviderError{Reason: "the answer is about another time than now: is a cache in between, or a clock wrong?"}
 	case math.IsNaN(value):
-		return Sample{}, &NoDataError{Reason: "the query gives NaN, as a ratio of nothing to nothing does"}
+		return 0, &query.NoDataError{Reason: "the query gives NaN, as a ratio of nothing to nothing does"}
 	case math.IsInf(value, 0):
-		return Sample{}, &ProviderError{Reason: "the query gives an infinite value, as a division by zero does"}
+		return 0, &query.ProviderError{Reason: "the query gives an infinite value, as a division by zero does"}
 	}
-	return Sample{Value: value}, nil
+	return value, nil
 }
 
 // maxQuote is how many bytes of the server's own words are passed on.
@@ -136,18 +138,18 @@ func apiError(raw []byte) error {
 	}
 	switch a.ErrorType {
 	case "bad_data":
-		return &ProviderError{Reason: "the server does not understand the query: " + quote(a.Error)}
+		return &query.ProviderError{Reason: "the server does not understand the query: " + quote(a.Error)}
 	case "execution":
 		// What follows names series, which come and go.
 		cause, _, _ := strings.Cut(a.Error, "{")
 		cause, _, _ = strings.Cut(cause, ";")
-		return &ProviderError{Reason: "the server cannot execute the query: " + quote(cause)}
+		return &query.ProviderError{Reason: "the server cannot execute the query: " + quote(cause)}
 	case "timeout":
-		return &ProviderError{Reason: "the query took too long and the server gave up"}
+		return &query.ProviderError{Reason: "the query took too long and the server gave up"}
 	case "canceled", "internal", "unavailable", "not_found", "not_acceptable":
-		return &ProviderError{Reason: "the server reports an error of type " + a.ErrorType}
+		return &query.ProviderError{Reason: "the server reports an error of type " + a.ErrorType}
 	}
-	return &ProviderError{Reason: "the server reports an error"}
+	return &query.ProviderError{Reason: "the server reports an error"}
 }
 
 // quote makes foreign text safe for a condition: one line, printable, short.

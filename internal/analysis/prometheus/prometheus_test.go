@@ -17,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/windlass-dev/windlass/internal/analysis/fetch"
+	"github.com/windlass-dev/windlass/internal/analysis/query"
 	"github.com/windlass-dev/windlass/internal/devcluster"
 	"github.com/windlass-dev/windlass/internal/egress"
 	"github.com/windlass-dev/windlass/internal/testkit"
@@ -29,24 +31,27 @@ type outcome struct {
 	Provider string
 }
 
-func query(t *testing.T, c *Client, address, q string) outcome {
+func ask(t *testing.T, c *Client, address, q string) outcome {
 	t.Helper()
-	s, err := c.Query(t.Context(), address, q)
+	v, err := c.Query(t.Context(), address, q)
 	var (
-		noData   *NoDataError
-		provider *ProviderError
+		noData   *query.NoDataError
+		provider *query.ProviderError
 	)
 	switch {
 	case err == nil:
-		return outcome{Value: s.Value}
+		return outcome{Value: v}
 	case errors.As(err, &noData):
 		return outcome{NoData: noData.Reason}
 	case errors.As(err, &provider):
 		return outcome{Provider: provider.Reason}
 	}
-	t.Fatalf("Query gave an error of type %T, want *NoDataError or *ProviderError: %v", err, err)
+	t.Fatalf("Query gave an error of type %T, want *query.NoDataError or *query.ProviderError: %v", err, err)
 	return outcome{}
 }
+
+// newClient makes a Client that asks on this machine, too.
+func newClient(timeout time.Duration) *Client { return New(fetch.New(testkit.Loopback(), timeout)) }
 
 const now = 1_700_000_000
 
@@ -104,7 +109,7 @@ func TestQuery_answers(t *testing.T) {
 		"204":          {204, "", outcome{Provider: "the server answered with status 204, want 200"}},
 		"401":          {401, "", outcome{Provider: "the server refuses access (status 401)"}},
 		"redirect":     {302, "", outcome{Provider: "the server redirects (status 302): name the address that it redirects to"}},
-		"oversize":     {200, vector("1") + strings.Repeat(" ", maxAnswer), outcome{Provider: "the answer is larger than 1 MiB, want one number"}},
+		"oversize":     {200, vector("1") + strings.Repeat(" ", maxAnswer), outcome{Provider: "the answer is larger than 1024 KiB, want one number"}},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -114,9 +119,9 @@ func TestQuery_answers(t *testing.T) {
 				_, _ = w.Write([]byte(tc.body))
 			}))
 			defer server.Close()
-			c := New(testkit.Loopback())
+			c := newClient(fetch.Timeout)
 			c.now = func() time.Time { return time.Unix(now, 0) }
-			if diff := cmp.Diff(tc.want, query(t, c, server.URL, "up")); diff != "" {
+			if diff := cmp.Diff(tc.want, ask(t, c, server.URL, "up")); diff != "" {
 				t.Errorf("Query (-want +got):\n%s", diff)
 			}
 		})
@@ -131,9 +136,9 @@ func TestQuery_request(t *testing.T) {
 		_, _ = w.Write([]byte(vector("1")))
 	}))
 	defer server.Close()
-	c := New(testkit.Loopback())
+	c := newClient(fetch.Timeout)
 	c.now = func() time.Time { return time.UnixMilli(now*1000 + 250) }
-	query(t, c, server.URL+"/prometheus/", `sum(x{a="1"})`)
+	ask(t, c, server.URL+"/prometheus/", `sum(x{a="1"})`)
 	want := []string{"POST", "/prometheus/api/v1/query", `sum(x{a="1"})`, "1700000000.250"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("request (-want +got):\n%s", diff)
@@ -168,9 +173,8 @@ func TestQuery_connection(t *testing.T) {
 			if name == "TLS missing" {
 				scheme = "https://"
 			}
-			c := New(testkit.Loopback())
-			c.timeout = 500 * time.Millisecond
-			if diff := cmp.Diff(outcome{Provider: address + " " + tc.want}, query(t, c, scheme+address, "up")); diff != "" {
+			c := newClient(500 * time.Millisecond)
+			if diff := cmp.Diff(outcome{Provider: address + " " + tc.want}, ask(t, c, scheme+address, "up")); diff != "" {
 				t.Errorf("Query (-want +got):\n%s", diff)
 			}
 			if requests.Load() != tc.requests {
@@ -220,19 +224,19 @@ func TestQuery_unreachable(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(outcome{Provider: tc.want}, query(t, New(testkit.Loopback()), tc.address, "up")); diff != "" {
+			if diff := cmp.Diff(outcome{Provider: tc.want}, ask(t, newClient(fetch.Timeout), tc.address, "up")); diff != "" {
 				t.Errorf("Query (-want +got):\n%s", diff)
 			}
 		})
 	}
 	tls := httptest.NewTLSServer(http.NotFoundHandler())
 	defer tls.Close()
-	if got := query(t, New(testkit.Loopback()), tls.URL, "up"); !strings.Contains(got.Provider, "no certificate that is trusted") {
+	if got := ask(t, newClient(fetch.Timeout), tls.URL, "up"); !strings.Contains(got.Provider, "no certificate that is trusted") {
 		t.Errorf("with an unknown certificate Query gave %+v", got)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := New(testkit.Loopback()).Query(ctx, "http://"+address, "up"); !errors.Is(err, context.Canceled) {
+	if _, err := newClient(fetch.Timeout).Query(ctx, "http://"+address, "up"); !errors.Is(err, context.Canceled) {
 		t.Errorf("with a canceled context Query gave %v, want context.Canceled", err)
 	}
 }
@@ -248,9 +252,9 @@ func TestQuery_retry(t *testing.T) {
 			write(c, fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body))
 		}
 	})
-	c := New(testkit.Loopback())
+	c := newClient(fetch.Timeout)
 	c.now = func() time.Time { return time.Unix(now, 0) }
-	if diff := cmp.Diff(outcome{Value: 7}, query(t, c, "http://"+address, "up")); diff != "" {
+	if diff := cmp.Diff(outcome{Value: 7}, ask(t, c, "http://"+address, "up")); diff != "" {
 		t.Errorf("Query (-want +got):\n%s", diff)
 	}
 }
@@ -267,9 +271,9 @@ func TestQuery_prometheus(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer server.Stop()
-	c := New(testkit.Loopback())
+	c := newClient(fetch.Timeout)
 	ratio := `sum(devices{outcome="failed"}) / sum(devices)`
-	waitFor(t, func() bool { return query(t, c, server.URL, ratio).Value > 0 })
+	waitFor(t, func() bool { return ask(t, c, server.URL, ratio).Value > 0 })
 
 	tests := map[string]struct {
 		query string
@@ -287,12 +291,12 @@ func TestQuery_prometheus(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			if diff := cmp.Diff(tc.want, query(t, c, server.URL, tc.query)); diff != "" {
+			if diff := cmp.Diff(tc.want, ask(t, c, server.URL, tc.query)); diff != "" {
 				t.Errorf("Query (-want +got):\n%s", diff)
 			}
 		})
 	}
-	if got := query(t, c, server.URL, "sum("); !strings.Contains(got.Provider, "does not understand the query: invalid parameter \"query\": 1:5: parse error") {
+	if got := ask(t, c, server.URL, "sum("); !strings.Contains(got.Provider, "does not understand the query: invalid parameter \"query\": 1:5: parse error") {
 		t.Errorf("a malformed query gave %+v", got)
 	}
 }
@@ -319,7 +323,7 @@ func TestQuery_egress(t *testing.T) {
 	for address, want := range map[string]string{
 		server.URL: "--allow-address=127.0.0.1", strings.Replace(server.URL, "127.0.0.1", "localhost", 1): "--allow-address=localhost",
 	} {
-		if got := query(t, New(egress.Policy{}), address, "up"); !strings.Contains(got.Provider, want) {
+		if got := ask(t, New(fetch.New(egress.Policy{}, fetch.Timeout)), address, "up"); !strings.Contains(got.Provider, want) {
 			t.Errorf("got %+v, want a sentence with %q", got, want)
 		}
 	}

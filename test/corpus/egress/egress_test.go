@@ -21,7 +21,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	analysis "github.com/windlass-dev/windlass/internal/analysis/fetch"
 	"github.com/windlass-dev/windlass/internal/analysis/prometheus"
+	asked "github.com/windlass-dev/windlass/internal/analysis/query"
 	"github.com/windlass-dev/windlass/internal/egress"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/source"
@@ -109,7 +111,7 @@ func attachments(registry string) func(context.Context, egress.Policy) error {
 
 func query(address string) func(context.Context, egress.Policy) error {
 	return func(ctx context.Context, p egress.Policy) error {
-		_, err := prometheus.New(p).Query(ctx, address, "up")
+		_, err := prometheus.New(analysis.New(p, patience)).Query(ctx, address, "up")
 		return err
 	}
 }
@@ -200,7 +202,7 @@ func stopped(err error) bool {
 	if err == nil {
 		return false
 	}
-	if _, ok := errors.AsType[*prometheus.ProviderError](err); ok && errors.Is(err, egress.ErrDenied) {
+	if _, ok := errors.AsType[*asked.ProviderError](err); ok && errors.Is(err, egress.ErrDenied) {
 		return true
 	}
 	switch kit.Classify(err).Reason {
