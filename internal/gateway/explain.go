@@ -49,6 +49,7 @@ type TrialState struct {
 	Candidate    BundleName     `json:"candidate"`
 	Rollout      string         `json:"rollout"`
 	Release      int64          `json:"release"`
+	Stage        int32          `json:"stage"`  // 0: the document does not tell
 	Weight       int32          `json:"weight"` // basis points: devices whose slot is less are in the candidate's arm
 	Salt         string         `json:"salt"`
 	LeaseExpires time.Time      `json:"leaseExpires"`
@@ -63,6 +64,8 @@ type DeviceFacts struct {
 	Platform       string `json:"platform"`
 	NativeVersion  string `json:"nativeVersion"`
 	RuntimeVersion string `json:"runtimeVersion,omitempty"`
+	OSVersion      string `json:"osVersion,omitempty"`
+	Region         string `json:"region,omitempty"`
 	Distribution   string `json:"distribution"`
 	Hardware       string `json:"hardware"`
 	Version        string `json:"version,omitempty"` // of the bundle that it runs; with no digest either: the embedded one
@@ -86,10 +89,14 @@ type History struct {
 	Arm              string      `json:"arm"`
 	Candidate        string      `json:"candidate,omitempty"`
 	Release          int64       `json:"release,omitempty"`
+	Stage            int32       `json:"stage,omitempty"`
 	Votes            bool        `json:"votes"`          // false: development build, emulator, or one of too many of its network
 	Vote             string      `json:"vote,omitempty"` // confirmed or failed
+	Returned         bool        `json:"returned"`       // it checked in again, the ready time or more after its first check
 	Platform         string      `json:"platform,omitempty"`
 	NativeVersion    string      `json:"nativeVersion,omitempty"`
+	OSVersion        string      `json:"osVersion,omitempty"`
+	Region           string      `json:"region,omitempty"`
 	Plugin           string      `json:"plugin,omitempty"`
 	ExposedAt        time.Time   `json:"exposedAt,omitzero"`
 	OfferedAt        time.Time   `json:"offeredAt,omitzero"`
@@ -172,7 +179,7 @@ func (s *Server) explanation(app string, device *resolve.Device, facts DeviceFac
 	if t := view.Apps[app][e.Channel].Trial(); t != nil {
 		out.Slot = &told.Slot
 		out.Trial = &TrialState{
-			Candidate: BundleName{t.Bundle.Version, t.Bundle.Digest}, Rollout: t.Rollout, Release: t.Release, Weight: t.Weight,
+			Candidate: BundleName{t.Bundle.Version, t.Bundle.Digest}, Rollout: t.Rollout, Release: t.Release, Stage: t.Stage, Weight: t.Weight,
 			Salt: t.Salt, LeaseExpires: t.LeaseExpires, OnLoss: t.OnLoss,
 		}
 	}
@@ -182,6 +189,7 @@ func (s *Server) explanation(app string, device *resolve.Device, facts DeviceFac
 // parameters are what a query may have, each with what it may be; docs/api/gateway-internal-v1.yaml says the same.
 var parameters = map[string][]string{
 	"app": nil, "device": nil, "channel": nil, "nativeVersion": nil, "runtimeVersion": nil, "version": nil, "digest": nil, "keyID": nil, "plugin": nil,
+	"osVersion": nil, "region": nil,
 	"protocol":     {protocolNative, protocolCapgo},
 	"platform":     {"ios", "android", "electron", "linux", "windows", "macos", "web"},
 	"distribution": {resolve.Production, resolve.Development},
@@ -225,6 +233,7 @@ func factsOf(query url.Values, history []ledger.Entry) DeviceFacts {
 		Channel:       cmp.Or(query.Get("channel"), last.Channel),
 		Platform:      cmp.Or(query.Get("platform"), last.Platform),
 		NativeVersion: cmp.Or(query.Get("nativeVersion"), last.NativeVersion), RuntimeVersion: query.Get("runtimeVersion"),
+		OSVersion: cmp.Or(query.Get("osVersion"), last.OSVersion), Region: cmp.Or(query.Get("region"), last.Region),
 		Distribution: cmp.Or(query.Get("distribution"), resolve.Production), Hardware: cmp.Or(query.Get("hardware"), resolve.Physical),
 		Version: query.Get("version"), Digest: query.Get("digest"), KeyID: query.Get("keyID"),
 		Plugin: cmp.Or(query.Get("plugin"), last.Plugin),
@@ -259,9 +268,12 @@ func (f *DeviceFacts) device(id string) (*resolve.Device, error) {
 	d := &resolve.Device{
 		Device: compat.Device{Platform: f.Platform, RuntimeVersion: f.RuntimeVersion},
 		ID:     id, Distribution: f.Distribution, Hardware: f.Hardware, Digest: f.Digest,
-		Key: f.opens(),
+		Key: f.opens(), Region: f.Region,
 	}
 	var err error
+	if d.OSVersion, err = compat.ParseOSVersion(f.OSVersion); err != nil {
+		d.OSVersion = nil // as a check that says it so
+	}
 	if d.NativeVersion, err = compat.ParseVersion(f.NativeVersion); err != nil {
 		return nil, notVersion("nativeVersion")
 	}
@@ -294,7 +306,8 @@ func rendered(entries []ledger.Entry) []History {
 	for _, e := range entries {
 		out = append(out, History{
 			Channel: e.Channel, Version: e.Version, Digest: e.Digest, Arm: cmp.Or(string(e.Arm), "none"), Candidate: e.Candidate, Release: e.Release,
-			Votes: e.Votes, Vote: e.Vote, Platform: e.Platform, NativeVersion: e.NativeVersion, Plugin: e.Plugin,
+			Stage: e.Stage, Votes: e.Votes, Vote: e.Vote, Returned: e.Returned,
+			Platform: e.Platform, NativeVersion: e.NativeVersion, OSVersion: e.OSVersion, Region: e.Region, Plugin: e.Plugin,
 			ExposedAt: e.ExposedAt, OfferedAt: e.OfferedAt, DownloadedAt: e.DownloadedAt, InstalledAt: e.InstalledAt, SeenAt: e.SeenAt,
 			ReadyAt: e.ReadyAt, FailedAt: e.FailedAt, FailedKind: e.FailedKind, DeliveryFailedAt: e.DeliveryFailedAt,
 			DeliveryKind: e.DeliveryKind, UpdatedAt: e.UpdatedAt,

@@ -226,7 +226,7 @@ func TestInternalContract(t *testing.T) {
 	}
 	rules := []string{
 		string(resolve.RuleMetadata), string(resolve.RuleOverride), string(resolve.RuleWish), string(resolve.RulePublic), string(resolve.RuleSigned),
-		string(resolve.RuleServing), string(resolve.RuleAudience), string(resolve.RuleLease), string(resolve.RuleCohort), string(resolve.RulePassage),
+		string(resolve.RuleServing), string(resolve.RuleAudience), string(resolve.RuleExclude), string(resolve.RuleLease), string(resolve.RuleCohort), string(resolve.RulePassage),
 		string(resolve.RuleRefused), string(resolve.RuleRunning), string(resolve.RuleFailed), string(resolve.RuleKey), string(resolve.RuleFloor),
 		string(resolve.RuleAutoUpdate), string(resolve.RuleCompatibility), string(resolve.RuleBelowNative), string(resolve.RuleAnswer),
 	}

@@ -25,6 +25,9 @@ import (
 // CountsPath is where the manager reads what devices reported.
 const CountsPath = "/internal/v1/counts"
 
+// SlicesPath is where the manager reads on which devices a trial fails.
+const SlicesPath = "/internal/v1/slices"
+
 // internalTimeout bounds what the internal listener does for a request.
 const internalTimeout = 10 * time.Second
 
@@ -32,6 +35,7 @@ func (s *Server) internalRoutes() []httpx.Route {
 	metrics := promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry})
 	return []httpx.Route{
 		{Method: http.MethodGet, Path: CountsPath, Name: "counts", Timeout: internalTimeout, Handle: s.counts},
+		{Method: http.MethodGet, Path: SlicesPath, Name: "slices", Timeout: internalTimeout, Handle: s.slices},
 		{Method: http.MethodGet, Path: ExplainPath, Name: "explain", Timeout: internalTimeout, Handle: s.explain},
 		{Method: http.MethodGet, Path: "/metrics", Name: "metrics", Handle: func(w http.ResponseWriter, r *http.Request) error {
 			metrics.ServeHTTP(w, r)
@@ -104,6 +108,37 @@ func (s *Server) counts(w http.ResponseWriter, r *http.Request) error {
 		c.MetadataVersion = v.Version
 	}
 	return sayJSON(w, c)
+}
+
+// Slices is the answer of SlicesPath.
+type Slices struct {
+	App             string         `json:"app"`
+	Channel         string         `json:"channel"`
+	Trial           string         `json:"trial"`           // salt
+	Ledger          string         `json:"ledger"`          // id of the database: gateways that give the same one tell the same groups
+	Since           time.Time      `json:"since"`           // when the database was made
+	MetadataVersion int64          `json:"metadataVersion"` // what this gateway serves; 0: nothing yet
+	Groups          []ledger.Group `json:"groups"`
+}
+
+func (s *Server) slices(w http.ResponseWriter, r *http.Request) error {
+	if err := s.authorize(r); err != nil {
+		return err
+	}
+	query := r.URL.Query()
+	if err := required(query, "app", "channel", "trial"); err != nil {
+		return err
+	}
+	out := Slices{App: query.Get("app"), Channel: query.Get("channel"), Trial: query.Get("trial")}
+	found, err := s.ledger.Slices(r.Context(), out.App, out.Channel, out.Trial)
+	if err != nil {
+		return unavailable(err)
+	}
+	out.Ledger, out.Since, out.Groups = found.Ledger, found.Since, found.Groups
+	if v := s.poller.View(); v != nil {
+		out.MetadataVersion = v.Version
+	}
+	return sayJSON(w, out)
 }
 
 // unavailable is the answer when the ledger cannot be read: to tell zero would be to say that nothing fails.
