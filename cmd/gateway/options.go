@@ -106,6 +106,7 @@ func (o *options) limitFlags(f *flag.FlagSet) {
 		return err
 	})
 	f.StringVar(&c.Edge.Proxies.Header, "proxy-header", netaddr.XForwardedFor, "header that --trusted-proxies write: "+netaddr.XForwardedFor+" or "+netaddr.Forwarded)
+	f.StringVar(&c.Edge.Proxies.RegionHeader, "region-header", "", "header in which --trusted-proxies tell the region of a client, such as CF-IPCountry; they must set it in each request. Empty: regions are not told")
 	budgetFlags(f, "checks", &c.Edge.Limits.Checks, limit.Budget{PerSecond: 500, Burst: 5000})
 	budgetFlags(f, "reports", &c.Edge.Limits.Reports, limit.Budget{PerSecond: 500, Burst: 5000})
 	f.IntVar(&c.Edge.Limits.Networks, "rate-limit-networks", limit.DefaultNetworks, "networks that the rate limits tell apart; one takes about 200 bytes for checks and for reports each")

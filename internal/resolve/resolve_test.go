@@ -108,6 +108,7 @@ func guards(autoUpdate, belowNative string) func(*release.Document) {
 
 // promoted is the channel after the rollout.
 func promoted(d *release.Document) {
+	d.Candidate.Bundle.Exclude = d.Candidate.Exclude
 	d.Previous, d.Stable, d.Candidate = d.Stable, &d.Candidate.Bundle, nil
 }
 
@@ -298,6 +299,23 @@ var cases = []struct {
 	{"native range", docEdits{noCandidate, func(d *release.Document) { d.Stable.NativeVersion = ">=2.1.0 <3.0.0" }}, nil, want{"none", "NativeVersionIncompatible", "2.4.0", ""}},
 	{"runtime version", docEdits{noCandidate, func(d *release.Document) { d.Stable.RuntimeVersion = "53" }}, nil, want{"none", "RuntimeVersionIncompatible", "2.4.0", ""}},
 	{"candidate does not fit", docEdits{func(d *release.Document) { d.Candidate.Bundle.Platforms = []string{"android"} }}, nil, want{"update", "Stable", "2.4.0", ""}},
+	{"excluded is as without the candidate", docEdits{exclude(ios)}, nil, want{"update", "Stable", "2.4.0", ""}},
+	{"excluded is up to date", docEdits{exclude(ios)}, devEdits{running(stable)}, want{"none", "UpToDate", "2.4.0", ""}},
+	{"excluded is brought back", docEdits{exclude(ios)}, devEdits{running(candidate)}, want{"update", "Excluded", "2.4.0", ""}},
+	{"excluded is brought back, by version", docEdits{exclude(ios)}, devEdits{version("2.4.1")}, want{"update", "Excluded", "2.4.0", ""}},
+	{"excluded is brought back to no bundle", docEdits{exclude(ios), noStable}, devEdits{running(candidate)}, want{"reset", "Excluded", "", ""}},
+	{"excluded is brought back, stable does not fit", docEdits{exclude(ios), stableNative(">=9.0.0")}, devEdits{running(candidate)}, want{"reset", "Excluded", "", ""}},
+	{"excluded is brought back without a lease", docEdits{exclude(ios), lease("StopOffering", -time.Second)}, devEdits{running(candidate)}, want{"update", "Excluded", "2.4.0", ""}},
+	{"excluded passes no floor of the candidate", docEdits{exclude(ios), floorOfCandidate}, devEdits{running(candidate)}, want{"reset", "Excluded", "", ""}},
+	{"excluded at any weight", docEdits{exclude(ios), weight(0)}, nil, want{"update", "Stable", "2.4.0", ""}},
+	{"excluded, runs a refused bundle", docEdits{exclude(ios), refuse(previous)}, devEdits{running(previous)}, want{"update", "Refused", "2.4.0", ""}},
+	{"excluded and promoted", docEdits{exclude(ios), promoted}, nil, want{"update", "Stable", "2.4.0", ""}},
+	{"excluded and promoted, runs it", docEdits{exclude(ios), promoted}, devEdits{running(candidate)}, want{"update", "Excluded", "2.4.0", ""}},
+	{"excluded and promoted, the next one", docEdits{exclude(ios), promoted, next(release.FullWeight)}, devEdits{running(stable)}, want{"update", "Candidate", "2.5.0", "candidate"}},
+	{"excluded and promoted, control of the next one", docEdits{exclude(ios), promoted, next(0)}, nil, want{"update", "Stable", "2.4.0", "control"}},
+	{"excluded from both", docEdits{exclude(ios), promoted, next(release.FullWeight), exclude(ios)}, devEdits{running(bundle("2.5.0", "f"))}, want{"update", "Excluded", "2.4.0", ""}},
+	{"another slice is excluded", docEdits{exclude(android)}, nil, want{"update", "Candidate", "2.4.1", "candidate"}},
+
 	{"candidate fits the other platform", docEdits{func(d *release.Document) { d.Candidate.Bundle.Platforms = []string{"android"} }}, devEdits{platform("android")}, want{"update", "Candidate", "2.4.1", "candidate"}},
 }
 
@@ -395,6 +413,11 @@ func TestCompileRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		`refused sha256:bb`:                                  refuse(release.Bundle{Digest: candidate.Digest, Version: "2.4"}),
 		`guard floorVersion: expected a semantic version`:    floorVersion("2.4"),
 		`candidate weight: expected 0 to 10000 basis points`: weight(10_001),
+		`candidate stage: expected 0 or more, got -1`:        func(d *release.Document) { d.Candidate.Stage = -1 },
+		`bundle shop-2.4.1: expected a platform, versions`:   exclude(release.Slice{}),
+		`bundle shop-2.4.1: native version: expected a ver`:  exclude(ios, release.Slice{NativeVersion: "old"}),
+		`version of the operating system: expected a versi`:  exclude(release.Slice{OSVersion: "<Tahoe"}),
+		`exclusion from bundle shop-2.4.0: native version:`:  func(d *release.Document) { d.Stable.Exclude = []release.Slice{{NativeVersion: "?"}} },
 		`onLoss: expected StopOffering, Retract or Continue`: lease("Panic", 0),
 		`visibility: expected Public or Private`:             follow("Secret", ""),
 		`selfAssignment: expected Denied or Allowed`:         follow("", "Perhaps"),

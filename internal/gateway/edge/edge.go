@@ -61,7 +61,11 @@ func (e *Edge) Run(ctx context.Context) { e.devices.Run(ctx) }
 type Visitor struct {
 	network  ledger.Network
 	identity auth.Identity
+	region   string
 }
+
+// Region is where the visitor is, as a trusted proxy tells it; empty when none does.
+func (v *Visitor) Region() string { return v.region }
 
 // Admit looks at a request. Ask before the body is read. A wait of more than 0 says that the visitor's network has spent its
 // budget, and when it has its next request.
@@ -70,7 +74,7 @@ func (e *Edge) Admit(c limit.Class, r *http.Request) (v Visitor, wait time.Durat
 	if d := e.limiter.Take(c, v.network); d.Verdict != limit.Allowed {
 		return v, d.RetryAfter
 	}
-	v.identity = e.devices.Identify(r)
+	v.identity, v.region = e.devices.Identify(r), e.networks.Region(r)
 	return v, 0
 }
 

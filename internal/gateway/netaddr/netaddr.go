@@ -43,15 +43,19 @@ type Config struct {
 	Trusted []netip.Prefix
 	// Header is the one that these proxies write, XForwardedFor or Forwarded; empty: XForwardedFor. The other one is not read:
 	// a proxy lets through what it does not know, so that clients would write it.
-	Header  string
-	Log     *slog.Logger
-	Metrics prometheus.Registerer
+	Header string
+	// RegionHeader is the one in which these proxies tell the region of the client, such as CF-IPCountry; empty: none is told. They
+	// must set it in each request: what a client writes there and a proxy lets through is believed.
+	RegionHeader string
+	Log          *slog.Logger
+	Metrics      prometheus.Registerer
 }
 
 // Resolver tells the networks of requests. Two Resolvers give different values for the same network.
 type Resolver struct {
 	trusted []netip.Prefix
 	header  string
+	region  string                                           // header of regions, as requests have it
 	hop     func(line string) (rest, node string, more bool) // cuts off the right-most
 	key     [sha256.Size]byte
 
@@ -73,6 +77,10 @@ func New(cfg Config) (*Resolver, error) {
 		r.hop = lastForwarded
 	default:
 		return nil, fmt.Errorf("header of proxies: expected %s or %s, got %q", XForwardedFor, Forwarded, cfg.Header)
+	}
+	var err error
+	if r.region, err = cfg.regionHeader(); err != nil {
+		return nil, err
 	}
 	for _, p := range cfg.Trusted {
 		if !p.IsValid() || p.Bits() == 0 {

@@ -86,6 +86,7 @@ type Handler struct {
 	events map[string]prometheus.Counter // by action
 	builds *versions.Cache               // of native builds: 1.2 means 1.2.0
 	names  *versions.Cache               // of bundles: 1.2 is none of ours
+	os     *versions.Systems
 }
 
 // New makes a Handler and registers its metrics.
@@ -93,6 +94,7 @@ func New(cfg Config, r prometheus.Registerer) *Handler {
 	return &Handler{
 		Config: cfg, events: newEventCounters(r),
 		builds: versions.New(compat.ParseVersion), names: versions.New(semver.StrictNewVersion),
+		os: versions.NewSystems(),
 	}
 }
 

@@ -41,6 +41,7 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 	if c.network, err = h.Edge.SpeakFor(visitor, s.info.device); err != nil {
 		return err
 	}
+	s.device.OSVersion, s.device.Region = h.os.Get(s.info.os), visitor.Region()
 	if !h.Edge.Begin(limit.Checks) {
 		return shedCheck(w)
 	}

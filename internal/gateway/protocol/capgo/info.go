@@ -13,6 +13,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/compat"
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/jsonlex"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/versions"
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
 
@@ -212,13 +213,15 @@ func (in *info) openedBy(p plugin) resolve.Key {
 	return resolve.Key{Told: in.key == "" && in.os != "" && p.tellsKeys()}
 }
 
-// client is what the ledger keeps of the device.
+// client is what the ledger keeps of a device whose place is filled in.
 func (in *info) client(d *resolve.Device) ledger.Client {
 	name := pluginName
 	if d.Platform == electron {
 		name = electronName
 	}
-	return ledger.Client{Platform: d.Platform, NativeVersion: in.build, Plugin: name + in.plugin}
+	return ledger.Client{
+		Platform: d.Platform, NativeVersion: in.build, OSVersion: versions.Kept(d.OSVersion), Region: d.Region, Plugin: name + in.plugin,
+	}
 }
 
 // maxAge is how old a statistic may say that it is. Devices keep them over restarts.

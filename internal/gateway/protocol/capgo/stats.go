@@ -226,6 +226,7 @@ func (t *taker) take(in *info) error {
 		return nil
 	}
 	d := in.place()
+	d.OSVersion, d.Region = t.os.Get(in.os), t.visitor.Region()
 	channel, why := t.follow(in, &d)
 	if why == resolve.ReasonUnknownApp {
 		return nil

@@ -21,8 +21,9 @@ type CheckRequest struct {
 	Platform       string  `json:"platform"`      // ios, android, electron, linux, windows, macos, web
 	NativeVersion  string  `json:"nativeVersion"` // of the installed app build: semantic version, 4.2 means 4.2.0
 	RuntimeVersion string  `json:"runtimeVersion,omitempty"`
-	Build          Build   `json:"build,omitzero"`   // when absent: Production on a Device
-	Current        Current `json:"current,omitzero"` // when absent: the bundle that the app was installed with
+	OSVersion      string  `json:"osVersion,omitempty"` // of the operating system, such as 17.5.1; its first three numbers count
+	Build          Build   `json:"build,omitzero"`      // when absent: Production on a Device
+	Current        Current `json:"current,omitzero"`    // when absent: the bundle that the app was installed with
 }
 
 // Build says what kind of installation a device is. Only Production on a Device votes in the analysis of a rollout.

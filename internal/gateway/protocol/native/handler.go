@@ -45,11 +45,12 @@ type Handler struct {
 	Now       func() time.Time
 
 	versions *versions.Cache
+	systems  *versions.Systems
 }
 
 // Routes of the protocol.
 func (h *Handler) Routes() []httpx.Route {
-	h.versions = versions.New(compat.ParseVersion)
+	h.versions, h.systems = versions.New(compat.ParseVersion), versions.NewSystems()
 	return []httpx.Route{
 		{Method: http.MethodPost, Path: CheckPath, Name: "native_check", MaxBody: maxBody, Origins: h.allowsOrigin, Handle: h.check},
 		{Method: http.MethodPost, Path: ReportPath, Name: "native_report", MaxBody: maxBody, Origins: h.allowsOrigin, Handle: h.report},
@@ -111,9 +112,10 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 	if err := read(&s.reader, checkFields, q); err != nil {
 		return err
 	}
-	if err := q.device(h.versions, &s.device); err != nil {
+	if err := q.device(h.versions, h.systems, &s.device); err != nil {
 		return err
 	}
+	s.device.Region = visitor.Region()
 	network, err := h.Edge.SpeakFor(visitor, q.DeviceID)
 	if err != nil {
 		return err
@@ -125,14 +127,20 @@ func (h *Handler) check(w http.ResponseWriter, r *http.Request) error {
 	device := h.Ledger.Pseudonym(q.App, q.DeviceID)
 	s.device.Failed = h.Ledger.Failed(device)
 	s.noted = ledger.Check{
-		App: q.App, Channel: q.Channel, Device: device, Network: network, Votes: s.device.Votes(),
-		Client:      ledger.Client{Platform: q.Platform, NativeVersion: q.NativeVersion},
+		App: q.App, Channel: q.Channel, Device: device, Network: network, Votes: s.device.Votes(), Client: q.client(&s.device),
 		RunsVersion: q.Current.Version, RunsDigest: q.Current.Digest, At: h.Now(),
 	}
 	allowOrigin(w, r, h.decide(s))
 	h.Ledger.Checked(&s.noted)
 	s.buf = h.appendCheck(s.buf[:0], r, q.App, &s.noted.Told)
 	return answer(w, http.StatusOK, s.buf)
+}
+
+// client is what the ledger keeps of the device.
+func (q *CheckRequest) client(d *resolve.Device) ledger.Client {
+	return ledger.Client{
+		Platform: q.Platform, NativeVersion: q.NativeVersion, OSVersion: versions.Kept(d.OSVersion), Region: d.Region,
+	}
 }
 
 // decide notes what the device is told, and gives the channel that it follows, if there is one.

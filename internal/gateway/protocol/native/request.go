@@ -32,6 +32,7 @@ var (
 		{name: "platform", required: true, text: func(q *CheckRequest) *string { return &q.Platform }, valid: aPlatform},
 		{name: "nativeVersion", required: true, text: func(q *CheckRequest) *string { return &q.NativeVersion }, valid: aVersion},
 		{name: "runtimeVersion", text: func(q *CheckRequest) *string { return &q.RuntimeVersion }, valid: aRuntime},
+		{name: "osVersion", text: func(q *CheckRequest) *string { return &q.OSVersion }, valid: aSystem},
 		{name: "build", object: func(r *reader, q *CheckRequest) { object(r, "build.", buildFields, &q.Build) }},
 		{name: "current", object: readCurrent},
 	}
@@ -54,11 +55,11 @@ func readCurrent(r *reader, q *CheckRequest) {
 	}
 }
 
-// device is what the request tells of the device.
-func (q *CheckRequest) device(v *versions.Cache, d *resolve.Device) error {
+// device is what the request tells of the device. A version of an operating system that is none counts as not told: apps pass it on.
+func (q *CheckRequest) device(v *versions.Cache, systems *versions.Systems, d *resolve.Device) error {
 	*d = resolve.Device{
-		Device: compat.Device{Platform: q.Platform, RuntimeVersion: q.RuntimeVersion},
-		ID:     q.DeviceID, Distribution: cmp.Or(q.Build.Distribution, resolve.Production),
+		Device:    compat.Device{Platform: q.Platform, RuntimeVersion: q.RuntimeVersion},
+		OSVersion: systems.Get(q.OSVersion), ID: q.DeviceID, Distribution: cmp.Or(q.Build.Distribution, resolve.Production),
 		Hardware: cmp.Or(q.Build.Hardware, resolve.Physical), Digest: q.Current.Digest,
 		Key: resolve.Key{Told: true}, // the protocol has no words for encrypted bundles: they are not for its devices
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
+	"github.com/windlass-dev/windlass/internal/gateway/protocol/versions"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/resolve"
 )
@@ -25,6 +26,7 @@ var (
 	aDevice    = rule{"1 to 128 printable ASCII characters without space", isDeviceID}
 	aVersion   = rule{"a semantic version such as 4.2.0", isVersion}
 	aRuntime   = rule{"1 to 64 characters", func(s string) bool { return s != "" && len(s) <= 64 }}
+	aSystem    = rule{"1 to 32 printable ASCII characters, such as 17.5.1", versions.IsSystem}
 	aDigest    = rule{"sha256: and 64 lower-case hexadecimal digits", isDigest}
 	aPlatform  = oneOf("ios", "android", "electron", "linux", "windows", "macos", "web")
 	aBuild     = oneOf(resolve.Production, resolve.Development)
