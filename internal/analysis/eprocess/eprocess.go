@@ -1,20 +1,36 @@
 // Copyright The Windlass Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package eprocess has the sequential tests by which releases are taken back. Their evidence E may be looked at after every
-// device: a release that keeps the limit reaches E >= 1/Budget with probability at most Budget, however often one looks and
-// whenever one stops (Ville's inequality; Ramdas, Grünwald, Vovk, Shafer, Game-theoretic statistics and safe anytime-valid inference,
-// 2023).
+// Package eprocess has the sequential tests by which releases are taken back. Their evidence E may be looked at as often as one likes: while
+// a release keeps its limit, E reaches 1/Budget with a probability of at most Budget, whenever one stops (Ville's inequality; Ramdas,
+// Grünwald, Vovk, Shafer, Game-theoretic statistics and safe anytime-valid inference, 2023).
 //
-// Each test mixes likelihood ratios of a few alternatives (Robbins' mixtures), in logarithms. Of two arms it asks in which of them the
-// next failure lands, as the safe log-rank test does (ter Schure, Pérez-Ortiz, Ly, Grünwald, 2021): with nC and nS exposed devices and a
-// ratio of rates of at most r0, a failure lands in the candidate's arm with probability at most t0 = r0 nC / (r0 nC + nS). A
-// batch of failures fC and fS multiplies the evidence for a ratio r by (t/t0)^fC ((1-t)/(1-t0))^fS, with t as t0 for r.
+// E is the weighted mean of the likelihood ratios of a few alternatives (Robbins' mixtures), kept as logarithms. The tests against the
+// control ask in which arm an event is, as the safe log-rank test does (ter Schure, Pérez-Ortiz, Ly, Grünwald, 2021). With nC and nS
+// devices in the two arms, and rates whose ratio is at most r0, a failure is in the candidate's arm with a probability of at most
+// t0 = r0 nC / (r0 nC + nS). A look with fC and fS new failures multiplies the likelihood ratio of an alternative by
+// (t/t0)^fC ((1-t)/(1-t0))^fS, where the odds of t are a multiple of those of t0.
 //
-// Why that keeps the budget whatever the rate is, and whatever it does over time: let q be the rate in the control arm and p <= r0 q that in
-// the candidate's. Then E[(t/t0)^fC] <= exp(nC p (t/t0 - 1)) and E[((1-t)/(1-t0))^fS] <= exp(nS q ((1-t)/(1-t0) - 1)), by 1+x <= e^x for each
-// device, and the two exponents add up to at most q (r0 nC + nS) (t - t0 + t0 - t) = 0. No rate is estimated, none has to be small,
-// and rates that differ between devices, or drift, or jump in an incident of the backend do so in both arms.
+// No rate is estimated, so none needs to be known, small or steady. Let q be the rate in the control arm during a look and p <= r0 q that
+// in the candidate's. By 1+x <= exp(x) for each device, E[(t/t0)^fC] <= exp(nC p (t/t0 - 1)), and the same of the control; the two
+// exponents add up to q (r0 nC (t-t0)/t0 - nS (t-t0)/(1-t0)) = 0 at most, since r0 nC/t0 = nS/(1-t0). So the expected factor is at most
+// 1 whatever q is, and whatever it was before: drift, day and night, or an incident of the backend, which are in both arms.
+//
+// That argument takes the numbers of devices as given, and needs those of the devices to which events can happen. When old devices fail as
+// new ones do, those are all devices of the stage. When devices fail in the look in which they came, those are the new ones, of which
+// an arm has a share by chance; nC and nS are of all devices of the stage, which is that chance with less noise. This is sound because
+// the arms are drawn by a hash of the device: for a set of devices that fail in either arm, fC is hypergeometric given nC and nS after a
+// look, whose moments are below those of the binomial number with share nC/(nC+nS) (Hoeffding, 1963), so that the expected factor of the
+// last look is at most 1 given nC and nS after it; and given those before it, the same holds of the look before, independently. So the
+// expectation of E is at most 1 after any number of looks. That it may be looked at after each one as well is checked by
+// enumeration (TestExact) and simulation (TestNulls). When the new devices of a look are divided in a way that is no chance, their own share
+// counts if it is worse for the candidate.
+//
+// Silence turns this around: its events are first returns of devices, of those that have not returned yet, and evidence is that they
+// are too rarely in the candidate's arm. Rate asks for the share of exposed devices that failed, with alternatives above the limit p0: a
+// binomial likelihood ratio, whose expected factor for each device is at most 1 when its rate is at most p0.
+//
+// Failures are counted of exposed devices and not of those that voted, because failures are reported sooner than successes.
 package eprocess
 
 // Kind says what a test compares.

@@ -3,6 +3,8 @@
 
 package eprocess
 
+import "math"
+
 // Update looks at the counts of all stages, the oldest first, and multiplies the evidence by what is new in them. The same counts change
 // nothing. Counts that are impossible or that fell are an error, and the state stays as it was. The state of a test with another limit is
 // none of this one, which starts with all that the stages have.
@@ -63,34 +65,50 @@ func (t Test) increase(logs *[Points]float64, before, after *Stage) {
 	if c == 0 && s == 0 {
 		return
 	}
-	all := t.share(float64(after.Candidate.Exposed), float64(after.Control.Exposed))
+	at := t.share(float64(after.Candidate.Exposed), float64(after.Control.Exposed))
 	if c < 0 { // healed: taken out with no less than they were taken in with
-		t.multiply(logs, float64(c), 0, all)
+		t.multiply(logs, float64(c), 0, at)
 		c = 0
 	}
-	newC, newS := after.Candidate.Exposed-before.Candidate.Exposed, after.Control.Exposed-before.Control.Exposed
-	if newC > 0 && newS > 0 {
-		all = max(all, t.share(float64(newC), float64(newS)))
+	if newC, newS := fresh(before, after); shifted(newC, newS, after) {
+		at = max(at, t.share(newC, newS))
 	}
-	t.multiply(logs, float64(c), float64(s), all)
+	t.multiply(logs, float64(c), float64(s), at)
 }
 
-// silence multiplies by the first returns of one look.
+// silence multiplies by the first returns of one look. Those who can return are the devices that were exposed and have not yet.
 func (t Test) silence(logs *[Points]float64, before, after *Stage) {
 	c, s := after.Candidate.Returned-before.Candidate.Returned, after.Control.Returned-before.Control.Returned
 	if c == 0 && s == 0 {
 		return
 	}
-	oldC, oldS := before.Candidate.Exposed-before.Candidate.Returned, before.Control.Exposed-before.Control.Returned
-	newC, newS := after.Candidate.Exposed-before.Candidate.Exposed, after.Control.Exposed-before.Control.Exposed
-	at := t.share(float64(oldC+newC), float64(oldS+newS))
-	if oldC > 0 && oldS > 0 {
-		at = min(at, t.share(float64(oldC), float64(oldS)))
-	}
-	if newC > 0 && newS > 0 {
-		at = min(at, t.share(float64(newC), float64(newS)))
+	at := t.share(float64(after.Candidate.Exposed-before.Candidate.Returned), float64(after.Control.Exposed-before.Control.Returned))
+	if newC, newS := fresh(before, after); shifted(newC, newS, after) {
+		at = min(at, t.share(newC, newS))
 	}
 	t.multiply(logs, float64(c), float64(s), at)
+}
+
+// fresh counts the devices of one look.
+func fresh(before, after *Stage) (candidate, control float64) {
+	return float64(after.Candidate.Exposed - before.Candidate.Exposed), float64(after.Control.Exposed - before.Control.Exposed)
+}
+
+// visible is the logarithm of how improbable a share of new devices has to be before it is no chance.
+const visible = 10
+
+// shifted tells whether new devices were divided between the arms in another way than all devices of the stage, by more than
+// chance (Chernoff's bound for a binomial number). Then devices of one arm came in that have no match in the other at that time.
+func shifted(candidate, control float64, all *Stage) bool {
+	n, share := candidate+control, float64(all.Candidate.Exposed)/float64(all.Candidate.Exposed+all.Control.Exposed)
+	surprise := 0.0
+	if candidate > 0 {
+		surprise += candidate * math.Log(candidate/n/share)
+	}
+	if control > 0 {
+		surprise += control * math.Log(control/n/(1-share))
+	}
+	return surprise > visible
 }
 
 // share is the probability at the limit that the next event is in the candidate's arm, given the devices of both arms.
@@ -103,5 +121,5 @@ func (t Test) share(c, s float64) float64 {
 	if c+s == 0 {
 		return 1 // says nothing: whatever happens has this probability under each alternative
 	}
-	return c / (c + s)
+	return 1 / (1 + s/c)
 }
