@@ -21,9 +21,9 @@ func Assignment(uid string, r Release) *otav1alpha1.Assignment {
 	}
 	switch r.State {
 	case otav1alpha1.ReleaseProgressing, otav1alpha1.ReleasePaused:
-		a.State, a.Weight = otav1alpha1.AssignmentCandidate, FormatWeight(r.Weight)
+		a.State, a.Weight, a.Stage, a.Exclude = otav1alpha1.AssignmentCandidate, FormatWeight(r.Weight), r.Stage, r.Exclude
 	case otav1alpha1.ReleasePromoting, otav1alpha1.ReleaseCompleted:
-		a.State = otav1alpha1.AssignmentPromoted
+		a.State, a.Stage, a.Exclude = otav1alpha1.AssignmentPromoted, r.Stage, r.Exclude // what is stable excludes the same devices
 	case otav1alpha1.ReleaseRollingBack:
 		a.State = otav1alpha1.AssignmentWithdrawn
 		if r.Outcome != otav1alpha1.ReleaseBundleNotAdmitted {

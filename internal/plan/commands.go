@@ -33,7 +33,7 @@ func obey(d *Decision, f Facts) {
 	do, ok := commands[f.Command.Name]
 	switch {
 	case !ok:
-		d.Command.Refused = "a Rollout knows promote, promote-full, pause, resume, abort and retry, not " + f.Command.Name
+		d.Command.Refused = "a Rollout knows promote, promote-full, pause, resume, abort and retry, not " + f.Command.Name + ": " + annotate(Promote)
 	case f.Command.Args != "":
 		d.Command.Refused = "commands of a Rollout take no arguments: remove the annotation " + otav1alpha1.CommandArgsAnnotation
 	case d.Release.Revision == 0:
@@ -43,46 +43,56 @@ func obey(d *Decision, f Facts) {
 	}
 }
 
-// commandPromote ends the present pause. A rise still needs a passing verdict.
+// commandPromote ends the present pause, or the bake. A rise still needs a passing verdict, a window and room below the Channel's limit.
 func commandPromote(d *Decision, f Facts) string {
 	r := &d.Release
 	switch r.State {
 	case otav1alpha1.ReleaseProgressing, otav1alpha1.ReleasePaused:
 	default:
-		return notNow(*r, "is in progress or paused")
+		return notNow(*r, "is in progress or paused", Retry)
 	}
 	if r.Weight > 0 && r.CommittedAt.IsZero() {
 		return "the present weight is not published yet: try again in a moment"
 	}
 	r.State, r.Reason = otav1alpha1.ReleaseProgressing, ""
-	if r.Step < len(f.Spec.Steps) && f.Spec.Steps[r.Step].Pause && r.StepsHash == f.Spec.StepsHash {
+	switch {
+	case r.StepsHash != f.Spec.StepsHash: // the place in the new steps is not known yet
+	case r.Step < len(f.Spec.Steps) && f.Spec.Steps[r.Step].Pause:
+		next(r, f.Now)
+	case baking(f, *r):
+		r.Reason = "its bake was ended by " + by(f.Command)
 		next(r, f.Now)
 	}
 	return ""
 }
 
-// commandPromoteFull skips all steps. A person may overrule that the analysis cannot tell, but not that it fails.
+// commandPromoteFull skips all steps and the bake; windows and the Channel's limit do not hold it. A person may overrule that the
+// analysis cannot tell, but not that it fails.
 func commandPromoteFull(d *Decision, f Facts) string {
 	r := &d.Release
 	switch r.State {
 	case otav1alpha1.ReleaseProgressing, otav1alpha1.ReleasePaused:
 	default:
-		return notNow(*r, "is in progress or paused")
+		return notNow(*r, "is in progress or paused", Retry)
 	}
 	if verdict, worst := analysis.Overall(f.Analysis); verdict == otav1alpha1.VerdictFailing {
-		return "the analysis fails: " + worst.Name + ": " + worst.Message
+		return "the analysis fails: " + worst.Name + ": " + worst.Message + "; to take the release back: " + annotate(Abort)
 	}
-	if !mine(f, *r) {
+	switch {
+	case !mine(f, *r):
 		return "no device has been offered this release yet: try again when its first weight is published"
+	case len(r.Exclude) > 0 && !visible(f, *r):
+		return "the exclusion of a slice is not published yet: try again in a moment"
 	}
-	r.State, r.Step, r.Reason = otav1alpha1.ReleasePromoting, len(f.Spec.Steps), "promoted in full by "+by(f.Command)
+	r.State, r.Step = otav1alpha1.ReleasePromoting, len(f.Spec.Steps)
+	r.Reason = "promoted in full by " + by(f.Command) + ", whatever steps and bake were left"
 	return ""
 }
 
 func commandPause(d *Decision, f Facts) string {
 	r := &d.Release
 	if r.State != otav1alpha1.ReleaseProgressing {
-		return notNow(*r, "is in progress")
+		return notNow(*r, "is in progress", "")
 	}
 	r.State, r.Reason = otav1alpha1.ReleasePaused, "paused by "+by(f.Command)
 	return ""
@@ -91,11 +101,11 @@ func commandPause(d *Decision, f Facts) string {
 func commandResume(d *Decision, f Facts) string {
 	r := &d.Release
 	if r.State != otav1alpha1.ReleasePaused {
-		return notNow(*r, "is paused")
+		return notNow(*r, "is paused", "")
 	}
 	for _, m := range f.Analysis {
 		if m.Pause {
-			return "the analysis still cannot tell: " + m.Name + ": " + m.Message
+			return "the analysis still cannot tell: " + m.Name + ": " + m.Message + "; to overrule it: " + annotate(PromoteFull)
 		}
 	}
 	r.State, r.Reason = otav1alpha1.ReleaseProgressing, ""
@@ -112,7 +122,7 @@ func commandAbort(d *Decision, f Facts) string {
 		rollBack(d, f, otav1alpha1.ReleaseAborted, "aborted by "+by(f.Command))
 		return ""
 	}
-	return notNow(*r, "is pending, in progress or paused")
+	return notNow(*r, "is pending, in progress or paused", "")
 }
 
 // commandRetry starts the same bundle again from step 0. A person thereby lifts the refusal of its digest; a revocation
@@ -121,7 +131,7 @@ func commandRetry(d *Decision, f Facts) string {
 	r := &d.Release
 	switch {
 	case !r.Ended() || r.State == otav1alpha1.ReleaseCompleted:
-		return notNow(*r, "was rolled back, aborted or refused")
+		return notNow(*r, "was rolled back, aborted or refused", Abort)
 	case f.Spec.Bundle != r.Bundle:
 		return "spec.bundleRef names another bundle, whose release starts by itself"
 	case f.Bundle.Revoked != "":
@@ -135,8 +145,20 @@ func commandRetry(d *Decision, f Facts) string {
 	return ""
 }
 
-func notNow(r Release, want string) string {
-	return "this needs a release that " + want + "; it is " + string(r.State)
+// notNow says which release a command needs, and which command leads there, if one does now.
+func notNow(r Release, want, first string) string {
+	text := "this needs a release that " + want + "; it is " + string(r.State)
+	back := r.Ended() && r.State != otav1alpha1.ReleaseCompleted
+	under := r.State == otav1alpha1.ReleasePending || r.State == otav1alpha1.ReleaseProgressing || r.State == otav1alpha1.ReleasePaused
+	if (first == Retry && back) || (first == Abort && under) {
+		text += "; first: " + annotate(first)
+	}
+	return text
+}
+
+// annotate is how a person gives a command.
+func annotate(command string) string {
+	return "kubectl annotate otaro NAME --overwrite " + otav1alpha1.CommandAnnotation + "=" + command + " " + otav1alpha1.CommandIDAnnotation + `="$(date +%s)"`
 }
 
 func by(c *Command) string {

@@ -30,7 +30,7 @@ type Facts struct {
 	Queue  Queue  // of the Repository; the zero Queue has no limit
 	Slice  *Slice // that explains the failures; nil: none does
 
-	Analysis []analysis.Result // of the running release; empty: not measured yet
+	Analysis []analysis.Result // of the running release, by the metrics that decide; empty: not measured yet
 	Command  *Command          // not acted upon yet
 }
 
@@ -39,7 +39,7 @@ type Spec struct {
 	Bundle     string
 	Steps      []Step
 	StepsHash  string
-	Metrics    int // number of metrics; 0: only people and time decide
+	Metrics    int // number of metrics that decide; 0: only people and time do
 	FirstCheck int // index of the first step at which the analysis counts
 	OnFailure  otav1alpha1.OnFailure
 	OnSlice    otav1alpha1.OnSlice
@@ -67,6 +67,8 @@ type Bundle struct {
 	Message string
 	Version string
 	Digest  string
+
+	Tries int32 // how often the analysis has spoken against the digest in releases that have ended, as far as history tells
 
 	Revoked string // why; empty: it is not
 	Denied  string // why the Channel does not admit it; empty: it does
@@ -142,7 +144,7 @@ type Release struct {
 	StepsHash string
 	Lift      bool // a person asked to try a refused digest again
 
-	Step        int
+	Step        int       // index; the number of steps during the bake, one more after it
 	Weight      int32     // wanted
 	CommittedAt time.Time // when the wanted weight became visible to devices; zero: not yet
 	EnteredAt   time.Time // when the step's clock started; zero: not yet

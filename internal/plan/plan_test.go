@@ -23,7 +23,7 @@ func running() Facts {
 			Steps: []Step{{Weight: 1000}, {Pause: true, Duration: time.Hour}, {Weight: 5000}}},
 		Release: Release{Revision: 1, Bundle: "shop-1", Version: "1.0.0", Digest: "d1", State: otav1alpha1.ReleaseProgressing,
 			Step: 1, Weight: 1000, CommittedAt: noon.Add(-time.Minute), EnteredAt: noon.Add(-time.Minute)},
-		Channel: Channel{Ready: true, At: noon.Add(-time.Minute), Refused: map[string]string{},
+		Channel: Channel{Ready: true, MaxFirstWeight: 1000, At: noon.Add(-time.Minute), Refused: map[string]string{},
 			Candidate: &Candidate{Mine: true, Release: 1, Digest: "d1", Weight: 1000}},
 		Analysis: []analysis.Result{{Name: "m", Verdict: otav1alpha1.VerdictPassing, MeasuredAt: noon}},
 	}

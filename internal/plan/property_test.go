@@ -31,7 +31,7 @@ func newWorld(t *rapid.T) *world {
 	}
 	w.facts = Facts{
 		Now: time.Unix(1_800_000_000, 0).UTC(), UID: "uid",
-		Channel: Channel{Ready: true, Refused: map[string]string{}},
+		Channel: Channel{Ready: true, MaxFirstWeight: FullWeight, Refused: map[string]string{}},
 		Spec: Spec{
 			Bundle: "shop-0", Steps: drawSteps(t), StepsHash: "a", Metrics: rapid.IntRange(0, 2).Draw(t, "metrics"),
 			FirstCheck: rapid.IntRange(0, 2).Draw(t, "firstCheck"),
@@ -74,7 +74,7 @@ func (w *world) commit() {
 		ch.Candidate = nil
 	case a.State == otav1alpha1.AssignmentCandidate && ch.Refused[string(a.Digest)] == "":
 		weight, _ := ParseWeight(string(a.Weight))
-		next := &Candidate{Mine: true, Release: a.Release, Digest: string(a.Digest), Weight: weight}
+		next := &Candidate{Mine: true, Release: a.Release, Digest: string(a.Digest), Weight: weight, Stage: a.Stage}
 		if !reflect.DeepEqual(next, ch.Candidate) {
 			ch.At = w.facts.Now
 		}
