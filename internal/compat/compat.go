@@ -29,6 +29,8 @@ func ParseVersion(s string) (*semver.Version, error) {
 // Range is a compiled range of versions. The zero value contains every version.
 type Range struct {
 	constraints *semver.Constraints
+	text        string
+	bounds      [][]bound // of WithPreReleases: alternatives, of which all bounds have to hold; nil: ask constraints
 }
 
 // ParseRange compiles a range such as ">=4.2.0 <5.0.0"; conditions are separated by spaces or commas, alternatives by ||.
@@ -42,11 +44,16 @@ func ParseRange(text string) (Range, error) {
 	if err != nil {
 		return Range{}, fmt.Errorf("expected a version range such as %q, got %q: %w", ">=4.2.0 <5.0.0", text, err)
 	}
-	return Range{constraints: c}, nil
+	return Range{constraints: c, text: text}, nil
 }
 
 // Contains tells whether a version is in the range.
 func (r Range) Contains(v *semver.Version) bool {
+	if r.bounds != nil {
+		return slices.ContainsFunc(r.bounds, func(all []bound) bool {
+			return !slices.ContainsFunc(all, func(b bound) bool { return !b.holds(v) })
+		})
+	}
 	return r.constraints == nil || r.constraints.Check(v)
 }
 
@@ -57,7 +64,51 @@ func (r Range) WithPreReleases() Range {
 	}
 	all := *r.constraints
 	all.IncludePrerelease = true
-	return Range{constraints: &all}
+	return Range{constraints: &all, text: r.text, bounds: parseBounds(r.text)}
+}
+
+// bound is a condition such as <5.0.0. Ranges are mostly made of these, and to compare is free, while semver makes an error text
+// whenever a version is in none.
+type bound struct {
+	operator string
+	version  *semver.Version
+}
+
+func (b bound) holds(v *semver.Version) bool {
+	switch c := v.Compare(b.version); b.operator {
+	case "<":
+		return c < 0
+	case "<=":
+		return c <= 0
+	case ">":
+		return c > 0
+	case ">=":
+		return c >= 0
+	default:
+		return c == 0
+	}
+}
+
+// parseBounds reads a range that is made of nothing else; nil for any other.
+func parseBounds(text string) (alternatives [][]bound) {
+	for alternative := range strings.SplitSeq(text, "||") {
+		var all []bound
+		for condition := range strings.FieldsFuncSeq(alternative, func(c rune) bool { return c == ' ' || c == ',' }) {
+			version := strings.TrimLeft(condition, "<>=")
+			b := bound{operator: strings.TrimSuffix(condition, version)}
+			var err error
+			b.version, err = semver.StrictNewVersion(version)
+			if err != nil || !slices.Contains([]string{"<", "<=", ">", ">=", "="}, b.operator) {
+				return nil
+			}
+			all = append(all, b)
+		}
+		if len(all) == 0 {
+			return nil
+		}
+		alternatives = append(alternatives, all)
+	}
+	return alternatives
 }
 
 // Device is what compatibility asks of a device.

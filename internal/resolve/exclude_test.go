@@ -257,7 +257,8 @@ func TestExcludedDoesNotAllocate(t *testing.T) {
 	if got := c.Decide(&d, now).Reason; got != resolve.ReasonExcluded {
 		t.Fatalf("got %s", got)
 	}
-	if n := testing.AllocsPerRun(100, func() { c.Decide(&d, now) }); n != 0 {
+	other := device(system("12.0.0"), region("DE"))
+	if n := testing.AllocsPerRun(100, func() { c.Decide(&d, now); c.Decide(&other, now) }); n != 0 {
 		t.Errorf("%v allocations, want 0", n)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/native"
+	"github.com/windlass-dev/windlass/internal/release"
 )
 
 // mostAllocations is the budget of a check: what the HTTP layer around the protocol needs (the limit of the body, the remembered
@@ -27,10 +28,14 @@ func (v *void) WriteHeader(int)             {}
 
 // Checks go on without work for the collector of garbage. One of some runs has to keep the budget.
 func TestCheckAllocations(t *testing.T) {
-	f := newFixture(t, document())
-	source := strings.NewReader(request("current", `{"version":"2.4.0","digest":"sha256:`+stableHex+`"}`))
+	doc := document()
+	doc.Candidate.Exclude = []release.Slice{{Platform: "ios", OSVersion: "<13.0.0", Region: "DE"}}
+	f := newFixture(t, doc)
+	f.withEdge(proxied())
+	source := strings.NewReader(request("osVersion", `"17.5.1"`, "current", `{"version":"2.4.0","digest":"sha256:`+stableHex+`"}`))
 	r := httptest.NewRequest(http.MethodPost, native.CheckPath, http.NoBody)
 	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("CF-IPCountry", "DE")
 	r.ContentLength = source.Size()
 	body, w := io.NopCloser(source), &void{header: http.Header{}}
 	check := func() {
