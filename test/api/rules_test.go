@@ -43,7 +43,12 @@ const (
 	wrongKeyID     = "must be the first 20 characters of the body of the app's public key"
 	needsEnvelope  = "mode Opaque needs sessionKey and checksum: take ivSessionKey and checksum of: capgo bundle encrypt --json"
 	needsOpaque    = "sessionKey, checksum and keyID go with mode Opaque: set it, or remove them"
-	needsThreshold = "a prometheus metric needs a limit: set thresholdRange with min, max or both"
+	needsThreshold = "a prometheus or web metric needs a limit: set thresholdRange with min, max or both"
+	wantsThreshold = "maxRate, maxIncrease, confidence and minSamples are for telemetry metrics: a prometheus or web metric takes thresholdRange"
+	wantsTests     = "thresholdRange and failureLimit are for prometheus and web metrics: a telemetry metric takes maxRate, maxIncrease and confidence"
+	wantsIncrease  = "outcome Silent is held against the stable devices: set maxIncrease, and not maxRate"
+	oneProvider    = "exactly one of the fields in [telemetry prometheus web] must be set"
+	aboveZero      = "must be above 0: to offer nothing, set serving: Halted"
 )
 
 var rules = map[string]map[string]ruleCase{
@@ -114,6 +119,10 @@ var repositoryRules = map[string]ruleCase{
 	"floor twice":                   {patch: floors(`{app: shop, minVersion: 2.4.2}`, `{app: shop, minVersion: 1.0.0}`), want: "Duplicate value"},
 	"no floors":                     {patch: floors(), want: "spec.floors in body should have at least 1 items"},
 	"65 floors":                     {patch: floors(manyFloors(65)...), want: "Too many"},
+	"active rollouts":               {patch: `spec: {maxActiveRollouts: 1000}`},
+	"no active rollout":             {patch: `spec: {maxActiveRollouts: 0}`, want: "should be greater than or equal to 1"},
+	"too many active rollouts":      {patch: `spec: {maxActiveRollouts: 1001}`, want: "should be less than or equal to 1000"},
+	"active rollouts as a text":     {patch: `spec: {maxActiveRollouts: "3"}`, want: "must be of type integer"},
 	"roots of a ConfigMap":          {patch: `spec: {signing: {rootConfigMapRef: {name: roots}}}`},
 	"roots of a ConfigMap of none":  {patch: `spec: {signing: {rootConfigMapRef: {}}}`, want: "name: Required value"},
 	"hash":                          {patch: authority(`{name: ci, hash: SHA384, publicKey: {inline: x}}`)},
@@ -312,6 +321,12 @@ var channelRules = map[string]ruleCase{
 	"authorities twice":          {patch: `spec: {admission: {requiredAuthorities: [ci, ci]}}`, want: "Duplicate value"},
 	"limit of weight":            {patch: `spec: {maxWeightPerHour: "12.5"}`},
 	"limit of weight, unlimited": {patch: `spec: {maxWeightPerHour: fast}`, want: wrongPercent},
+	"limit of weight, small":     {patch: `spec: {maxWeightPerHour: "0.01"}`},
+	"limit of no weight":         {patch: `spec: {maxWeightPerHour: "0.00"}`, want: aboveZero},
+	"first weight":               {patch: `spec: {maxFirstWeight: "100"}`},
+	"first weight, unlimited":    {patch: `spec: {maxFirstWeight: all}`, want: wrongPercent},
+	"first weight of none":       {patch: `spec: {maxFirstWeight: "0"}`, want: aboveZero},
+	"first weight as a number":   {patch: `spec: {maxFirstWeight: 5}`, want: "must be of type string"},
 }
 
 var rolloutRules = map[string]ruleCase{
@@ -352,7 +367,30 @@ var rolloutRules = map[string]ruleCase{
 	"telemetry by rate":                 {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02"}`)},
 	"telemetry by increase":             {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxIncrease: "2"}`)},
 	"telemetry without a limit":         {patch: metric(`{name: a, telemetry: {outcome: Failed}}`), want: needsLimit},
-	"telemetry with a threshold":        {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", thresholdRange: {max: "1"}}`), want: "thresholdRange is for prometheus metrics: a telemetry metric takes maxRate"},
+	"telemetry with a threshold":        {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", thresholdRange: {max: "1"}}`), want: wantsTests},
+	"telemetry with a failure limit":    {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", failureLimit: 2}`), want: wantsTests},
+	"telemetry by both":                 {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", maxIncrease: "1", confidence: "0.999999"}`)},
+	"silence":                           {patch: metric(`{name: a, telemetry: {outcome: Silent}, maxIncrease: "2"}`)},
+	"silence by rate":                   {patch: metric(`{name: a, telemetry: {outcome: Silent}, maxRate: "0.02"}`), want: wantsIncrease},
+	"silence by both":                   {patch: metric(`{name: a, telemetry: {outcome: Silent}, maxRate: "0.02", maxIncrease: "2"}`), want: wantsIncrease},
+	"increase with a sign":              {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxIncrease: "-2"}`), want: wrongDecimal},
+	"increase in percent":               {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxIncrease: 200%}`), want: wrongDecimal},
+	"confidence as a number":            {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", confidence: 0.95}`), want: "must be of type string"},
+	"dry run":                           {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", dryRun: Enabled}`)},
+	"dry run as a boolean":              {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", dryRun: true}`), want: "must be of type string"},
+	"dry run, perhaps":                  {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", dryRun: Sometimes}`), want: `Unsupported value: "Sometimes": supported values: "Enabled", "Disabled"`},
+	"web by a path":                     {patch: metric(web(`jsonPath: "{.rate}"`))},
+	"web by an expression":              {patch: metric(web(`cel: "result.rate"`))},
+	"web by neither":                    {patch: metric(web(``)), want: "exactly one of the fields in [jsonPath cel] must be set"},
+	"web by both":                       {patch: metric(web(`jsonPath: "{.rate}", cel: "result.rate"`)), want: "exactly one of the fields in [jsonPath cel] must be set"},
+	"web with a failure limit":          {patch: metric(strings.Replace(web(`cel: "result.rate"`), "name: a,", "name: a, failureLimit: 3,", 1))},
+	"web without a limit":               {patch: metric(`{name: a, web: {url: "https://example.com/", cel: "result"}}`), want: needsThreshold},
+	"web with a rate":                   {patch: metric(`{name: a, web: {url: "https://example.com/", cel: "result"}, thresholdRange: {max: "1"}, maxRate: "0.1"}`), want: wantsThreshold},
+	"web with a template":               {patch: metric(`{name: a, web: {url: "https://example.com/{{ .app }}?v={{ .version }}", cel: "result"}, thresholdRange: {max: "1"}}`)},
+	"web with a password":               {patch: metric(`{name: a, web: {url: "https://me:secret@example.com/", cel: "result"}, thresholdRange: {max: "1"}}`), want: wrongURL},
+	"web with a fragment":               {patch: metric(`{name: a, web: {url: "https://example.com/#a", cel: "result"}, thresholdRange: {max: "1"}}`), want: wrongURL},
+	"web of a file":                     {patch: metric(`{name: a, web: {url: "file:///etc/passwd", cel: "result"}, thresholdRange: {max: "1"}}`), want: wrongURL},
+	"web and a query":                   {patch: metric(`{name: a, ` + query + `, web: {url: "https://example.com/", cel: "result"}, thresholdRange: {max: "1"}}`), want: oneProvider},
 	"telemetry of another outcome":      {patch: metric(`{name: a, telemetry: {outcome: Bored}, maxRate: "0.02"}`), want: "Unsupported value"},
 	"rate as a number":                  {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: 0.02}`), want: "must be of type string"},
 	"rate in percent":                   {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: 2%}`), want: wrongDecimal},
@@ -363,15 +401,23 @@ var rolloutRules = map[string]ruleCase{
 	"query with a range":                {patch: metric(`{name: a, ` + query + `, thresholdRange: {min: "0.1", max: "0.9"}}`)},
 	"query without a limit":             {patch: metric(`{name: a, ` + query + `}`), want: needsThreshold},
 	"query with an empty limit":         {patch: metric(`{name: a, ` + query + `, thresholdRange: {}}`), want: "at least one of the fields in [min max] must be set"},
-	"query with a rate":                 {patch: metric(`{name: a, ` + query + `, thresholdRange: {max: "1"}, maxRate: "0.1"}`), want: "maxRate, maxIncrease, confidence and minSamples are for telemetry metrics: a prometheus metric takes thresholdRange"},
-	"query with an increase":            {patch: metric(`{name: a, ` + query + `, thresholdRange: {max: "1"}, maxIncrease: "2"}`), want: "a prometheus metric takes thresholdRange"},
-	"query with a confidence":           {patch: metric(`{name: a, ` + query + `, thresholdRange: {max: "1"}, confidence: "0.95"}`), want: "a prometheus metric takes thresholdRange"},
-	"query with samples":                {patch: metric(`{name: a, ` + query + `, thresholdRange: {max: "1"}, minSamples: 5}`), want: "a prometheus metric takes thresholdRange"},
+	"query with a rate":                 {patch: metric(`{name: a, ` + query + `, thresholdRange: {max: "1"}, maxRate: "0.1"}`), want: wantsThreshold},
+	"query with an increase":            {patch: metric(`{name: a, ` + query + `, thresholdRange: {max: "1"}, maxIncrease: "2"}`), want: wantsThreshold},
+	"query with a confidence":           {patch: metric(`{name: a, ` + query + `, thresholdRange: {max: "1"}, confidence: "0.95"}`), want: wantsThreshold},
+	"query with samples":                {patch: metric(`{name: a, ` + query + `, thresholdRange: {max: "1"}, minSamples: 5}`), want: wantsThreshold},
 	"query to a server with a password": {patch: metric(`{name: a, prometheus: {address: "http://me:secret@prometheus:9090", query: up}, thresholdRange: {max: "1"}}`), want: wrongURL},
-	"metric of nothing":                 {patch: metric(`{name: a, maxRate: "0.1"}`), want: "exactly one of the fields in [telemetry prometheus] must be set"},
-	"metric of both":                    {patch: metric(`{name: a, telemetry: {outcome: Failed}, ` + query + `, maxRate: "0.1"}`), want: "exactly one of the fields in [telemetry prometheus] must be set"},
+	"metric of nothing":                 {patch: metric(`{name: a, maxRate: "0.1"}`), want: oneProvider},
+	"metric of both":                    {patch: metric(`{name: a, telemetry: {outcome: Failed}, ` + query + `, maxRate: "0.1"}`), want: oneProvider},
 	"metric in upper case":              {patch: metric(`{name: Failures, telemetry: {outcome: Failed}, maxRate: "0.02"}`), want: wrongName},
 	"metric twice":                      {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02"}`, `{name: a, telemetry: {outcome: Failed}, maxRate: "0.02"}`), want: "Duplicate value"},
+	"bake and holdout":                  {patch: analysis(`bake: 24h, holdout: 50`)},
+	"bake in days":                      {patch: analysis(`bake: 1d`), want: wrongDuration},
+	"holdout of most":                   {patch: analysis(`bake: 24h, holdout: 51`), want: "should be less than or equal to 50"},
+	"holdout below zero":                {patch: analysis(`bake: 24h, holdout: -1`), want: "should be greater than or equal to 0"},
+	"holdout as a text":                 {patch: analysis(`bake: 24h, holdout: "2"`), want: "must be of type integer"},
+	"slices, excluded":                  {patch: analysis(`onSlice: Exclude`)},
+	"slices, named":                     {patch: analysis(`onSlice: Recommend`)},
+	"slices, ignored":                   {patch: analysis(`onSlice: Ignore`), want: `Unsupported value: "Ignore": supported values: "Recommend", "Exclude"`},
 	"analysis of nothing":               {patch: `spec: {analysis: {metrics: []}}`, want: "should have at least 1 items"},
 	"no data, fail":                     {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", noData: {hold: 5m, then: Fail}}`)},
 	"no data, ignore":                   {patch: metric(`{name: a, telemetry: {outcome: Failed}, maxRate: "0.02", noData: {then: Ignore}}`)},
@@ -389,6 +435,11 @@ var rolloutRules = map[string]ruleCase{
 	"lease in seconds":                  {patch: `spec: {leaseDuration: 90s}`},
 	"lease in days":                     {patch: `spec: {leaseDuration: 1d}`, want: wrongDuration},
 	"window that denies":                {patch: `spec: {windows: [{kind: Deny, schedule: "0 9 * * 1-4", duration: 8h}]}`},
+	"window in a zone":                  {patch: `spec: {windows: [{kind: Allow, schedule: "0 9 * * 1-4", duration: 8h, timeZone: Europe/Berlin}]}`},
+	"window without a schedule":         {patch: `spec: {windows: [{kind: Allow, duration: 8h}]}`, want: "schedule: Required value"},
+	"window without a time":             {patch: `spec: {windows: [{kind: Allow, schedule: "0 9 * * 1-4"}]}`, want: "duration: Required value"},
+	"window of days":                    {patch: `spec: {windows: [{kind: Allow, schedule: "0 9 * * 1-4", duration: 1d}]}`, want: wrongDuration},
+	"17 windows":                        {patch: `spec: {windows: [` + strings.Repeat(`{kind: Allow, schedule: "0 9 * * 1-4", duration: 8h}, `, 17) + `]}`, want: "Too many: 17: must have at most 16 items"},
 	"window of a sort":                  {patch: `spec: {windows: [{kind: Open, schedule: "0 9 * * 1-4", duration: 8h}]}`, want: "Unsupported value"},
 	"no channel":                        {patch: `spec: {channelRef: null}`, want: "spec.channelRef: Required value"},
 	"no bundle":                         {patch: `spec: {bundleRef: null}`, want: "spec.bundleRef: Required value"},
@@ -442,6 +493,19 @@ func weight(value string) string { return "spec: {steps: [{setWeight: " + value 
 
 func metric(list ...string) string {
 	return "spec: {analysis: {metrics: [" + strings.Join(list, ", ") + "]}}"
+}
+
+// analysis is a patch of an analysis with one metric.
+func analysis(fields string) string {
+	return `spec: {analysis: {` + fields + `, metrics: [{name: a, telemetry: {outcome: Failed}, maxRate: "0.02"}]}}`
+}
+
+// web is a metric that asks a URL.
+func web(fields string) string {
+	if fields != "" {
+		fields = ", " + fields
+	}
+	return `{name: a, web: {url: "https://example.com/rate"` + fields + `}, thresholdRange: {max: "1"}}`
 }
 
 func TestRules(t *testing.T) {
