@@ -38,7 +38,7 @@ type Document struct {
 
 	Stable    *Bundle    `json:"stable,omitempty"`    // none: the app's embedded bundle
 	Candidate *Candidate `json:"candidate,omitempty"` // none: no rollout is active
-	Previous  *Bundle    `json:"previous,omitempty"`  // stable before stable: served when stable is revoked
+	Previous  *Bundle    `json:"previous,omitempty"`  // stable before stable: served when stable is revoked, and where it is excluded
 	Refused   []Refusal  `json:"refused,omitempty"`   // devices that run one of these are brought back
 }
 

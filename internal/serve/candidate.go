@@ -43,9 +43,6 @@ func (o *Outcome) candidate(f Facts) {
 	if held {
 		d.Candidate.Stage = before.Stage // a stage has one weight
 	}
-	if held && a.State == otav1alpha1.AssignmentPromoted {
-		d.Candidate.Exclude = before.Exclude
-	}
 	if before != nil && before.Bundle.Digest == bundle.Digest {
 		d.Candidate.Bundle.Since = before.Bundle.Since
 	}

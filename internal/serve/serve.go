@@ -266,7 +266,7 @@ func (o *Outcome) promote(f Facts) {
 		d.Previous = d.Stable
 	}
 	stable := d.Candidate.Bundle
-	stable.Since, stable.Exclude = f.Now.Unix(), d.Candidate.Exclude
+	stable.Since, stable.Exclude = f.Now.Unix(), excluded(r.Status.Assignment.Exclude)
 	d.Stable, d.Candidate = &stable, nil
 }
 

@@ -330,6 +330,9 @@ func TestNext_invariants(t *testing.T) {
 			a.Release = int64(rapid.IntRange(1, 2).Draw(t, "release"))
 			a.State = rapid.SampledFrom([]otav1alpha1.AssignmentState{otav1alpha1.AssignmentCandidate, otav1alpha1.AssignmentCandidate,
 				otav1alpha1.AssignmentPromoted, otav1alpha1.AssignmentWithdrawn}).Draw(t, "state")
+			a.Stage = int32(rapid.IntRange(0, 3).Draw(t, "stage"))
+			a.Exclude = rapid.SampledFrom([][]otav1alpha1.Slice{nil, nil, {{Platform: "ios"}}, {{Platform: "ios"}, {Region: "DE"}}}).Draw(t, "exclude")
+			f.Frozen = rapid.IntRange(0, 7).Draw(t, "frozen") == 0
 			if a.State == otav1alpha1.AssignmentWithdrawn && rapid.Bool().Draw(t, "refuse") {
 				a.Refuse = "bad"
 			}
