@@ -20,24 +20,26 @@ var outright = [2]float64{0.05, 0.5}
 // minRate stands for a limit of 0, of which there is no ratio: one failure has more evidence than any budget asks for.
 const minRate = 1e-30
 
-var logWeights = func() (out [Points]float64) {
+var logWeights, logRatios = func() (weights, ratios [Points]float64) {
 	for j, a := range alternatives {
-		out[j] = math.Log(a.weight)
+		weights[j], ratios[j] = math.Log(a.weight), math.Log(a.ratio)
 	}
-	return out
+	return weights, ratios
 }()
 
-// ratio is that of the odds of alternative j to those at the limit p0, which counts for Rate only.
-func (t Test) ratio(j int, p0 float64) float64 {
-	r := alternatives[j].ratio
-	switch k := j - (Points - len(outright)); {
-	case t.Kind == Silence:
-		return 1 / r
-	case t.Kind == Rate && k >= 0:
-		q := outright[k]
-		return max(r, q/(1-q)*(1-p0)/p0)
+// ratio is that of the odds of alternative j to those at the limit p0, and its logarithm. p0 counts for Rate only.
+func (t Test) ratio(j int, p0 float64) (ratio, log float64) {
+	ratio, log = alternatives[j].ratio, logRatios[j]
+	if t.Kind == Silence {
+		return 1 / ratio, -log
 	}
-	return r
+	if k := j - (Points - len(outright)); t.Kind == Rate && k >= 0 {
+		q := outright[k]
+		if least := q / (1 - q) * (1 - p0) / p0; least > ratio {
+			return least, math.Log(least)
+		}
+	}
+	return ratio, log
 }
 
 // multiply adds to the logarithms the likelihood ratios of c events where one was expected with probability p0 at the limit, and s
@@ -48,8 +50,8 @@ func (t Test) multiply(logs *[Points]float64, c, s, p0 float64) {
 		return
 	}
 	for j := range logs {
-		r := t.ratio(j, p0)
-		logs[j] += c*math.Log(r) - (c+s)*math.Log1p((r-1)*p0)
+		ratio, log := t.ratio(j, p0)
+		logs[j] += c*log - (c+s)*math.Log1p((ratio-1)*p0)
 	}
 }
 
