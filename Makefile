@@ -14,7 +14,7 @@ GENERATED := api config/crd config/rbac docs/api
 
 .PHONY: help
 help: ## List the targets.
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Run three releases against simulated devices, without a cluster. PROMETHEUS=1 adds a real Prometheus, KEEP=1 keeps it running.
@@ -46,6 +46,10 @@ servers: ## Build the servers that the tests start, unless the cache has them.
 .PHONY: bench
 bench: servers ## Measure ingest, commit, rollback and gateway.
 	KUBEBUILDER_ASSETS="$$($(BIN) assets)" go run ./test/bench
+
+.PHONY: bench-decisions
+bench-decisions: ## Measure false alarms and the devices that bad releases reach, beside Argo Rollouts, Flagger and a peeking test. Writes bin/bench-decisions.json.
+	go run ./test/bench/decisions
 
 .PHONY: lint
 lint: ## Run the linters.

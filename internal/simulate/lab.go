@@ -33,7 +33,8 @@ type Look struct {
 
 	Exposed, Failed         int64 // candidate devices since the last look, as reported
 	AllExposed, AllFailed   int64 // candidate devices so far; failed or lost, reported or not
-	ControlAll, ControlFail int64 // control devices so far, as reported
+	AllTold                 int64 // of AllFailed: reported
+	ControlAll, ControlFail int64 // control devices so far; failed, as reported
 }
 
 // bench is a Lab as it goes on.
@@ -87,6 +88,7 @@ func (b *bench) step() {
 	k := &b.known
 	k.Stages, k.Exposed, k.Failed = b.stages, exposed, told
 	k.AllExposed, k.AllFailed = k.AllExposed+exposed, k.AllFailed+failed
+	k.AllTold += told
 	k.ControlAll, k.ControlFail = k.ControlAll+controlExposed, k.ControlFail+controlTold
 }
 

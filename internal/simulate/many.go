@@ -38,17 +38,21 @@ func RateOf(count, of int, level float64) Rate {
 	return r
 }
 
-// Quantiles of a number over rollouts. They are NaN when there are none.
-type Quantiles struct{ Median, P90, Max float64 }
+// Quantiles of a number over rollouts, with its mean. They are NaN when there are none.
+type Quantiles struct{ Mean, Median, P90, Max float64 }
 
-// QuantilesOf gives the quantiles of numbers, which it sorts.
+// QuantilesOf gives mean and quantiles of numbers, which it sorts.
 func QuantilesOf(v []float64) Quantiles {
 	if len(v) == 0 {
-		return Quantiles{math.NaN(), math.NaN(), math.NaN()}
+		return Quantiles{math.NaN(), math.NaN(), math.NaN(), math.NaN()}
 	}
 	slices.Sort(v)
+	sum := 0.0
+	for _, x := range v {
+		sum += x
+	}
 	at := func(q float64) float64 { return v[max(int(math.Ceil(q*float64(len(v))))-1, 0)] }
-	return Quantiles{at(0.5), at(0.9), v[len(v)-1]}
+	return Quantiles{sum / float64(len(v)), at(0.5), at(0.9), v[len(v)-1]}
 }
 
 // Ends are quantiles of how rollouts ended.
