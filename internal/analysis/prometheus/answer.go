@@ -39,27 +39,36 @@ const maxAge = 5 * time.Minute
 
 // decode reads one number from the answer to a query for a time.
 func decode(raw []byte, at time.Time) (float64, error) {
-	var a answer
-	if err := json.Unmarshal(raw, &a); err != nil {
-		if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("<")) {
-			return 0, &query.ProviderError{Reason: "the answer is a web page, want JSON: is the address that of a Prometheus API?"}
-		}
-		return 0, &query.ProviderError{Reason: "the answer is no JSON of a Prometheus API", Err: err}
-	}
-	if a.Status == "error" {
-		return 0, apiError(raw)
-	}
-	if a.Status != "success" {
-		return 0, &query.ProviderError{Reason: "the answer has no status, want JSON of a Prometheus API"}
-	}
-	if len(a.Warnings) > 0 {
-		return 0, &query.ProviderError{Reason: "the answer comes with warnings, so that it may be incomplete: run the query by hand to see them"}
+	a, err := complete(raw)
+	if err != nil {
+		return 0, err
 	}
 	point, err := a.point()
 	if err != nil {
 		return 0, err
 	}
 	return parsePoint(point, at)
+}
+
+// complete reads an answer that lacks nothing.
+func complete(raw []byte) (answer, error) {
+	var a answer
+	if err := json.Unmarshal(raw, &a); err != nil {
+		if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("<")) {
+			return a, &query.ProviderError{Reason: "the answer is a web page, want JSON: is the address that of a Prometheus API?"}
+		}
+		return a, &query.ProviderError{Reason: "the answer is no JSON of a Prometheus API", Err: err}
+	}
+	if a.Status == "error" {
+		return a, apiError(raw)
+	}
+	if a.Status != "success" {
+		return a, &query.ProviderError{Reason: "the answer has no status, want JSON of a Prometheus API"}
+	}
+	if len(a.Warnings) > 0 {
+		return a, &query.ProviderError{Reason: "the answer comes with warnings, so that it may be incomplete: run the query by hand to see them"}
+	}
+	return a, nil
 }
 
 // point gives the only [time, "value"] pair of an answer.
@@ -91,38 +100,52 @@ func (a *answer) onlySeries() (json.RawMessage, error) {
 	return v[0].Value, nil
 }
 
-// parsePoint reads a [Unix time, "value"] pair.
+// parsePoint reads a [Unix time, "value"] pair about a time.
 func parsePoint(raw json.RawMessage, at time.Time) (float64, error) {
+	when, value, err := pair(raw)
+	if err != nil {
+		return 0, err
+	}
+	if math.Abs(when-float64(at.Unix())) > maxAge.Seconds() {
+		return 0, &query.ProviderError{Reason: "the answer is about another time than now: is a cache in between, or a clock wrong?"}
+	}
+	return value, usable(value)
+}
+
+// pair reads a [Unix time, "value"] pair.
+func pair(raw json.RawMessage) (when, value float64, err error) {
 	var (
-		pair  []json.RawMessage
-		when  float64
-		text  string
-		value float64
+		two  []json.RawMessage
+		text string
 	)
-	err := json.Unmarshal(raw, &pair)
-	if err == nil && len(pair) != 2 {
+	err = json.Unmarshal(raw, &two)
+	if err == nil && len(two) != 2 {
 		err = strconv.ErrSyntax
 	}
 	if err == nil {
-		err = json.Unmarshal(pair[0], &when)
+		err = json.Unmarshal(two[0], &when)
 	}
 	if err == nil {
-		err = json.Unmarshal(pair[1], &text)
+		err = json.Unmarshal(two[1], &text)
 	}
 	if err == nil {
 		value, err = strconv.ParseFloat(text, 64)
 	}
-	switch {
-	case err != nil:
-		return 0, &query.ProviderError{Reason: "the answer has a malformed number", Err: err}
-	case math.Abs(when-float64(at.Unix())) > maxAge.Seconds():
-		return 0, &query.ProviderError{Reason: "the answer is about another time than now: is a cache in between, or a clock wrong?"}
-	case math.IsNaN(value):
-		return 0, &query.NoDataError{Reason: "the query gives NaN, as a ratio of nothing to nothing does"}
-	case math.IsInf(value, 0):
-		return 0, &query.ProviderError{Reason: "the query gives an infinite value, as a division by zero does"}
+	if err != nil {
+		return 0, 0, &query.ProviderError{Reason: "the answer has a malformed number", Err: err}
 	}
-	return value, nil
+	return when, value, nil
+}
+
+// usable says why a value is no measurement.
+func usable(value float64) error {
+	switch {
+	case math.IsNaN(value):
+		return &query.NoDataError{Reason: "the query gives NaN, as a ratio of nothing to nothing does"}
+	case math.IsInf(value, 0):
+		return &query.ProviderError{Reason: "the query gives an infinite value, as a division by zero does"}
+	}
+	return nil
 }
 
 // maxQuote is how many bytes of the server's own words are passed on.

@@ -43,21 +43,21 @@ func (c *Client) Query(ctx context.Context, address, text string) (float64, erro
 	if err != nil {
 		return 0, err
 	}
-	return read(answer, at)
+	if err := problem(answer); err != nil {
+		return 0, err
+	}
+	return decode(answer.Body, at)
 }
 
-// read reads one number from the answer to a query for a time.
-func read(answer fetch.Answer, at time.Time) (float64, error) {
-	problem := answer.Problem()
-	if problem == nil {
-		return decode(answer.Body, at)
-	}
-	if answer.Code >= http.StatusBadRequest && answer.Code != http.StatusUnauthorized && answer.Code != http.StatusForbidden {
-		if err := apiError(answer.Body); err != nil {
-			return 0, err
+// problem says why an answer holds nothing, in the words of the API if it has some.
+func problem(answer fetch.Answer) error {
+	err := answer.Problem()
+	if err != nil && answer.Code >= http.StatusBadRequest && answer.Code != http.StatusUnauthorized && answer.Code != http.StatusForbidden {
+		if words := apiError(answer.Body); words != nil {
+			return words
 		}
 	}
-	return 0, problem
+	return err
 }
 
 func formatTime(t time.Time) string {
