@@ -336,6 +336,11 @@ type RolloutHistoryEntry struct {
 	// +optional
 	EndedAt *metav1.MicroTime `json:"endedAt,omitempty"`
 
+	// tries counts how often the analysis had spoken against this digest by the end of the release.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	Tries int32 `json:"tries,omitempty"`
+
 	// ended tells how: Completed, RolledBack, Aborted, Superseded.
 	// +optional
 	// +kubebuilder:validation:MaxLength=64

@@ -42,6 +42,7 @@ type Reconciler struct {
 	Now      func() time.Time // of step timers: must not jump (see clock.Steady)
 
 	memory memory
+	line   line
 }
 
 // scope is what one reconcile knows. Nothing outlives the call.
@@ -51,7 +52,12 @@ type scope struct {
 	policy   policy.Policy
 	invalid  error // why the spec cannot be carried out while a release is under way
 	facts    plan.Facts
+	notes    notes // has the results of all metrics, facts those that decide
 	decision plan.Decision
+
+	measurable bool // devices could see the release
+	anew       bool // the decision changed what the results say
+	wasQueued  bool
 }
 
 // Reconcile observes, plans and acts, and writes the status once.
@@ -88,7 +94,7 @@ func (r *Reconciler) validate(_ context.Context, s *scope) (time.Duration, error
 	if s.policy, err = policy.Parse(s.rollout); err == nil {
 		return 0, nil
 	}
-	s.invalid = err
+	s.invalid, s.rollout.Status.Queue = err, nil // nobody waits behind what cannot start
 	if e, ok := errors.AsType[*policy.Error](err); ok {
 		s.invalid = kit.Stall(e.Reason, "%w", e.Err)
 	}
@@ -100,17 +106,27 @@ func (r *Reconciler) validate(_ context.Context, s *scope) (time.Duration, error
 }
 
 // decide plans and puts the decision into the working copy's status.
-func (r *Reconciler) decide(_ context.Context, s *scope) (time.Duration, error) {
-	s.decision = plan.Plan(s.facts)
+func (r *Reconciler) decide(ctx context.Context, s *scope) (time.Duration, error) {
+	s.wasQueued = s.rollout.Status.Queue != nil
+	if err := r.planInLine(ctx, s); err != nil {
+		return 0, err
+	}
+	was, is := s.facts.Release, s.decision.Release
+	if s.notes.results, s.anew = s.policy.After(was, is, s.notes.results); s.anew {
+		s.facts.Analysis = deciding(s.notes.results)
+	}
 	s.record()
-	if !s.decision.Release.Equal(s.facts.Release) {
+	if !s.anew && s.measurable {
+		r.memory.remember(s.key(), trial{s.rollout.UID, is.Revision}, s.notes)
+	}
+	if !is.Equal(was) {
 		return nextPass, nil
 	}
 	after := s.decision.RequeueAfter
 	if s.decision.Measure {
-		after = kit.Soonest(after, untilDue(s.policy, s.facts.Analysis, s.decision.Release.CommittedAt, s.facts.Now))
+		after = kit.Soonest(after, untilDue(s.policy, s.notes.results, is.CommittedAt, s.facts.Now))
 	}
-	return after, nil
+	return kit.Soonest(after, s.untilWindow()), nil
 }
 
 // writeStatus persists the status with the resourceVersion that the decision was made on: a decision made from a stale status
@@ -137,6 +153,9 @@ func (r *Reconciler) writeStatus(ctx context.Context, old *otav1alpha1.Rollout, 
 		return res, err
 	}
 	r.memory.wrote(key, r.Now())
+	if s.anew { // only now: a decision that got lost has to be made again, from what was measured
+		r.memory.drop(key)
+	}
 	for _, e := range transitions(s) {
 		r.Recorder.Eventf(old, nil, e.kind, e.reason, e.action, "%s", e.note)
 	}

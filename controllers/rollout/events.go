@@ -4,6 +4,8 @@
 package rollout
 
 import (
+	"strconv"
+
 	corev1 "k8s.io/api/core/v1"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -37,11 +39,28 @@ func transitions(s *scope) []event {
 	if is.Revision != was.Revision {
 		out = append(out, normal("ReleaseStarted", "Start", "release of "+is.Bundle))
 	}
+	out = append(out, s.passages()...)
 	if is.State != was.State {
 		return append(out, stateEvent(is)...)
 	}
 	if is.Weight != was.Weight {
 		out = append(out, normal("WeightSet", "Advance", is.Bundle+" to "+string(plan.FormatWeight(is.Weight))+" %"))
+	}
+	return out
+}
+
+// passages are the events of what a release goes through without coming to another state.
+func (s *scope) passages() []event {
+	was, is := s.facts.Release, s.decision.Release
+	var out []event
+	if s.wasQueued && is.Active() {
+		out = append(out, normal("QueueLeft", "Start", is.Bundle+" has its turn: fewer than "+strconv.Itoa(s.facts.Queue.Limit)+" other releases are under way"))
+	}
+	if len(is.Exclude) > len(was.Exclude) {
+		out = append(out, warning("SliceExcluded", "Exclude", is.Bundle+": "+s.facts.Slice.Message+"; the other devices keep it"))
+	}
+	if s.decision.Reason == otav1alpha1.BakingReason && was.CommittedAt.IsZero() {
+		out = append(out, normal("BakeBegan", "Bake", is.Bundle+" at "+string(plan.FormatWeight(is.Weight))+" %"))
 	}
 	return out
 }

@@ -5,7 +5,7 @@ package rollout
 
 import (
 	"context"
-	"sync"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -13,6 +13,7 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/analysis/blame"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/policy"
@@ -23,6 +24,7 @@ const parallelQueries = 4
 
 // Subject is what is measured.
 type Subject struct {
+	Namespace               string // of the Rollout
 	App, Channel            string
 	Bundle, Version, Digest string
 	Salt                    string    // of the release's cohort
@@ -30,59 +32,79 @@ type Subject struct {
 	Since                   time.Time // the present weight was committed
 	Now                     time.Time
 	Metric                  string
-	Prometheus              *otav1alpha1.PrometheusMetric // nil: telemetry
+	Interval                time.Duration                 // between its measurements
+	Prometheus              *otav1alpha1.PrometheusMetric // at most one of these is set; none: telemetry
+	Web                     *otav1alpha1.WebMetric
 }
 
-// Measurer measures. It never fails: that it could not measure is a measurement too.
+// Measurer measures.
 type Measurer interface {
+	// Measure never fails: that it could not measure is a measurement too.
 	Measure(ctx context.Context, s Subject) analysis.Measurement
+	// Slices gives the devices of a release in groups that are alike, by stage.
+	Slices(ctx context.Context, s Subject) ([]blame.Group, error)
 }
 
-// measure renews the results of metrics that are due, while a release is visible to devices.
+// measure renews the results of metrics that are due, while a release is visible to devices, and looks for what explains failures.
 func (r *Reconciler) measure(ctx context.Context, s *scope) (time.Duration, error) {
-	f := &s.facts
-	rel := f.Release
-	if !rel.Active() || rel.CommittedAt.IsZero() || len(s.policy.Metrics) == 0 {
-		f.Analysis = results(s.rollout.Status, s.policy)
-		return 0, nil
-	}
-	key := types.NamespacedName{Namespace: s.rollout.Namespace, Name: s.rollout.Name}
-	last := r.memory.results(key, s.rollout.UID, rel.Revision)
+	rel := s.facts.Release
+	s.notes = r.memory.recall(s.key(), trial{s.rollout.UID, rel.Revision})
+	last := s.notes.results
 	if last == nil {
-		last = results(s.rollout.Status, s.policy)
+		last = results(s.rollout.Status, s.policy, rel)
 	}
-	for i := range last {
-		if last[i].MeasuredAt.After(f.Now) { // by a clock that was ahead of ours: it says nothing about the present weight
-			last[i].MeasuredAt = time.Time{}
+	s.notes.results = last
+	if s.measurable = rel.Active() && !rel.CommittedAt.IsZero() && len(s.policy.Metrics) > 0; s.measurable {
+		for i := range last {
+			if last[i].MeasuredAt.After(s.facts.Now) { // by a clock that was ahead of ours: it says nothing about the present weight
+				last[i].MeasuredAt = time.Time{}
+			}
 		}
+		s.notes.results = r.renew(ctx, s, last)
+		r.seek(ctx, s)
 	}
-	f.Analysis = r.renew(ctx, s, last)
-	r.memory.remember(key, s.rollout.UID, rel.Revision, f.Analysis)
+	s.facts.Analysis = deciding(s.notes.results)
 	return 0, nil
+}
+
+func (s *scope) key() types.NamespacedName {
+	return types.NamespacedName{Namespace: s.rollout.Namespace, Name: s.rollout.Name}
+}
+
+// deciding are the results of metrics that do not just watch.
+func deciding(results []analysis.Result) []analysis.Result {
+	return slices.DeleteFunc(slices.Clone(results), func(r analysis.Result) bool { return r.DryRun })
+}
+
+// subject is what a metric of the present release is about.
+func (s *scope) subject(m policy.Metric) Subject {
+	rel := s.facts.Release
+	return Subject{
+		Namespace: s.rollout.Namespace, App: s.app(), Channel: s.rollout.Spec.ChannelRef.Name,
+		Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest, Salt: plan.Salt(s.facts.UID, rel.Revision),
+		Began: rel.StartedAt, Since: rel.CommittedAt, Now: s.facts.Now, Metric: m.Name, Interval: m.Interval, Prometheus: m.Source.Prometheus, Web: m.Source.Web,
+	}
 }
 
 // renew measures what is due, side by side, and judges it.
 func (r *Reconciler) renew(ctx context.Context, s *scope, last []analysis.Result) []analysis.Result {
 	rel := s.facts.Release
+	from := countedFrom(s.rollout.Status)
 	out := make([]analysis.Result, len(s.policy.Metrics))
 	group := errgroup.Group{}
 	group.SetLimit(parallelQueries)
 	for i, m := range s.policy.Metrics {
 		prev := find(last, m.Name)
+		prev.DryRun = m.Limits.DryRun
 		out[i] = prev
 		if r.Now().Before(due(m, prev, rel.CommittedAt)) {
 			continue
 		}
 		group.Go(func() error {
-			subject := Subject{
-				App: s.app(), Channel: s.rollout.Spec.ChannelRef.Name, Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest,
-				Salt: plan.Salt(s.facts.UID, rel.Revision), Began: rel.StartedAt, Since: rel.CommittedAt, Now: s.facts.Now, Metric: m.Name,
-				Prometheus: m.Source.Prometheus,
-			}
-			measured := r.Measurer.Measure(ctx, subject)
+			measured := r.Measurer.Measure(ctx, s.subject(m))
 			if ctx.Err() == nil { // else the manager is ending: that is nobody's failure
 				measured.At = r.Now()
-				out[i] = analysis.Judge(m.Limits, prev, measured)
+				out[i] = m.Judge(rel, from, prev, measured)
 			}
 			return nil
 		})
@@ -118,124 +140,4 @@ func find(last []analysis.Result, name string) analysis.Result {
 		}
 	}
 	return analysis.Result{Name: name}
-}
-
-// results reads the results out of a status, in the order of the policy; metrics that were never measured are left out when
-// nothing was measured yet.
-func results(st otav1alpha1.RolloutStatus, p policy.Policy) []analysis.Result {
-	if len(st.Analysis) == 0 {
-		return nil
-	}
-	out := make([]analysis.Result, 0, len(p.Metrics))
-	for _, m := range p.Metrics {
-		out = append(out, find(parseStatuses(st.Analysis, p), m.Name))
-	}
-	return out
-}
-
-func parseStatuses(in []otav1alpha1.MetricStatus, p policy.Policy) []analysis.Result {
-	out := make([]analysis.Result, 0, len(in))
-	for _, m := range in {
-		r := analysis.Result{
-			Name: m.Name, Verdict: m.Verdict, Message: m.Message, Value: m.Value, Limit: m.Limit,
-			Candidate: counts(m.Candidate), Control: counts(m.Control), Failures: m.Failures, Errors: m.Errors,
-			Since: instant(m.Since), MeasuredAt: instant(m.MeasuredAt),
-		}
-		for _, want := range p.Metrics {
-			if want.Name == m.Name {
-				r.Budget(want.Limits)
-			}
-		}
-		out = append(out, r)
-	}
-	return out
-}
-
-func counts(c *otav1alpha1.ArmCounts) *analysis.Counts {
-	if c == nil {
-		return nil
-	}
-	return &analysis.Counts{Devices: c.Devices, Failures: c.Failures}
-}
-
-func armCounts(c *analysis.Counts) *otav1alpha1.ArmCounts {
-	if c == nil {
-		return nil
-	}
-	return &otav1alpha1.ArmCounts{Devices: c.Devices, Failures: c.Failures}
-}
-
-func metricStatuses(results []analysis.Result) []otav1alpha1.MetricStatus {
-	var out []otav1alpha1.MetricStatus
-	for _, r := range results {
-		if r.Verdict == "" {
-			continue
-		}
-		out = append(out, otav1alpha1.MetricStatus{
-			Name: r.Name, Verdict: r.Verdict, Value: kit.Clip(r.Value, 32), Limit: kit.Clip(r.Limit, 64), Message: kit.Clip(r.Message, 512),
-			Candidate: armCounts(r.Candidate), Control: armCounts(r.Control), Failures: r.Failures, Errors: r.Errors,
-			MeasuredAt: micro(r.MeasuredAt), Since: micro(r.Since),
-		})
-	}
-	return out
-}
-
-// memory keeps what need not be in status: results between two status writes, and when the last write was. Losing it costs one
-// measurement.
-type memory struct {
-	mu      sync.Mutex
-	entries map[types.NamespacedName]*remembered
-}
-
-type remembered struct {
-	uid      types.UID
-	revision int64
-	results  []analysis.Result
-	written  time.Time
-}
-
-func (m *memory) entry(key types.NamespacedName) *remembered {
-	if m.entries == nil {
-		m.entries = map[types.NamespacedName]*remembered{}
-	}
-	if m.entries[key] == nil {
-		m.entries[key] = &remembered{}
-	}
-	return m.entries[key]
-}
-
-// results gives what was remembered of a release; nil when that is another one.
-func (m *memory) results(key types.NamespacedName, uid types.UID, revision int64) []analysis.Result {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if e := m.entries[key]; e != nil && e.uid == uid && e.revision == revision {
-		return e.results
-	}
-	return nil
-}
-
-func (m *memory) remember(key types.NamespacedName, uid types.UID, revision int64, results []analysis.Result) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	e := m.entry(key)
-	e.uid, e.revision, e.results = uid, revision, results
-}
-
-// pace is how long to wait before values alone are written again.
-func (m *memory) pace(key types.NamespacedName, now time.Time) time.Duration {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return max(statusPace-now.Sub(m.entry(key).written), 0)
-}
-
-func (m *memory) wrote(key types.NamespacedName, now time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.entry(key).written = now
-}
-
-func (m *memory) forget(key types.NamespacedName) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.entries, key)
 }

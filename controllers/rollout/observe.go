@@ -16,6 +16,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/serve"
+	"github.com/windlass-dev/windlass/internal/window"
 )
 
 // observe gathers the facts of a decision. Everything comes from the cache.
@@ -28,6 +29,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (time.Duration, erro
 	f := plan.Facts{
 		Now: r.Now(), UID: string(s.rollout.UID), Spec: s.policy.Spec, Release: release(s.rollout.Status), Command: command(s.rollout),
 	}
+	f.Window = plan.Window(window.At(s.policy.Windows, f.Now))
 	if f.Channel, err = r.channel(ctx, s.rollout, channel); err != nil {
 		return 0, err
 	}
@@ -60,6 +62,9 @@ func (r *Reconciler) channel(ctx context.Context, self *otav1alpha1.Rollout, ch 
 		out.Ready, out.Message = false, "Channel "+ch.Name+" is not published yet"
 		return out, nil
 	}
+	if err := limits(ch, &out); err != nil {
+		return out, err
+	}
 	if at := ch.Status.Published.At; at != nil {
 		out.At = at.Time
 	}
@@ -75,6 +80,25 @@ func (r *Reconciler) channel(ctx context.Context, self *otav1alpha1.Rollout, ch 
 	return out, err
 }
 
+// defaultFirstWeight is the highest weight that a release begins with when the Channel says nothing: 1 %.
+const defaultFirstWeight = plan.FullWeight / 100
+
+// limits reads how high and how fast a Channel lets weights rise.
+func limits(ch *otav1alpha1.Channel, out *plan.Channel) (err error) {
+	out.MaxFirstWeight = defaultFirstWeight
+	if w := ch.Spec.MaxFirstWeight; w != "" {
+		if out.MaxFirstWeight, err = plan.ParseWeight(string(w)); err != nil {
+			return fmt.Errorf("Channel %s: spec.maxFirstWeight: %w", ch.Name, err)
+		}
+	}
+	if w := ch.Spec.MaxWeightPerHour; w != "" {
+		if out.MaxWeightPerHour, err = plan.ParseWeight(string(w)); err != nil {
+			return fmt.Errorf("Channel %s: spec.maxWeightPerHour: %w", ch.Name, err)
+		}
+	}
+	return nil
+}
+
 // candidate reads a committed candidate. The salt tells a release from one of a namesake.
 func candidate(self *otav1alpha1.Rollout, c *otav1alpha1.CandidateBundle) *plan.Candidate {
 	if c == nil {
@@ -86,7 +110,7 @@ func candidate(self *otav1alpha1.Rollout, c *otav1alpha1.CandidateBundle) *plan.
 	}
 	return &plan.Candidate{
 		Mine:    c.RolloutRef != nil && c.RolloutRef.Name == self.Name && c.Salt == plan.Salt(string(self.UID), c.Release),
-		Release: c.Release, Digest: string(c.Digest), Weight: weight,
+		Release: c.Release, Digest: string(c.Digest), Weight: weight, Stage: c.Stage,
 	}
 }
 
@@ -113,6 +137,7 @@ func (r *Reconciler) bundle(ctx context.Context, name string, ch *otav1alpha1.Ch
 		return plan.Bundle{}, err
 	}
 	out := plan.Bundle{Found: true, Version: string(b.Spec.Version), Digest: string(b.Spec.Digest), Revoked: b.Spec.Revoked}
+	out.Tries = tries(s.rollout.Status.History, b.Spec.Digest)
 	out.Ready, out.Message = serve.Trusted(b)
 	if ch == nil || !out.Ready {
 		return out, nil
@@ -124,6 +149,17 @@ func (r *Reconciler) bundle(ctx context.Context, name string, ch *otav1alpha1.Ch
 	v := serve.Admit(f)
 	out.Denied, out.Wait = v.Denied, v.Wait
 	return out, nil
+}
+
+// tries is how often the analysis has spoken against a digest in releases that have ended.
+func tries(history []otav1alpha1.RolloutHistoryEntry, digest otav1alpha1.Digest) int32 {
+	var most int32
+	for i := range history {
+		if history[i].Digest == digest {
+			most = max(most, history[i].Tries)
+		}
+	}
+	return most
 }
 
 // admission gathers the facts of whether a Channel admits a Bundle.

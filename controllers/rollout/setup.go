@@ -7,11 +7,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	ctrlevent "sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -33,6 +35,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opt
 	}
 	for name, extract := range map[string]client.IndexerFunc{
 		index.RolloutChannel: index.RolloutByChannel, index.RolloutBundles: index.RolloutByBundles,
+		index.RolloutPlace: index.RolloutByPlace,
 	} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, &otav1alpha1.Rollout{}, name, extract); err != nil {
 			return fmt.Errorf("index Rollouts by %s: %w", name, err)
@@ -44,6 +47,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opt
 		Watches(&otav1alpha1.Channel{}, handler.EnqueueRequestsFromMapFunc(r.by(index.RolloutChannel))).
 		Watches(&otav1alpha1.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.by(index.RolloutBundles))).
 		Watches(&otav1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(r.siblings)).
+		Watches(&otav1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(r.queued), builder.WithPredicates(moved)).
+		Watches(&otav1alpha1.Repository{}, handler.EnqueueRequestsFromMapFunc(r.queued), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		WithOptions(opts).
 		Complete(r)
 }
@@ -58,6 +63,19 @@ func (r *Reconciler) by(field string) handler.MapFunc {
 // siblings wakes the other Rollouts of the same Channel: one of them may be waiting.
 func (r *Reconciler) siblings(ctx context.Context, o client.Object) []reconcile.Request {
 	return r.find(ctx, o.GetNamespace(), index.RolloutChannel, o.(*otav1alpha1.Rollout).Spec.ChannelRef.Name, o.GetName())
+}
+
+// queued wakes the Rollouts that wait in a line: one more may start.
+func (r *Reconciler) queued(ctx context.Context, o client.Object) []reconcile.Request {
+	return r.find(ctx, o.GetNamespace(), index.RolloutPlace, index.Queued, "")
+}
+
+// moved lets through a Rollout that came to another place in the line of its Repository, or left it.
+var moved = predicate.Funcs{
+	CreateFunc: func(ctrlevent.CreateEvent) bool { return false },
+	UpdateFunc: func(e ctrlevent.UpdateEvent) bool {
+		return !slices.Equal(index.RolloutByPlace(e.ObjectOld), index.RolloutByPlace(e.ObjectNew)) || !e.ObjectNew.GetDeletionTimestamp().IsZero()
+	},
 }
 
 func (r *Reconciler) find(ctx context.Context, namespace, field, value, except string) []reconcile.Request {

@@ -5,6 +5,7 @@ package rollout
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -23,7 +24,7 @@ const maxHistory = 10
 // record puts a decision into the status.
 func (s *scope) record() {
 	st, d := &s.rollout.Status, s.decision
-	st.Message = kit.Clip(d.Message, 1024)
+	st.Message = kit.Clip(s.sentence(), 1024)
 	if d.Ended != nil {
 		st.History = append([]otav1alpha1.RolloutHistoryEntry{historyEntry(*d.Ended)}, st.History...)
 		st.History = st.History[:min(len(st.History), maxHistory)]
@@ -39,10 +40,29 @@ func (s *scope) record() {
 	st.StepEnteredAt = micro(rel.EnteredAt)
 	st.Weight = plan.FormatWeight(rel.Weight)
 	st.Assignment = plan.Assignment(s.facts.UID, rel)
-	st.Analysis = metricStatuses(s.facts.Analysis)
-	if rel.Revision != s.facts.Release.Revision {
-		st.Analysis = nil
+	st.Analysis = metricStatuses(s.notes.results)
+	s.recordWindows()
+	s.recordQueue()
+	s.recordSlices()
+	s.recordPower()
+}
+
+// sentence says where the release is, what was measured and against which bound, and what happens next.
+func (s *scope) sentence() string {
+	if !s.measurable || s.anew || s.decision.Release.Ended() {
+		return s.decision.Message
 	}
+	_, worst := analysis.Overall(s.facts.Analysis)
+	for i := range s.facts.Analysis { // when all pass: the one with most evidence against the bundle
+		r := &s.facts.Analysis[i]
+		if worst == nil || (r.Verdict == worst.Verdict && r.Evidence-r.EvidenceLimit > worst.Evidence-worst.EvidenceLimit && r.EvidenceLimit > 0) {
+			worst = r
+		}
+	}
+	if worst == nil || worst.Message == "" || strings.Contains(s.decision.Message, worst.Message) {
+		return s.decision.Message
+	}
+	return s.decision.Message + "; " + worst.Name + ": " + worst.Message
 }
 
 // finish maps the outcome of a reconcile to conditions. A decision is no error: how it reads to GitOps tools is fixed by
@@ -73,13 +93,14 @@ func (s *scope) finish(res ctrl.Result, err error) (ctrl.Result, error) {
 	s.setPaused(set)
 	s.setAnalysis(set)
 	s.setRolledBack(set)
+	s.setPowered(set)
 	st.ObservedGeneration = gen
 	return res, nil
 }
 
 // readiness is the table of design/api.md: what a reason of Ready means to kstatus and Argo CD.
 func readiness(reason string) (ready metav1.ConditionStatus, abnormal string) {
-	switch reason {
+	switch reason { // Baking, WaitingForWindow, WeightLimited, Queued and the like are on their way
 	case otav1alpha1.CompletedReason:
 		return metav1.ConditionTrue, ""
 	case otav1alpha1.RolledBackReason, otav1alpha1.AbortedReason, otav1alpha1.BundleRefusedReason, otav1alpha1.BundleNotAdmittedReason,
@@ -156,7 +177,13 @@ func settled(st *otav1alpha1.RolloutStatus) *otav1alpha1.RolloutStatus {
 	for i := range c.Analysis {
 		m := &c.Analysis[i]
 		m.Value, m.Message, m.Candidate, m.Control, m.MeasuredAt = "", "", nil, nil, nil
+		m.Evidence, m.State, m.Outage, m.History = "", "", "", nil
 	}
+	for i := range c.Slices {
+		x := &c.Slices[i]
+		x.Candidate, x.Failures, x.Evidence, x.Message = nil, 0, "", ""
+	}
+	c.Power = nil
 	return c
 }
 
@@ -171,7 +198,7 @@ func release(st otav1alpha1.RolloutStatus) plan.Release {
 		State: rs.State, Outcome: rs.Outcome, Reason: rs.Reason, StepsHash: rs.StepsHash,
 		CommittedAt: instant(rs.WeightCommittedAt), EnteredAt: instant(st.StepEnteredAt),
 		StartedAt: instant(rs.StartedAt), EndedAt: instant(rs.EndedAt),
-		Lift: st.Assignment != nil && st.Assignment.Lift != "",
+		Lift: st.Assignment != nil && st.Assignment.Lift != "", Stage: rs.Stage, Tries: rs.Tries, Exclude: rs.Exclude,
 	}
 	if st.CurrentStepIndex != nil {
 		out.Step = int(*st.CurrentStepIndex)
@@ -179,15 +206,25 @@ func release(st otav1alpha1.RolloutStatus) plan.Release {
 	if w, err := plan.ParseWeight(string(st.Weight)); err == nil {
 		out.Weight = w
 	}
+	for _, rise := range rs.Rises {
+		if by, err := plan.ParseWeight(string(rise.By)); err == nil {
+			out.Rises = append(out.Rises, plan.Rise{At: rise.At.Time, By: by})
+		}
+	}
 	return out
 }
 
 func releaseStatus(r plan.Release) *otav1alpha1.ReleaseStatus {
-	return &otav1alpha1.ReleaseStatus{
+	out := &otav1alpha1.ReleaseStatus{
 		Revision: r.Revision, Bundle: r.Bundle, Version: otav1alpha1.Version(r.Version), Digest: otav1alpha1.Digest(r.Digest),
 		State: r.State, Outcome: r.Outcome, Reason: r.Reason, StepsHash: r.StepsHash,
 		WeightCommittedAt: micro(r.CommittedAt), StartedAt: micro(r.StartedAt), EndedAt: micro(r.EndedAt),
+		Stage: r.Stage, Tries: r.Tries, Exclude: r.Exclude,
 	}
+	for _, rise := range r.Rises {
+		out.Rises = append(out.Rises, otav1alpha1.Rise{At: *micro(rise.At), By: plan.FormatWeight(rise.By)})
+	}
+	return out
 }
 
 func historyEntry(r plan.Release) otav1alpha1.RolloutHistoryEntry {
@@ -197,7 +234,7 @@ func historyEntry(r plan.Release) otav1alpha1.RolloutHistoryEntry {
 	}
 	return otav1alpha1.RolloutHistoryEntry{
 		Revision: r.Revision, Bundle: r.Bundle, Digest: otav1alpha1.Digest(r.Digest),
-		StartedAt: micro(r.StartedAt), EndedAt: micro(r.EndedAt), Ended: ended, Reason: kit.Clip(r.Reason, 512),
+		StartedAt: micro(r.StartedAt), EndedAt: micro(r.EndedAt), Ended: ended, Reason: kit.Clip(r.Reason, 512), Tries: r.Tries,
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/plan"
 )
 
 const (
@@ -14,6 +15,14 @@ const (
 	RolloutChannel = "spec.channelRef.name"
 	// RolloutBundles finds Rollouts by the Bundles that they ask for, or carry out a release of.
 	RolloutBundles = "rollout.bundles"
+	// RolloutPlace finds Rollouts that are UnderWay or Queued.
+	RolloutPlace = "rollout.place"
+)
+
+// Places of a Rollout in the line of its Repository. Most Rollouts are in none: nothing is released.
+const (
+	UnderWay = "under way"
+	Queued   = "queued"
 )
 
 // RolloutByChannel extracts RolloutChannel.
@@ -29,4 +38,16 @@ func RolloutByBundles(o client.Object) []string {
 		names = append(names, rel.Bundle)
 	}
 	return names
+}
+
+// RolloutByPlace extracts RolloutPlace.
+func RolloutByPlace(o client.Object) []string {
+	st := &o.(*otav1alpha1.Rollout).Status
+	switch {
+	case st.Release != nil && (plan.Release{State: st.Release.State}).Active():
+		return []string{UnderWay}
+	case st.Queue != nil:
+		return []string{Queued}
+	}
+	return nil
 }

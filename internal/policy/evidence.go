@@ -59,15 +59,15 @@ func (m Metric) Recall(rel plan.Release, r *analysis.Result) {
 
 // After gives what of the results holds after a decision. An exclusion begins to count anew, in its stage. A retry of the digest starts
 // with what is left: with the evidence of the try before, up to the limit that it reached. What was said of another digest is forgotten.
-func (p Policy) After(was, is plan.Release, results []analysis.Result) []analysis.Result {
-	if is.Digest != was.Digest || is.Digest == "" {
-		return nil
-	}
+// It tells whether the results are other ones.
+func (p Policy) After(was, is plan.Release, results []analysis.Result) (out []analysis.Result, anew bool) {
 	again := is.Revision != was.Revision
-	if !again && len(is.Exclude) <= len(was.Exclude) {
-		return results
+	switch {
+	case is.Digest != was.Digest || (again && is.Digest == ""):
+		return nil, true
+	case !again && len(is.Exclude) <= len(was.Exclude):
+		return results, false
 	}
-	var out []analysis.Result
 	for _, r := range results {
 		m, ok := p.sequential(r)
 		switch {
@@ -79,7 +79,7 @@ func (p Policy) After(was, is plan.Release, results []analysis.Result) []analysi
 			out = append(out, r)
 		}
 	}
-	return out
+	return out, true
 }
 
 // sequential is the metric of a result whose tests have a state.

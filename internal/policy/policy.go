@@ -85,13 +85,13 @@ func (p *Policy) parseAnalysis(a *otav1alpha1.Analysis) error {
 			continue
 		}
 		p.Metrics = append(p.Metrics, m)
-		if !m.Limits.DryRun {
+		if decides(a.Metrics[i]) {
 			p.Spec.Metrics++
 		}
 	}
 	splitBudget(p.Metrics)
 	if p.Spec.OnSlice == otav1alpha1.SliceExclude && !counts(a) {
-		problems = errors.Join(problems, errors.New("analysis.onSlice is Exclude: it needs a telemetry metric with outcome Failed, nothing counts devices otherwise"))
+		problems = errors.Join(problems, errors.New("analysis.onSlice is Exclude: it needs a telemetry metric with outcome Failed that is no dry run, nothing counts devices otherwise"))
 	}
 	return problems
 }
@@ -149,11 +149,11 @@ func (p *Policy) parseRest(r *otav1alpha1.Rollout) error {
 
 // checkSamples refuses a pause that would wait for samples that nothing counts.
 func checkSamples(steps []plan.Step, a *otav1alpha1.Analysis) error {
-	if a != nil && slices.ContainsFunc(a.Metrics, func(m otav1alpha1.Metric) bool { return m.Telemetry != nil }) {
+	if a != nil && slices.ContainsFunc(a.Metrics, func(m otav1alpha1.Metric) bool { return m.Telemetry != nil && decides(m) }) {
 		return nil
 	}
 	if i := slices.IndexFunc(steps, func(s plan.Step) bool { return s.MinSamples > 0 }); i >= 0 {
-		return fmt.Errorf("steps[%d].pause.minSamples needs a telemetry metric in spec.analysis.metrics: nothing counts devices otherwise", i)
+		return fmt.Errorf("steps[%d].pause.minSamples needs a telemetry metric in spec.analysis.metrics that is no dry run: nothing counts devices otherwise", i)
 	}
 	return nil
 }
@@ -161,9 +161,11 @@ func checkSamples(steps []plan.Step, a *otav1alpha1.Analysis) error {
 // counts tells whether a metric counts the devices on which the bundle fails.
 func counts(a *otav1alpha1.Analysis) bool {
 	return slices.ContainsFunc(a.Metrics, func(m otav1alpha1.Metric) bool {
-		return m.Telemetry != nil && m.Telemetry.Outcome == otav1alpha1.OutcomeFailed && m.DryRun != otav1alpha1.DryRunEnabled
+		return m.Telemetry != nil && m.Telemetry.Outcome == otav1alpha1.OutcomeFailed && decides(m)
 	})
 }
+
+func decides(m otav1alpha1.Metric) bool { return m.DryRun != otav1alpha1.DryRunEnabled }
 
 // checkHoldout refuses a step that leaves fewer devices on stable than the holdout keeps there.
 func checkHoldout(s plan.Spec) error {

@@ -169,7 +169,7 @@ func TestParse_budget(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := valid()
-			r.Spec.Steps, r.Spec.Analysis.Metrics = r.Spec.Steps[:2], tc.metrics
+			r.Spec.Steps, r.Spec.Analysis.Metrics = r.Spec.Steps[:1], tc.metrics
 			p, err := Parse(r)
 			if err != nil {
 				t.Fatal(err)

@@ -27,6 +27,7 @@ import (
 	"github.com/windlass-dev/windlass/controllers/channel"
 	"github.com/windlass-dev/windlass/controllers/rollout"
 	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/analysis/blame"
 	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
 	"github.com/windlass-dev/windlass/internal/clock"
 	"github.com/windlass-dev/windlass/internal/release"
@@ -117,6 +118,9 @@ func (s *script) Measure(_ context.Context, subject rollout.Subject) analysis.Me
 	defer s.mu.Unlock()
 	return s.says[subject.Digest]
 }
+
+// Slices are not what these stories are about.
+func (s *script) Slices(context.Context, rollout.Subject) ([]blame.Group, error) { return nil, nil }
 
 func (s *script) say(digest otav1alpha1.Digest, m analysis.Measurement) {
 	s.mu.Lock()

@@ -1339,6 +1339,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: startedAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: tries
+      type:
+        scalar: numeric
 - name: com.github.windlass-dev.windlass.api.v1alpha1.RolloutSpec
   map:
     fields:

@@ -25,6 +25,8 @@ type RolloutHistoryEntryApplyConfiguration struct {
 	StartedAt *v1.MicroTime `json:"startedAt,omitempty"`
 	// endedAt is when the release ended.
 	EndedAt *v1.MicroTime `json:"endedAt,omitempty"`
+	// tries counts how often the analysis had spoken against this digest by the end of the release.
+	Tries *int32 `json:"tries,omitempty"`
 	// ended tells how: Completed, RolledBack, Aborted, Superseded.
 	Ended *string `json:"ended,omitempty"`
 	// reason in a sentence.
@@ -74,6 +76,14 @@ func (b *RolloutHistoryEntryApplyConfiguration) WithStartedAt(value v1.MicroTime
 // If called multiple times, the EndedAt field is set to the value of the last call.
 func (b *RolloutHistoryEntryApplyConfiguration) WithEndedAt(value v1.MicroTime) *RolloutHistoryEntryApplyConfiguration {
 	b.EndedAt = &value
+	return b
+}
+
+// WithTries sets the Tries field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Tries field is set to the value of the last call.
+func (b *RolloutHistoryEntryApplyConfiguration) WithTries(value int32) *RolloutHistoryEntryApplyConfiguration {
+	b.Tries = &value
 	return b
 }
 

@@ -1,0 +1,213 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/index"
+	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/plan"
+)
+
+// line makes releases of Repositories with maxActiveRollouts start one after the other: whether there is room is read from the cache, which
+// does not know at once of the release that has just started.
+type line struct {
+	mu      sync.Mutex
+	started map[types.NamespacedName]start
+}
+
+// start of a release, in the line of a Repository.
+type start struct {
+	trial
+
+	repository string
+}
+
+// planInLine plans while no other release starts, when the Repository has a limit and this release may start.
+func (r *Reconciler) planInLine(ctx context.Context, s *scope) error {
+	limit, err := r.limit(ctx, s)
+	if err != nil {
+		return err
+	}
+	if limit == 0 {
+		s.decision = plan.Plan(s.facts)
+		return nil
+	}
+	r.line.mu.Lock()
+	defer r.line.mu.Unlock()
+	if s.facts.Queue, err = r.queue(ctx, s, limit); err != nil {
+		return err
+	}
+	s.decision = plan.Plan(s.facts)
+	if rel := s.decision.Release; rel.Active() {
+		r.line.note(s.key(), start{trial{s.rollout.UID, rel.Revision}, s.repository()})
+	} else {
+		delete(r.line.started, s.key())
+	}
+	return nil
+}
+
+func (l *line) note(key types.NamespacedName, of start) {
+	if l.started == nil {
+		l.started = map[types.NamespacedName]start{}
+	}
+	l.started[key] = of
+}
+
+// limit of the Repository on releases that are under way; 0: there is none, or none is about to start.
+func (r *Reconciler) limit(ctx context.Context, s *scope) (int, error) {
+	if s.channel == nil || !s.mayStart() {
+		return 0, nil
+	}
+	key := client.ObjectKey{Namespace: s.rollout.Namespace, Name: s.repository()}
+	repository, err := kit.Find(ctx, r.Client, key, &otav1alpha1.Repository{})
+	if err != nil || repository == nil || repository.Spec.MaxActiveRollouts == nil {
+		return 0, err
+	}
+	return int(*repository.Spec.MaxActiveRollouts), nil
+}
+
+// mayStart tells whether a plan may start a release: only then the queue matters.
+func (s *scope) mayStart() bool {
+	rel := s.facts.Release
+	switch rel.State {
+	case otav1alpha1.ReleasePending, otav1alpha1.ReleaseSuperseding, otav1alpha1.ReleaseBundleNotAdmitted:
+		return true
+	}
+	return rel.Revision == 0 || rel.Bundle != s.facts.Spec.Bundle || (rel.Ended() && s.facts.Command != nil)
+}
+
+// queue is the Repository's line as this Rollout sees it: the releases under way, and those that came to wait before it.
+func (r *Reconciler) queue(ctx context.Context, s *scope, limit int) (plan.Queue, error) {
+	out := plan.Queue{Limit: limit}
+	active, err := r.others(ctx, s, index.UnderWay)
+	if err != nil {
+		return out, err
+	}
+	out.Active = len(active)
+	for key, of := range r.line.started {
+		known, err := r.known(ctx, key, of.trial)
+		switch {
+		case err != nil:
+			return out, err
+		case known:
+			delete(r.line.started, key)
+		case key != s.key() && key.Namespace == s.rollout.Namespace && of.repository == s.repository() && !active[key.Name]:
+			out.Active++
+		}
+	}
+	waiting, err := r.waiting(ctx, s)
+	out.Ahead = waiting
+	return out, err
+}
+
+// known tells whether the cache knows that a release has started; then it tells what became of it, too.
+func (r *Reconciler) known(ctx context.Context, key types.NamespacedName, of trial) (bool, error) {
+	o, err := kit.Find(ctx, r.Client, key, &otav1alpha1.Rollout{})
+	if err != nil || o == nil || o.UID != of.uid {
+		return true, err
+	}
+	rel := release(o.Status)
+	return rel.Revision > of.revision || (rel.Revision == of.revision && rel.State != otav1alpha1.ReleasePending), nil
+}
+
+// others are the Rollouts of the same Repository, by name, that are in a place of the index.
+func (r *Reconciler) others(ctx context.Context, s *scope, place string) (map[string]bool, error) {
+	all, err := r.at(ctx, s.rollout.Namespace, place)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]bool{}
+	for i := range all {
+		o := &all[i]
+		if same, err := r.sameRepository(ctx, s, o); err != nil {
+			return nil, err
+		} else if same {
+			out[o.Name] = true
+		}
+	}
+	return out, nil
+}
+
+// waiting is how many Rollouts of the same Repository came to wait before this one.
+func (r *Reconciler) waiting(ctx context.Context, s *scope) (int, error) {
+	all, err := r.at(ctx, s.rollout.Namespace, index.Queued)
+	if err != nil {
+		return 0, err
+	}
+	n, mine := 0, s.queuedSince()
+	for i := range all {
+		o := &all[i]
+		if _, started := r.line.started[client.ObjectKeyFromObject(o)]; started {
+			continue
+		}
+		since := o.Status.Queue.Since.Time
+		if since.After(mine) || (since.Equal(mine) && o.Name > s.rollout.Name) {
+			continue
+		}
+		if same, err := r.sameRepository(ctx, s, o); err != nil {
+			return 0, err
+		} else if same {
+			n++
+		}
+	}
+	return n, nil
+}
+
+// queuedSince is when this Rollout came to wait: now, when it does not wait yet.
+func (s *scope) queuedSince() time.Time {
+	if q := s.rollout.Status.Queue; q != nil {
+		return q.Since.Time
+	}
+	return s.facts.Now
+}
+
+// at lists the Rollouts of a namespace in a place of the index. They are shared with the cache: nothing of them may be changed.
+func (r *Reconciler) at(ctx context.Context, namespace, place string) ([]otav1alpha1.Rollout, error) {
+	var list otav1alpha1.RolloutList
+	err := r.Client.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{index.RolloutPlace: place}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("list Rollouts that are %s: %w", place, err)
+	}
+	return list.Items, nil
+}
+
+// sameRepository tells whether another Rollout, which is not being deleted, releases on a Channel of the same Repository.
+func (r *Reconciler) sameRepository(ctx context.Context, s *scope, o *otav1alpha1.Rollout) (bool, error) {
+	if o.UID == s.rollout.UID || !o.DeletionTimestamp.IsZero() {
+		return false, nil
+	}
+	if o.Spec.ChannelRef == s.rollout.Spec.ChannelRef {
+		return true, nil
+	}
+	ch, err := kit.Find(ctx, r.Client, client.ObjectKey{Namespace: o.Namespace, Name: o.Spec.ChannelRef.Name}, &otav1alpha1.Channel{})
+	if err != nil || ch == nil {
+		return false, err
+	}
+	return index.RepositoryName(ch.Spec.RepositoryRef) == s.repository(), nil
+}
+
+// repository that publishes the channel.
+func (s *scope) repository() string { return index.RepositoryName(s.channel.Spec.RepositoryRef) }
+
+// recordQueue puts the place in the line into the status.
+func (s *scope) recordQueue() {
+	since := s.queuedSince()
+	s.rollout.Status.Queue = nil
+	if s.decision.Reason != otav1alpha1.QueuedReason {
+		return
+	}
+	q := s.facts.Queue
+	s.rollout.Status.Queue = &otav1alpha1.QueueStatus{
+		Position: int32(q.Ahead) + 1, Active: int32(q.Active), Limit: int32(q.Limit), Since: *micro(since),
+	}
+}

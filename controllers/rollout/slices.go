@@ -1,0 +1,123 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package rollout
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/analysis/blame"
+	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/plan"
+	"github.com/windlass-dev/windlass/internal/policy"
+)
+
+const (
+	// suspicion is the part of the limit, as a logarithm, from which on it is asked where the failures are.
+	suspicion = 0.5
+	// seekEvery is how often it is asked. The question costs the gateways more than the counts do.
+	seekEvery = 30 * time.Second
+	// seekTimeout bounds the question: a rollback waits for it once.
+	seekTimeout = 3 * time.Second
+	// maxSlices bounds how many slices a release excludes, and names.
+	maxSlices = 8
+)
+
+// seek looks for the part of the devices that explains the failures, when the evidence is half of what takes the release back, and once
+// more when it is all of that. What cannot be asked explains nothing: it must not delay a rollback.
+func (r *Reconciler) seek(ctx context.Context, s *scope) {
+	m, worst := s.suspected()
+	if worst == nil {
+		s.notes.sought = search{at: s.notes.sought.at}
+		return
+	}
+	failing := worst.Verdict == otav1alpha1.VerdictFailing
+	if first := failing && !s.notes.sought.failing; !first && s.facts.Now.Sub(s.notes.sought.at) < seekEvery && !s.notes.sought.at.After(s.facts.Now) {
+		s.blame()
+		return
+	}
+	s.notes.sought = search{at: s.facts.Now, failing: failing, found: s.notes.sought.found}
+	ctx, cancel := context.WithTimeout(ctx, seekTimeout)
+	defer cancel()
+	groups, err := r.Measurer.Slices(ctx, s.subject(m))
+	if err != nil {
+		ctrl.LoggerFrom(ctx).V(1).Info("Cannot ask in which devices a bundle fails", "reason", err.Error())
+		return // what was found before may be shown, but nothing is excluded by it
+	}
+	from := countedFrom(s.rollout.Status)
+	groups = slices.DeleteFunc(groups, func(g blame.Group) bool { return g.Stage < from })
+	s.notes.sought.found = nil
+	if found := blame.Find(groups, blame.Options{Tests: m.For(s.facts.Release).Tests(), Limit: worst.EvidenceLimit}); len(found) > 0 {
+		s.notes.sought.found = &found[0]
+	}
+	s.blame()
+}
+
+// blame tells the plan what was found.
+func (s *scope) blame() {
+	if f := s.notes.sought.found; f != nil && len(s.facts.Release.Exclude) < maxSlices {
+		s.facts.Slice = &plan.Slice{Match: f.Match, Message: f.Message, RestFine: f.RestFine}
+	}
+}
+
+// suspected is the metric whose count of failed devices speaks most against the candidate; nothing when that is not enough to ask.
+func (s *scope) suspected() (m policy.Metric, worst *analysis.Result) {
+	for i := range s.policy.Metrics {
+		r := &s.notes.results[i]
+		counts := s.policy.Metrics[i].Source.Telemetry != nil && !s.policy.Metrics[i].Limits.Silent && !r.DryRun
+		if !counts || r.EvidenceLimit <= 0 || r.Evidence < suspicion*r.EvidenceLimit {
+			continue
+		}
+		if worst == nil || r.Evidence-r.EvidenceLimit > worst.Evidence-worst.EvidenceLimit {
+			m, worst = s.policy.Metrics[i], r
+		}
+	}
+	return m, worst
+}
+
+// countedFrom is the stage that began with the last exclusion: evidence of earlier ones does not count any more. 0: there was none.
+func countedFrom(st otav1alpha1.RolloutStatus) int32 {
+	var from int32
+	for i := range st.Slices {
+		from = max(from, st.Slices[i].Stage)
+	}
+	return from
+}
+
+// recordSlices puts what was found, and what is excluded, into the status. It outlives the release, until the next one starts.
+func (s *scope) recordSlices() {
+	was, is := s.facts.Release, s.decision.Release
+	st := &s.rollout.Status
+	if is.Revision != was.Revision {
+		st.Slices = nil
+		return
+	}
+	st.Slices = slices.DeleteFunc(st.Slices, func(x otav1alpha1.SliceStatus) bool {
+		return x.State == otav1alpha1.SliceRecommended && (s.measurable || s.notes.sought.found != nil)
+	})
+	if f := s.notes.sought.found; f != nil && len(st.Slices) < maxSlices {
+		out := sliceStatus(f)
+		if len(is.Exclude) > len(was.Exclude) && is.Exclude[len(is.Exclude)-1] == f.Match {
+			out.State, out.Stage = otav1alpha1.SliceExcluded, is.Stage
+		}
+		if !slices.ContainsFunc(st.Slices, func(x otav1alpha1.SliceStatus) bool { return x.Slice == out.Slice }) {
+			st.Slices = append(st.Slices, out)
+		}
+	}
+}
+
+func sliceStatus(f *blame.Finding) otav1alpha1.SliceStatus {
+	return otav1alpha1.SliceStatus{
+		Slice: kit.Clip(f.Slice, 256), Match: f.Match, State: otav1alpha1.SliceRecommended, Message: kit.Clip(f.Message, 512),
+		Candidate: &otav1alpha1.ArmCounts{
+			Devices: f.Candidate.Voted, Failures: f.Candidate.Failed, Exposed: f.Candidate.Exposed, Returned: f.Candidate.Returned,
+		},
+		Failures: f.Candidate.Failed + f.RestCandidate.Failed, Evidence: analysis.Evidence(f.Evidence),
+	}
+}
