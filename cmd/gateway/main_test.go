@@ -64,7 +64,7 @@ func TestBadFlags(t *testing.T) {
 		{"--network-votes-share: expected more than 0 and at most 1, got 5", good + "--network-votes-share=5"},
 		{"trusted proxies: expected networks such as 10.0.0.0/8, got \"here\"", good + "--trusted-proxies=here"},
 		{"trusted proxies: expected the networks of the proxies", good + "--trusted-proxies=0.0.0.0/0"},
-		{"header of regions: expected trusted proxies", complete + "--region-header=CF-IPCountry"},
+		{"--region-header needs --trusted-proxies", good + "--region-header=CF-IPCountry"},
 		{"--checks-per-second: expected 0 or more, got -1", good + "--checks-per-second=-1"},
 		{"--reports-burst: expected at least 1, got 0", good + "--reports-burst=0"},
 		{"expected at least 1, 0 and 0, got 65536, -1 and 512", good + "--max-in-flight=-1"},

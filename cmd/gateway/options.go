@@ -190,6 +190,9 @@ func (o *options) validateLimits() error {
 			return fmt.Errorf("--%s-burst: expected at least 1, got %d", name, b.Burst)
 		}
 	}
+	if p := &o.server.Edge.Proxies; p.RegionHeader != "" && len(p.Trusted) == 0 {
+		return errors.New("--region-header needs --trusted-proxies: whoever may write the header chooses his own region")
+	}
 	if c.Networks < 1 || c.MaxInFlight < 0 || c.MaxDownloads < 0 {
 		return fmt.Errorf("--rate-limit-networks, --max-in-flight and --max-downloads: expected at least 1, 0 and 0, got %d, %d and %d",
 			c.Networks, c.MaxInFlight, c.MaxDownloads)

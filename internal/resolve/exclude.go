@@ -124,6 +124,18 @@ func (c *Channel) compileVariant(doc *release.Document, set int) (*Channel, erro
 	return v, nil
 }
 
+// For gives the channel as it is for a device that it serves: without the bundles that are kept from such devices, and without a trial
+// whose candidate does not fit. Who asks needs no more of the device than it told: a report tells less than a check.
+func (c *Channel) For(d *Device) *Channel {
+	v := c.variant(d, nil)
+	if v.trial == nil || v.unfit(v.trial.Bundle, d, nil) == noReason {
+		return v
+	}
+	out := *v
+	out.trial = nil
+	return &out
+}
+
 // variant gives the channel as it is for a device: one that refuses what is kept from such devices. Mostly it is the channel itself.
 func (c *Channel) variant(d *Device, t *trace) *Channel {
 	if len(c.exclusions) == 0 {

@@ -223,6 +223,26 @@ func TestControlOfEachGuard(t *testing.T) {
 	}
 }
 
+// The channel as it is for a device has a trial only if the device is in an arm of it.
+func TestForIsWhatDecides(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		doc, dev := anyDocument(t), anyDevice(t)
+		c := compiled(t, doc)
+		mine, told := c.For(&dev), c.Decide(&dev, now)
+		if told.Arm != resolve.NoArm && mine.Trial() == nil {
+			t.Fatalf("in arm %s of no trial", told.Arm)
+		}
+		kept := keptFrom(doc, &dev)
+		if slices.ContainsFunc(mine.Bundles(), func(b *resolve.Bundle) bool { return slices.Contains(kept, b.Digest) }) {
+			t.Fatalf("has what is kept from the device: %v", kept)
+		}
+		if told.Action == resolve.Update && !slices.ContainsFunc(mine.Bundles(), func(b *resolve.Bundle) bool { return b.Digest == told.Bundle.Digest }) {
+			t.Fatalf("has not what the device is offered: %s", told.Bundle.Version)
+		}
+	})
+}
+
 // A trace says which slices were looked at and what the device told.
 func TestExplainExclusion(t *testing.T) {
 	t.Parallel()

@@ -66,8 +66,38 @@ func TestExcludedSlices(t *testing.T) {
 			t.Errorf("%s: arm %q, want %q", name, c.Told.Arm, tc.arm)
 		}
 		f.call(http.MethodPost, capgo.StatsPath, androidApp.with(tc.app).with(fields{"action": "set", "version_name": "2.5.0"}).json(), "CF-IPCountry", tc.region)
+		if r := f.ledger.reports; len(r) == 1 && (string(r[0].Assigned.Arm) != tc.arm || r[0].Version != "2.5.0") {
+			t.Errorf("%s: reported in arm %q, want %q", name, r[0].Assigned.Arm, tc.arm)
+		}
 		if len(f.ledger.reports) != 1 || f.ledger.reports[0].Client != c.Client || c.Client.OSVersion != tc.system || c.Client.Region != tc.place {
 			t.Errorf("%s: checked as %+v, reported as %+v", name, c.Client, f.ledger.reports)
+		}
+	}
+}
+
+// A report puts a device that the ledger never saw where a check would: in the control only if it could get the candidate.
+func TestReportOfTheControl(t *testing.T) {
+	t.Parallel()
+	outside := func(edit func(*release.Candidate)) func(*release.Document) {
+		return func(d *release.Document) {
+			slicedTrial()(d)
+			d.Candidate.Weight = 0
+			edit(d.Candidate)
+		}
+	}
+	for name, tc := range map[string]struct {
+		edit func(*release.Candidate)
+		arm  string
+	}{
+		"could get it":   {func(*release.Candidate) {}, "control"},
+		"platform":       {func(c *release.Candidate) { c.Bundle.Platforms = []string{"ios"} }, ""},
+		"native version": {func(c *release.Candidate) { c.Bundle.NativeVersion = ">=9.0.0" }, ""},
+		"excluded":       {func(c *release.Candidate) { c.Exclude = []release.Slice{{Platform: "android"}} }, ""},
+	} {
+		f := newFixture(t, production(outside(tc.edit)))
+		f.call(http.MethodPost, capgo.StatsPath, androidApp.with(fields{"action": "set", "version_name": "2.4.0"}).json())
+		if r := f.ledger.reports; len(r) != 1 || string(r[0].Assigned.Arm) != tc.arm || r[0].Digest != "sha256:"+stableHex {
+			t.Errorf("%s: %+v, want arm %q", name, r, tc.arm)
 		}
 	}
 }

@@ -236,6 +236,10 @@ func (t *taker) take(in *info) error {
 		Outcome: m.outcome, Kind: m.kind, At: in.at(t.now), AfterOffer: m.afterOffer,
 	}
 	if m.naming.names(d.Platform) {
+		var err error
+		if d.NativeVersion, err = t.builds.Get(in.build); err == nil && channel != nil {
+			channel = channel.For(&d) // who could not get the candidate is in no arm
+		}
 		if !t.name(&r, in, channel) {
 			return nil
 		}
