@@ -33,7 +33,7 @@ func binomial(r *rand.Rand, n int64, p float64) int64 {
 func countUp(r *rand.Rand, n int64, p float64) int64 {
 	odds := p / (1 - p)
 	mass, u := math.Exp(float64(n)*math.Log1p(-p)), r.Float64()
-	for k := int64(0); k < n; k++ {
+	for k := range n {
 		if u < mass {
 			return k
 		}

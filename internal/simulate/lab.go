@@ -71,14 +71,14 @@ func (b *bench) step() {
 	}
 	at := len(b.stages) - 1
 	weight := float64(l.Weights[at]) / fullWeight
-	new := float64(l.Exposures) * b.sky.checkIns()
+	fresh := float64(l.Exposures) * b.sky.checkIns()
 	rate := min(l.BaseRate*b.sky.rate()*b.incident(), 1)
 	s := &b.stages[at]
-	exposed, failed, told := b.expose(0, new*weight, min(rate*l.Ratio, 1))
+	exposed, failed, told := b.expose(0, fresh*weight, min(rate*l.Ratio, 1))
 	if l.Silent {
 		failed, told = exposed, 0
 	}
-	controlExposed, _, controlTold := b.expose(1, new*(1-weight), rate)
+	controlExposed, _, controlTold := b.expose(1, fresh*(1-weight), rate)
 	b.count(&s.Control, 1, controlExposed, controlTold)
 	if l.Silent {
 		s.Candidate.Exposed += exposed

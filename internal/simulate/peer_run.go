@@ -6,6 +6,7 @@ package simulate
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -38,7 +39,7 @@ type peer struct {
 func newPeer(c Config, w *world, timeline bool) *peer {
 	p := &peer{config: c, peer: c.Options.Peer, world: w, timeline: timeline, steps: c.Policy.Spec.Steps, requests: len(c.Policy.Metrics) > 0}
 	if bake := c.Policy.Spec.Bake; bake > 0 { // they have no word for it
-		p.steps = append(p.steps[:len(p.steps):len(p.steps)], plan.Step{Weight: plan.FullWeight - c.Policy.Spec.Holdout},
+		p.steps = append(slices.Clip(p.steps), plan.Step{Weight: plan.FullWeight - c.Policy.Spec.Holdout},
 			plan.Step{Pause: true, Duration: bake})
 	}
 	for _, m := range c.Policy.Metrics {
@@ -161,13 +162,11 @@ func (p *peer) query() (rate float64, err bool) {
 		return 0, true
 	}
 	now, before := p.total(), sample{}
-	for i := len(p.samples) - 1; i >= 0; i-- {
-		if before = p.samples[i]; before.at <= w.now-p.peer.Window {
+	for _, s := range slices.Backward(p.samples) {
+		if s.at <= w.now-p.peer.Window {
+			before = s
 			break
 		}
-	}
-	if len(p.samples) == 0 || before.at > w.now-p.peer.Window {
-		before = sample{} // the window begins before the release
 	}
 	exposed := now.exposed - before.exposed
 	if exposed <= 0 {

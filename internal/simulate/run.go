@@ -48,8 +48,8 @@ func (c Config) run(i int, timeline bool) Trace {
 	return s.run()
 }
 
-// defaultLook is how far apart the looks of Many are: far enough for a hundred thousand rollouts in minutes. Sequential tests may be
-// looked at at any time; looking more rarely takes longer to stop, and never alarms more often.
+// defaultLook is how far apart the looks of Many are: far enough for a hundred thousand rollouts in minutes. Sequential tests hold
+// whenever one looks: looking more rarely takes longer to stop, and never alarms more often.
 func defaultLook(c Config) time.Duration { return max(c.planned()/looksApart, shortestLook) }
 
 // withDefaults fills in what was left out. Look is the one that Options have none of.

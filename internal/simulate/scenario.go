@@ -4,6 +4,7 @@
 package simulate
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -59,7 +60,7 @@ func ParseScenario(text string) (Scenario, error) {
 		}
 	case Good, Silent, Drift:
 		if given {
-			err = fmt.Errorf("it takes no value")
+			err = errors.New("it takes no value")
 		}
 	default:
 		return s, fmt.Errorf("scenario %q is unknown: expected good, bad=x5, slice, silent, outage, incident or drift", text)

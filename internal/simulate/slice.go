@@ -35,7 +35,7 @@ func (w *world) groups(from int32) []blame.Group {
 	var out []blame.Group
 	for i := range w.parts {
 		p := &w.parts[i]
-		for _, g := range append(p.past[:len(p.past):len(p.past)], p.group(w.last().ID)) {
+		for _, g := range append(slices.Clip(p.past), p.group(w.last().ID)) {
 			if g.Stage >= from && !p.excluded {
 				out = append(out, g)
 			}

@@ -5,6 +5,7 @@ package main
 
 import (
 	"math"
+	"slices"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/simulate"
@@ -72,7 +73,7 @@ func nulls() []cell {
 	add("rising weights, late, night, autocorrelation 0.8", false, steps)
 	for _, w := range weights {
 		out = append(out, cell{kind: "null", scenario: "silence test", lab: calm(baseRate, w), outcomes: silence},
-			cell{kind: "null", scenario: "failures and silence", lab: calm(baseRate, w), outcomes: append(failures[:1:1], silence...)})
+			cell{kind: "null", scenario: "failures and silence", lab: calm(baseRate, w), outcomes: append(slices.Clip(failures), silence...)})
 	}
 	return out
 }
@@ -112,7 +113,7 @@ func regressions() []cell {
 // worse are the regressions by failures, for one base rate and weight.
 func worse(base float64, weight int32) []cell {
 	var out []cell
-	for _, r := range append(ratios[:len(ratios):len(ratios)], 1/base) {
+	for _, r := range append(slices.Clip(ratios), 1/base) {
 		lab := calm(base, weight)
 		lab.Ratio = r
 		scenario := "x" + short(r)

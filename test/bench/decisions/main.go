@@ -91,7 +91,7 @@ func write(file string, results []result) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return os.WriteFile(file, append(raw, '\n'), 0o644)
+	return os.WriteFile(file, append(raw, '\n'), 0o600)
 }
 
 // judge prints what was aimed at and what was missed. Only a broken promise is an error: more false alarms than alpha, beyond doubt.
