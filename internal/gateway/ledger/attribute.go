@@ -136,8 +136,8 @@ func (d *device) applyCheck(e *event, r rules, room func(*event) bool) {
 }
 
 // back notes a check in all series in which the device has yet to return, whatever it was told: also when another stage has begun,
-// or when it went back to another bundle. The last check that is known of the device counts, so that the order of checks makes no
-// difference.
+// or when it went back to another bundle. The last check that is known of the device counts, so that the order of those that are in a
+// series makes no difference.
 func (d *device) back(at millis, r rules) {
 	for _, have := range *d {
 		at = max(at, have.vote.checkedAt)

@@ -116,7 +116,7 @@ func (l *Ledger) History(ctx context.Context, p Pseudonym) ([]Entry, error) {
 
 func (l *Ledger) entryOf(s Series, v *vote) Entry {
 	e := Entry{
-		Series: s, Client: v.client, Votes: v.voting, FailedKind: v.failedKind, DeliveryKind: v.deliveryKind,
+		Series: s, Client: v.told(), Votes: v.voting, FailedKind: v.failedKind, DeliveryKind: v.deliveryKind,
 		ExposedAt: timeOf(v.exposedAt), OfferedAt: timeOf(v.offeredAt), DownloadedAt: timeOf(v.downloadedAt),
 		InstalledAt: timeOf(v.installedAt), SeenAt: timeOf(v.seenAt), ReadyAt: timeOf(v.readyAt), FailedAt: timeOf(v.failedAt),
 		DeliveryFailedAt: timeOf(v.deliveryFailedAt), UpdatedAt: timeOf(v.updatedAt),

@@ -155,16 +155,7 @@ func (d *database) migrate(ctx context.Context) error {
 			return err
 		}
 	}
-	dialect := goose.DialectSQLite3
-	if d.postgres {
-		dialect = goose.DialectPostgres
-	}
-	files, err := fs.Sub(migrations, "migrations")
-	if err != nil {
-		return err
-	}
-	p, err := goose.NewProvider(dialect, d.write, files,
-		goose.WithTableName("ledger_migrations"), goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
+	p, err := d.migrations()
 	if err != nil {
 		return err
 	}
@@ -178,6 +169,19 @@ func (d *database) migrate(ctx context.Context) error {
 	}
 	_, err = p.Up(ctx)
 	return err
+}
+
+func (d *database) migrations() (*goose.Provider, error) {
+	dialect := goose.DialectSQLite3
+	if d.postgres {
+		dialect = goose.DialectPostgres
+	}
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return nil, err
+	}
+	return goose.NewProvider(dialect, d.write, files,
+		goose.WithTableName("ledger_migrations"), goose.WithLogger(goose.NopLogger()), goose.WithDisableGlobalRegistry(true))
 }
 
 // keepAlive lets the server find within minutes that a gateway is gone without a word, where it has some hours by default.

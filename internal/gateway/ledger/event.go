@@ -83,8 +83,8 @@ func SeriesOf(app, channel string, told *resolve.Decision) (Series, bool) {
 type Client struct {
 	Platform      string
 	NativeVersion string
-	OSVersion     string // as the device tells it; empty: not told
-	Region        string // as the device tells it; empty: not told
+	OSVersion     string // as the device tells it with its first check; empty: not told
+	Region        string // where it was with its first check; empty: not told
 	Plugin        string // name and version of the update library, such as capgo/8.51.23; empty: not told
 }
 

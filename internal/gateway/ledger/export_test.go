@@ -6,10 +6,39 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"errors"
 )
 
 // Sweep forgets what is old now.
 func (l *Ledger) Sweep(ctx context.Context) error { return l.sweep(ctx) }
+
+// MakeTables makes the tables as an older version had them.
+func MakeTables(ctx context.Context, cfg Config, version int64) error {
+	d, err := openDatabase(&cfg)
+	if err != nil {
+		return err
+	}
+	p, err := d.migrations()
+	if err == nil {
+		_, err = p.UpTo(ctx, version)
+	}
+	return errors.Join(err, d.close())
+}
+
+// SliceAlone keeps others from reading the votes of a trial until it is released.
+func (l *Ledger) SliceAlone() (release func()) {
+	l.slicing <- struct{}{}
+	return func() { <-l.slicing }
+}
+
+// SlicesQuery is what Slices asks the database.
+const SlicesQuery = slicesQuery
+
+// HistoryQuery is what History asks the database.
+const HistoryQuery = historyQuery
+
+// MaxGroups is how many groups Slices tells one by one.
+const MaxGroups = maxGroups
 
 // Change runs a transaction while no other writer runs one.
 func (l *Ledger) Change(ctx context.Context, do func(*sql.Tx) error) error {

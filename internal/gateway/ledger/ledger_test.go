@@ -90,6 +90,14 @@ func offer(digest string, arm resolve.Arm) resolve.Decision {
 	return told
 }
 
+// in puts a decision into a stage of its trial.
+func in(stage int32, told resolve.Decision) resolve.Decision {
+	trial := *told.Trial
+	trial.Stage = stage
+	told.Trial = &trial
+	return told
+}
+
 // upToDate is offer to a device that runs the bundle.
 func upToDate(digest string, arm resolve.Arm) resolve.Decision {
 	told := offer(digest, arm)

@@ -5,6 +5,7 @@ package ledger_test
 
 import (
 	"database/sql"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -32,14 +33,11 @@ func TestMoveToPostgres(t *testing.T) {
 	_, stop = open(t, there) // makes the tables
 	stop()
 
-	from, err := sql.Open("sqlite", here.Path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer from.Close() //nolint:errcheck // it was read only
+	from := openDB(t, here)
 	execute(t, there.DSN, "DELETE FROM meta; DELETE FROM sessions")
-	for _, table := range []string{"meta", "series", "votes", "failures", "overrides", "sessions"} {
-		copyTable(t, from, there.DSN, table)
+	to := openDB(t, there)
+	for _, table := range tables {
+		copyTable(t, from, to, table)
 	}
 	l, _ = open(t, there)
 	if diff := cmp.Diff(expected, rows(t, l)); diff != "" {
@@ -60,22 +58,47 @@ func TestMoveToPostgres(t *testing.T) {
 	}
 }
 
-func copyTable(t *testing.T, from *sql.DB, dsn, table string) {
+var tables = []string{"meta", "series", "votes", "failures", "overrides", "sessions"}
+
+// openDB opens a ledger's database, beside the ledger.
+func openDB(t *testing.T, cfg ledger.Config) *sql.DB {
 	t.Helper()
-	to, err := sql.Open("pgx", dsn)
+	driver, name := "sqlite", cfg.Path
+	if cfg.DSN != "" {
+		driver, name = "pgx", cfg.DSN
+	}
+	db, err := sql.Open(driver, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer to.Close() //nolint:errcheck // of a pool that served one copy
-	found, err := from.QueryContext(t.Context(), "SELECT * FROM "+table)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// columnsOf gives the columns of a table.
+func columnsOf(t *testing.T, db *sql.DB, table string) []string {
+	t.Helper()
+	found, err := db.QueryContext(t.Context(), "SELECT * FROM "+table+" LIMIT 0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer found.Close() //nolint:errcheck // Err tells what went wrong
 	columns, err := found.Columns()
+	if err := errors.Join(err, found.Err()); err != nil {
+		t.Fatal(err)
+	}
+	return columns
+}
+
+// copyTable copies the columns that the target has.
+func copyTable(t *testing.T, from, to *sql.DB, table string) {
+	t.Helper()
+	columns := columnsOf(t, to, table)
+	found, err := from.QueryContext(t.Context(), "SELECT "+strings.Join(columns, ", ")+" FROM "+table)
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer found.Close() //nolint:errcheck // Err tells what went wrong
 	values, targets, places := make([]any, len(columns)), make([]any, len(columns)), make([]string, len(columns))
 	for i := range values {
 		targets[i], places[i] = &values[i], fmt.Sprint("$", i+1)

@@ -26,7 +26,7 @@ type Slices struct {
 	Groups []Group   // the largest first, and then the rests, the oldest stage first; never nil
 }
 
-// Group counts the devices that told the same of themselves, in one stage. An empty text is one that they did not tell.
+// Group counts the devices that told the same of themselves with their first check in a stage. An empty text is one that they did not tell.
 type Group struct {
 	Stage         int32  `json:"stage"`
 	Platform      string `json:"platform"`
@@ -58,7 +58,8 @@ const slicesQuery = `SELECT stage, platform, native_version, os_version, region,
   SUM(candidate), SUM(candidate * voted), SUM(candidate * failed), SUM(candidate * returned),
   SUM(1 - candidate), SUM((1 - candidate) * voted), SUM((1 - candidate) * failed), SUM((1 - candidate) * returned)
 FROM (
-  SELECT s.stage, v.platform, v.native_version, v.os_version, v.region,
+  SELECT s.stage, v.platform, COALESCE(NULLIF(v.first_native_version, ''), v.native_version) AS native_version,
+    v.first_os_version AS os_version, v.first_region AS region,
     CASE WHEN s.arm = 'candidate' THEN 1 ELSE 0 END AS candidate,
     CASE WHEN v.failed_at > 0 OR v.ready_at > 0 OR v.first_seen_at > 0 AND v.seen_at - v.first_seen_at >= ready_time THEN 1 ELSE 0 END AS voted,
     CASE WHEN v.failed_at > 0 AND (v.failed_kind = 'crash' OR NOT (v.recovered_at > 0 AND v.recovered_at - v.failed_at <= heal_window

@@ -335,10 +335,12 @@ func TestHistory(t *testing.T) {
 	databases(t, func(t *testing.T, cfg ledger.Config) {
 		l, _ := open(t, cfg)
 		l.Checked(check(l, "d", upToDate(stable, resolve.NoArm), start))
-		l.Checked(check(l, "d", offer(bad, resolve.Candidate), start.Add(time.Minute)))
+		second := check(l, "d", offer(bad, resolve.Candidate), start.Add(time.Minute))
+		second.Client.OSVersion, second.Client.Region = "14\x00", strings.Repeat("r", 65)
+		l.Checked(second)
 		flush(t, l)
 		r := report(l, "d", bad, ledger.Failed, start.Add(2*time.Minute))
-		r.Client = ledger.Client{Platform: "android", NativeVersion: "5.0.0", Plugin: "a\xff\x00b"}
+		r.Client = ledger.Client{Platform: "android", NativeVersion: "5.0.0", OSVersion: "15", Plugin: "a\xff\x00b"}
 		l.Reported(r)
 		silent := report(l, "d", bad, ledger.DeliveryFailed, start.Add(3*time.Minute)) // tells nothing of the client
 		silent.Kind = ledger.KindDisk
@@ -353,7 +355,8 @@ func TestHistory(t *testing.T) {
 		first, minute := start.UTC(), start.Add(time.Minute).UTC()
 		expected := []ledger.Entry{
 			{
-				Series: candidate, Client: ledger.Client{Platform: "android", NativeVersion: "5.0.0", Plugin: "a??b"}, Votes: true, Vote: "failed",
+				Series: candidate, Votes: true, Vote: "failed",
+				Client:    ledger.Client{Platform: "android", NativeVersion: "5.0.0", OSVersion: "14?", Region: strings.Repeat("r", 64), Plugin: "a??b"},
 				ExposedAt: minute, OfferedAt: minute, FailedAt: minute.Add(time.Minute), FailedKind: ledger.KindRollback,
 				DeliveryFailedAt: minute.Add(2 * time.Minute), DeliveryKind: ledger.KindDisk, UpdatedAt: minute.Add(2 * time.Minute),
 			},

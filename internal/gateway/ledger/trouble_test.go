@@ -193,7 +193,7 @@ func TestRequestsAreFreed(t *testing.T) {
 	t.Cleanup(func() { _ = l.Close() })
 	told := offer(bad, resolve.Candidate)
 	say := func(device string, network ledger.Network) weak.Pointer[byte] { // another device is news, also to the limit of votes
-		body := []byte(app + "ios" + "4.2.0" + "capgo/8.51.23" + "2.0.0" + "rollback" + stable + strings.Repeat(" ", 1<<16))
+		body := []byte(app + "ios" + "4.2.0" + "17.5.1" + "DE" + "capgo/8.51.23" + "2.0.0" + "rollback" + stable + strings.Repeat(" ", 1<<16))
 		rest := unsafe.String(&body[0], len(body))
 		next := func(n int) (text string) {
 			text, rest = rest[:n], rest[n:]
@@ -201,7 +201,7 @@ func TestRequestsAreFreed(t *testing.T) {
 		}
 		c := check(l, device, told, start)
 		c.App, c.Network = next(len(app)), network
-		c.Client = ledger.Client{Platform: next(3), NativeVersion: next(5), Plugin: next(13)}
+		c.Client = ledger.Client{Platform: next(3), NativeVersion: next(5), OSVersion: next(6), Region: next(2), Plugin: next(13)}
 		r := report(l, device, bad, ledger.Failed, start)
 		r.App, r.Client, r.Version, r.Kind, r.Digest = c.App, c.Client, next(5), ledger.Kind(next(8)), next(len(stable))
 		c.RunsVersion, c.RunsDigest = r.Version, r.Digest

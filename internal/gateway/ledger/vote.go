@@ -48,9 +48,19 @@ type vote struct {
 	barred           bool   // the client gave the bundle up, and nothing has proved since that it does well
 	deliveryFailedAt millis // last
 	deliveryKind     Kind
-	client           Client // as it was told last: native reports tell nothing of it
+	kind             kind   // at the first check
+	client           Client // as it was told last, without what kind has: native reports tell nothing of it
 	clientAt         millis
 	updatedAt        millis // last event that came in
+}
+
+// kind is what tells a device from others that a bundle may do better or worse on. It stays as it was at the first check of the series:
+// a device that fails and then gets a new native build or system has failed with the old ones, and a group that devices leave after
+// they failed, or join after they did well, proves nothing.
+type kind struct{ native, os, region string }
+
+func (k kind) less(o kind) bool {
+	return cmp.Or(strings.Compare(k.native, o.native), strings.Compare(k.os, o.os), strings.Compare(k.region, o.region)) < 0
 }
 
 // marks says which fields an event concerns: a bit for each Outcome, and these.
@@ -85,12 +95,12 @@ var names = [outcomes]string{"exposed", "offered", "downloaded", "installed", "c
 func (v *vote) fold(s *said, r rules) {
 	v.voting = v.voting && s.votes
 	last(&v.updatedAt, s.heard)
-	if s.client != (Client{}) && (s.heard > v.clientAt || s.heard == v.clientAt && less(&v.client, &s.client)) {
-		v.clientAt, v.client = s.heard, s.client
+	if c := (Client{Platform: s.client.Platform, NativeVersion: s.client.NativeVersion, Plugin: s.client.Plugin}); c != (Client{}) &&
+		(s.heard > v.clientAt || s.heard == v.clientAt && less(&v.client, &c)) {
+		v.clientAt, v.client = s.heard, c
 	}
 	if s.what&markOf(Exposed) != 0 {
-		first(&v.exposedAt, s.at)
-		last(&v.checkedAt, s.at)
+		v.foldCheck(s)
 	}
 	if s.what&markOf(Offered) != 0 {
 		last(&v.offeredAt, s.at)
@@ -112,6 +122,15 @@ func (v *vote) fold(s *said, r rules) {
 	if r.healed(v) {
 		v.barred = false
 	}
+}
+
+func (v *vote) foldCheck(s *said) {
+	k := kind{s.client.NativeVersion, s.client.OSVersion, s.client.Region}
+	if v.exposedAt == 0 || s.at < v.exposedAt || s.at == v.exposedAt && k.less(v.kind) {
+		v.kind = k
+	}
+	first(&v.exposedAt, s.at)
+	last(&v.checkedAt, s.at)
 }
 
 // foldFailure adds what speaks against the bundle. A new failure leaves only the proofs that came after it.
@@ -174,12 +193,16 @@ func lastKind(register *millis, kind *Kind, s *said) {
 	}
 }
 
+// told is what is known of the device.
+func (v *vote) told() Client {
+	c := v.client
+	c.OSVersion, c.Region = v.kind.os, v.kind.region
+	return c
+}
+
 // less orders clients, so that of two events at one time always the same one is kept.
 func less(a, b *Client) bool {
-	return cmp.Or(
-		strings.Compare(a.Plugin, b.Plugin), strings.Compare(a.NativeVersion, b.NativeVersion), strings.Compare(a.Platform, b.Platform),
-		strings.Compare(a.OSVersion, b.OSVersion), strings.Compare(a.Region, b.Region),
-	) < 0
+	return cmp.Or(strings.Compare(a.Plugin, b.Plugin), strings.Compare(a.NativeVersion, b.NativeVersion), strings.Compare(a.Platform, b.Platform)) < 0
 }
 
 // rules are the times that turn what was kept into a vote. The database has them, so that all who write to it count alike.

@@ -129,7 +129,7 @@ func drawSaid(t *rapid.T) []*said {
 			markOf(Failed), markOf(DeliveryFailed), answered, seen,
 		}).Draw(t, "what"), rapid.SampledFrom([]millis{0, 1, second, 29 * second, 30 * second, minute, 10 * minute, 11 * minute, day}).Draw(t, "after"))
 		s.votes = rapid.IntRange(0, 9).Draw(t, "votes") > 0
-		s.client = rapid.SampledFrom([]Client{{}, {Plugin: "capgo/8.51.23"}, {Plugin: "capgo/7.0.0", Platform: "ios"}}).Draw(t, "client")
+		s.client = rapid.SampledFrom([]Client{{}, {Plugin: "capgo/8.51.23"}, {Plugin: "capgo/7.0.0", Platform: "ios"}, {Region: "DE"}, {Region: "DE", OSVersion: "14"}}).Draw(t, "client")
 		if s.kind != "" {
 			s.kind = rapid.SampledFrom([]Kind{KindCrash, KindRollback, KindVerification}).Draw(t, "kind")
 		}
@@ -432,6 +432,7 @@ func TestFilter(t *testing.T) {
 		{30 * second, nil, true}, // it proves that the bundle does well
 		{31 * second, func(e *event) { e.version = "2.0.0" }, true},
 		{31 * second, func(e *event) { e.series.Trial = "t" }, true},
+		{31 * second, func(e *event) { e.series.Trial, e.series.Stage = "t", 2 }, true},
 		{32 * second, func(e *event) { e.said.what = markOf(Offered) }, true},
 		{32 * second, func(e *event) { e.said.what, e.said.votes = markOf(Offered), false }, true},
 		{33 * second, func(e *event) { e.said.what, e.said.votes = markOf(Offered), false }, false},

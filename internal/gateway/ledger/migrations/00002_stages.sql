@@ -34,6 +34,8 @@ DROP TABLE series;
 ALTER TABLE staged_series RENAME TO series;
 
 ALTER TABLE votes ADD COLUMN checked_at BIGINT NOT NULL DEFAULT 0; -- last check, until the device had returned
-ALTER TABLE votes ADD COLUMN os_version TEXT NOT NULL DEFAULT '';
-ALTER TABLE votes ADD COLUMN region TEXT NOT NULL DEFAULT '';
+-- As it was told with the first check; empty: not told, or before this.
+ALTER TABLE votes ADD COLUMN first_native_version TEXT NOT NULL DEFAULT '';
+ALTER TABLE votes ADD COLUMN first_os_version TEXT NOT NULL DEFAULT '';
+ALTER TABLE votes ADD COLUMN first_region TEXT NOT NULL DEFAULT '';
 CREATE INDEX votes_of_series ON votes (series_id);
