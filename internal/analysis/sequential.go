@@ -51,8 +51,13 @@ func (r *Result) judgeStages(l Limits, stages []eprocess.Stage) error {
 	}
 	r.Candidate, r.Control = counts(now.Candidate), counts(now.Control)
 	r.Value = l.value(&now)
-	r.Verdict, r.Message = r.conclude(l, &now)
+	r.Verdict, r.Message = r.conclude(l, &now, len(stages))
 	return nil
+}
+
+// Suspicious tells whether there is half of the evidence, as a logarithm, that takes the release back: nothing rises on it.
+func (r *Result) Suspicious() bool {
+	return r.EvidenceLimit > 0 && r.Evidence >= suspicion*r.EvidenceLimit
 }
 
 // look renews the tests and the evidence.
@@ -74,22 +79,25 @@ func (r *Result) look(l Limits, stages []eprocess.Stage) error {
 	return nil
 }
 
-// conclude gives the verdict on the present stage.
-func (r *Result) conclude(l Limits, now *eprocess.Stage) (otav1alpha1.Verdict, string) {
-	measured := l.measured(now)
-	evidence := fmt.Sprintf("evidence %s of %s", Evidence(r.Evidence), Evidence(r.EvidenceLimit))
-	alone := l.alone(now)
+// conclude gives the verdict on the present stage, with the evidence of all stages.
+func (r *Result) conclude(l Limits, now *eprocess.Stage, stages int) (otav1alpha1.Verdict, string) {
+	measured, alone := l.measured(now), l.alone(now)
+	evidence := fmt.Sprintf("evidence %s of %s against it", Evidence(r.Evidence), Evidence(r.EvidenceLimit))
+	if stages > 1 {
+		measured = fmt.Sprintf("stage %d: %s", now.ID, measured)
+		evidence += " in all stages"
+	}
 	switch {
 	case r.Evidence >= r.EvidenceLimit:
-		return otav1alpha1.VerdictFailing, fmt.Sprintf("%s, more than %s: %s against it, which is enough to stop", measured, l.bounds(), evidence)
-	case r.Evidence >= suspicion*r.EvidenceLimit:
-		return otav1alpha1.VerdictNotEnoughSamples, fmt.Sprintf("%s, limit %s: %s against it: waiting for more devices", measured, l.bounds(), evidence)
+		return otav1alpha1.VerdictFailing, fmt.Sprintf("%s, limit %s: %s, which is enough to stop", measured, l.bounds(), evidence)
+	case r.Suspicious():
+		return otav1alpha1.VerdictNotEnoughSamples, fmt.Sprintf("%s, limit %s: %s, waiting for more devices", measured, l.bounds(), evidence)
 	case alone != "" && l.MaxRate == nil:
-		return otav1alpha1.VerdictNotEnoughSamples, alone + ": waiting for more of them, since there is no maxRate to judge by"
+		return otav1alpha1.VerdictNotEnoughSamples, alone + ": waiting for more, as there is no maxRate to judge by"
 	case now.Candidate.Voted < l.MinSamples:
-		return otav1alpha1.VerdictNotEnoughSamples, fmt.Sprintf("%d of %d devices reported", now.Candidate.Voted, l.MinSamples)
+		return otav1alpha1.VerdictNotEnoughSamples, fmt.Sprintf("%d of %d devices reported, waiting for more: %s", now.Candidate.Voted, l.MinSamples, evidence)
 	}
-	message := fmt.Sprintf("%s, limit %s: %s against it, it may go on", measured, l.bounds(), evidence)
+	message := fmt.Sprintf("%s, limit %s: %s, it may go on", measured, l.bounds(), evidence)
 	if alone != "" {
 		message += "; " + alone + ", so maxRate alone decides"
 	}
@@ -117,7 +125,7 @@ func (l Limits) measured(now *eprocess.Stage) string {
 	case l.Silent:
 		return fmt.Sprintf("%d of %d candidate and %d of %d control devices came back", c.Returned, c.Exposed, s.Returned, s.Exposed)
 	case l.MaxIncrease == nil:
-		return fmt.Sprintf("%d of %d candidate devices failed", c.Failed, c.Exposed)
+		return fmt.Sprintf("%d of %d devices failed", c.Failed, c.Exposed)
 	}
 	return fmt.Sprintf("%d of %d candidate and %d of %d control devices failed", c.Failed, c.Exposed, s.Failed, s.Exposed)
 }
@@ -168,7 +176,7 @@ func Evidence(log float64) string {
 		return "over 1e9"
 	case e < 0.01:
 		return "0"
-	case e < 100:
+	case e < 99.5:
 		return strconv.FormatFloat(e, 'g', 2, 64)
 	default:
 		return strconv.FormatFloat(e, 'f', 0, 64)

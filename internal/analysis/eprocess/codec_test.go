@@ -5,6 +5,7 @@ package eprocess
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,29 +55,30 @@ func TestEncode_size(t *testing.T) {
 }
 
 func TestDecode_refuses(t *testing.T) {
-	for name, text := range map[string]string{
-		"empty":               "",
-		"another version":     "v2:",
-		"no logarithms":       "v1:Increase,1,0",
-		"too few":             "v1:Increase,1,0/0,0",
-		"NaN":                 "v1:Increase,1,0/NaN,0,0,0,0,0,0",
-		"infinite":            "v1:Increase,1,0/+Inf,0,0,0,0,0,0",
-		"unknown kind":        "v1:Decrease,1,0/0,0,0,0,0,0,0",
-		"no limit":            "v1:Increase,,0/0,0,0,0,0,0,0",
-		"no first stage":      "v1:Increase,1,x/0,0,0,0,0,0,0",
-		"two parts":           "v1:Increase,1/0,0,0,0,0,0,0",
-		"short stage":         "v1:Increase,1,0/0,0,0,0,0,0,0/1,2,3",
-		"stage without id":    "v1:Increase,1,0/0,0,0,0,0,0,0/,1,1,1,1,1,1",
-		"a count is no count": "v1:Increase,1,0/0,0,0,0,0,0,0/1,1,1,1,1,1,x",
-		"impossible counts":   "v1:Increase,1,0/0,0,0,0,0,0,0/1,1,2,0,0,0,0",
-		"negative counts":     "v1:Increase,1,0/0,0,0,0,0,0,0/1,-1,0,0,0,0,0",
-		"stages out of order": "v1:Increase,1,0/0,0,0,0,0,0,0/2,1,0,0,1,0,0/1,1,0,0,1,0,0",
-		"too many stages":     "v1:Increase,1,0/0,0,0,0,0,0,0/1,1,0,0,1,0,0/2,1,0,0,1,0,0/3,1,0,0,1,0,0/4,1,0,0,1,0,0/5,1,0,0,1,0,0",
-		"too many tests":      "v1:;;;;;;;;",
+	zeros := "/0" + strings.Repeat(",0", Points-1)
+	for name, tc := range map[string]struct{ text, want string }{
+		"empty":               {"", "expected v1:"},
+		"another version":     {"v2:", "expected v1:"},
+		"no logarithms":       {"v1:Increase,1,0", "1 parts, expected 2 to 6"},
+		"too few":             {"v1:Increase,1,0/0,0", "2 logarithms"},
+		"NaN":                 {"v1:Increase,1,0/NaN" + zeros[2:], "logarithm 0: not a finite number"},
+		"infinite":            {"v1:Increase,1,0/+Inf" + zeros[2:], "logarithm 0: not a finite number"},
+		"unknown kind":        {"v1:Decrease,1,0" + zeros, "the kind is"},
+		"no limit":            {"v1:Increase,,0" + zeros, "limit: not a finite number"},
+		"no first stage":      {"v1:Increase,1,x" + zeros, "the first stage"},
+		"two parts":           {"v1:Increase,1" + zeros, "instead of kind, limit and first stage"},
+		"short stage":         {"v1:Increase,1,0" + zeros + "/1,2,3", "a stage has 3 numbers, expected 7"},
+		"stage without id":    {"v1:Increase,1,0" + zeros + "/,1,1,1,1,1,1", "the id of a stage"},
+		"a count is no count": {"v1:Increase,1,0" + zeros + "/1,1,1,1,1,1,x", "a count of a stage"},
+		"impossible counts":   {"v1:Increase,1,0" + zeros + "/1,1,2,0,0,0,0", "impossible counts: 2 failed"},
+		"negative counts":     {"v1:Increase,1,0" + zeros + "/1,-1,0,0,0,0,0", "impossible counts"},
+		"stages out of order": {"v1:Increase,1,0" + zeros + "/2,1,0,0,1,0,0/1,1,0,0,1,0,0", "stage 1 after stage 2"},
+		"too many stages":     {"v1:Increase,1,0" + zeros + strings.Repeat("/1,1,0,0,1,0,0", MaxStages+1), "7 parts"},
+		"too many tests":      {"v1:" + strings.Repeat(";", maxTests), "9 tests, expected at most 8"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := Decode(text); err == nil {
-				t.Errorf("%q gives %+v", text, got)
+			if got, err := Decode(tc.text); err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("%q gives %+v and %v, want %s", tc.text, got, err, tc.want)
 			}
 		})
 	}
@@ -90,7 +92,7 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Add(Encode([]State{s, {}}))
 	f.Add("v1:")
-	f.Add("v1:Rate,0,0/1e308,0,0,0,0,0,-1e308")
+	f.Add("v1:Rate,0,0/1e308,0,0,0,0,0,0,-1e308")
 	f.Fuzz(func(t *testing.T, text string) {
 		states, err := Decode(text)
 		if err != nil {

@@ -57,7 +57,7 @@ const certain = 1e-5
 
 // A good release is taken back no more often than the budget says, whatever the rate is and however it moves.
 func TestNulls(t *testing.T) {
-	const runs = 1500
+	const runs = 1000
 	incident := func(look int) float64 {
 		if look >= 20 && look < 25 {
 			return 0.6
@@ -74,11 +74,11 @@ func TestNulls(t *testing.T) {
 		late   float64
 	}{
 		{"0.1 %, 1 % of the devices", 1, 0.01, 1000, 100, steady(0.001), 0},
-		{"1 %, 1 % of the devices, small looks", 1, 0.01, 100, 300, steady(0.01), 0},
+		{"1 %, 1 % of the devices, small looks", 1, 0.01, 100, 200, steady(0.01), 0},
 		{"1 %, 1 % of the devices", 1, 0.01, 1000, 100, steady(0.01), 0},
 		{"5 %, a quarter of the devices", 1, 0.25, 100, 100, steady(0.05), 0},
 		{"half fail", 1, 0.5, 20, 100, steady(0.5), 0},
-		{"half fail, one by one", 1, 0.05, 1, 1000, steady(0.5), 0},
+		{"half fail, one by one", 1, 0.05, 1, 400, steady(0.5), 0},
 		{"all fail, one by one", 1, 0.5, 1, 200, steady(1), 0},
 		{"20 % may be 40 %", 2, 0.1, 50, 100, steady(0.2), 0},
 		{"late failures", 1, 0.1, 100, 100, steady(0.1), 0.8},
@@ -111,7 +111,7 @@ func atMost(t *testing.T, alarms, runs int, budget float64) {
 
 // Devices of both arms that come back alike, with early and late ones, are no silence; nor is a fixed rate that is kept.
 func TestNulls_othersTests(t *testing.T) {
-	const runs = 1500
+	const runs = 1000
 	for i, tc := range []struct {
 		weight float64
 		look   int64
@@ -156,7 +156,7 @@ func TestNulls_othersTests(t *testing.T) {
 // How many candidate devices fail before the release is stopped: the numbers for which the mixture is tuned. Base rate 1 %, budget 5 %, looks
 // of 1000 devices.
 func TestStops(t *testing.T) {
-	const runs = 600
+	const runs = 400
 	for _, tc := range []struct {
 		weight, ratio float64
 		atMost        int64
@@ -181,7 +181,7 @@ func TestStops(t *testing.T) {
 
 // A step finds the ratio that it says with the power that it says, and a clearly smaller one less often.
 func TestDetects(t *testing.T) {
-	const runs, looks, power = 800, 4, 0.8
+	const runs, looks, power = 600, 4, 0.8
 	for i, o := range []Outlook{
 		{Candidate: 400, Control: 39_600, Base: 0.01},
 		{Candidate: 40, Control: 3_960, Base: 0.01},
@@ -206,7 +206,7 @@ func TestDetects(t *testing.T) {
 				}
 				at, below := found(ratio), found(1+(ratio-1)*0.6)
 				t.Logf("x%.3g is found with %.3f, x%.3g with %.3f", ratio, at, 1+(ratio-1)*0.6, below)
-				if at < power-0.07 { // five standard errors
+				if at < power-0.07 { // more than four standard errors
 					t.Errorf("x%g is found with a probability of %g, expected at least %g", ratio, at, power)
 				}
 				if below > power {
