@@ -117,7 +117,18 @@ func limited(d *Decision, f Facts) {
 	at := roomAt(f, *r)
 	hold(d, otav1alpha1.WeightLimitedReason, fmt.Sprintf("%s: the weight rose by the %s percentage points that the Channel's maxWeightPerHour allows: it rises again at %s",
 		describe(f, *r), FormatWeight(f.Channel.MaxWeightPerHour), minute(at)))
-	d.RequeueAfter = min(at.Sub(f.Now), time.Hour)
+	d.RequeueAfter = max(at.Sub(f.Now), time.Second)
+	whileOpen(d, f)
+}
+
+// whileOpen looks again when the windows close, if that is sooner: from then on it is they that are waited for.
+func whileOpen(d *Decision, f Facts) {
+	if f.Window.NextClose.IsZero() {
+		return
+	}
+	if closes := max(f.Window.NextClose.Sub(f.Now), time.Second); d.RequeueAfter == 0 || closes < d.RequeueAfter {
+		d.RequeueAfter = closes
+	}
 }
 
 // room is by how much the weight may rise at a time, in basis points. A clock that was set back makes no room.
@@ -157,7 +168,8 @@ func remember(r *Release, now time.Time, by int32) {
 		kept[1].By += kept[0].By
 		kept = kept[1:]
 	}
-	r.Rises = append(kept, Rise{now, by})
+	kept = append(kept, Rise{now, by})
+	r.Rises = kept
 }
 
 // minute is a time as messages have it.

@@ -82,7 +82,7 @@ func waits(d *Decision, f Facts) bool {
 }
 
 // queued holds a release until the Repository has room for it and for those that came before it. The end of another release is
-// an event: no time is due.
+// an event: no time is due but that at which the windows close.
 func queued(d *Decision, f Facts) bool {
 	q := f.Queue
 	if q.Limit == 0 || q.Active+q.Ahead < q.Limit {
@@ -90,5 +90,6 @@ func queued(d *Decision, f Facts) bool {
 	}
 	hold(d, otav1alpha1.QueuedReason, fmt.Sprintf("position %d in the Repository's line: %d of at most %d releases are under way, %s starts when there is room",
 		q.Ahead+1, q.Active, q.Limit, d.Release.Bundle))
+	whileOpen(d, f)
 	return true
 }
