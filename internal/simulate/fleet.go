@@ -57,15 +57,30 @@ type kind struct {
 // alike is a fleet without parts.
 var alike = []kind{{platform: "android", native: "4.3.0", os: "15", region: "eu", share: 1}}
 
-// mixed is the fleet of the slice scenario: two platforms with three native versions each.
-var mixed = []kind{
-	{"android", "4.1.0", "13", "eu", 0.05, true},
-	{"android", "4.2.0", "14", "eu", 0.10, true},
-	{"android", "4.3.0", "15", "eu", 0.40, false},
-	{"ios", "4.1.0", "17", "eu", 0.05, false},
-	{"ios", "4.2.0", "18", "eu", 0.10, false},
-	{"ios", "4.3.0", "18", "eu", 0.30, false},
-}
+// mixed is the fleet of the slice scenario: two platforms, with three native versions and two versions of the operating system each. Bad are
+// devices with Android and a native version below 4.3.0, 15 % of all.
+var mixed = func() []kind {
+	var out []kind
+	for _, p := range []struct {
+		platform string
+		systems  [2]string
+		share    float64
+	}{{"android", [2]string{"14", "15"}, 0.6}, {"ios", [2]string{"17", "18"}, 0.4}} {
+		for _, v := range []struct {
+			native string
+			share  float64
+			old    bool
+		}{{"4.1.0", 0.1, true}, {"4.2.0", 0.15, true}, {"4.3.0", 0.75, false}} {
+			for i, os := range p.systems {
+				out = append(out, kind{
+					platform: p.platform, native: v.native, os: os, region: "eu", share: p.share * v.share * [2]float64{0.4, 0.6}[i],
+					bad: v.old && p.platform == "android",
+				})
+			}
+		}
+	}
+	return out
+}()
 
 // hours of a duration.
 func hours(d time.Duration) float64 { return float64(d) / float64(time.Hour) }

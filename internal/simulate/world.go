@@ -65,8 +65,12 @@ func newWorld(f Fleet, s Scenario, start time.Time, r *rand.Rand) *world {
 	if s.Kind == Slice {
 		kinds = mixed
 	}
+	before, sum := int64(0), 0.0
 	for _, k := range kinds {
-		w.parts = append(w.parts, part{kind: k, size: share(f.Devices, k.share)})
+		sum += k.share
+		upTo := share(f.Devices, sum)
+		w.parts = append(w.parts, part{kind: k, size: upTo - before})
+		before = upTo
 	}
 	return w
 }
