@@ -1,8 +1,8 @@
 // Copyright The Windlass Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubectl-windlass is the command line of Windlass: as a plugin, kubectl windlass. It makes and checks updates in CI, and
-// keeps the offline keys of repositories.
+// Command kubectl-windlass is the command line of Windlass: as a plugin, kubectl windlass. It makes and checks updates in CI, keeps
+// the offline keys of repositories, and tries release policies.
 package main
 
 import (

@@ -350,16 +350,12 @@ func checkedBundle(ctx context.Context, bundle *otav1alpha1.Bundle) (map[string]
 	}
 	delete(object, "status")
 	unstructured.RemoveNestedField(object, "metadata", "creationTimestamp")
-	problems, err := validateBundle(ctx, object)
+	problems, err := validate(ctx, bundle.Kind, object)
 	if err != nil {
 		return nil, err
 	}
 	if len(problems) > 0 {
-		var all []string
-		for _, p := range problems {
-			all = append(all, p.Error())
-		}
-		return nil, fmt.Errorf("expected a Bundle that the API server takes, got one that it refuses: %s; mend the flags", sentences(all))
+		return nil, fmt.Errorf("expected a Bundle that the API server takes, got one that it refuses: %s; mend the flags", refusals(problems))
 	}
 	return object, nil
 }

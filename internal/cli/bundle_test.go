@@ -125,7 +125,7 @@ func TestManifest_rules(t *testing.T) {
 				t.Fatal(err)
 			}
 			change(object["spec"].(map[string]any))
-			problems, err := validateBundle(t.Context(), object)
+			problems, err := validate(t.Context(), "Bundle", object)
 			if err != nil {
 				t.Fatal(err)
 			}

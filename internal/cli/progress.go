@@ -79,3 +79,47 @@ func (p *progress) clear() {
 		fmt.Fprint(p.app.Err, "\r\x1b[K")
 	}
 }
+
+// counter tells on stderr which part of long work is under way.
+type counter struct {
+	app   *app
+	what  string
+	total int
+	done  int
+	last  time.Time
+	drawn bool
+}
+
+// counter tells about total parts of work; 0 when nobody knows how many there are.
+func (a *app) counter(what string, total int) *counter {
+	return &counter{app: a, what: what, total: total, last: a.Now()}
+}
+
+// next begins the next part. On a terminal the line stays until the next one; a log gets a line when there was none for a while.
+func (c *counter) next(part string) {
+	c.done++
+	if c.app.quiet {
+		return
+	}
+	line := c.what + ": " + part
+	if c.total > 0 {
+		line += fmt.Sprintf(" (%d of %d)", c.done, c.total)
+	}
+	if c.app.Terminal {
+		c.drawn = true
+		fmt.Fprintf(c.app.Err, "\r\x1b[K%s", line)
+		return
+	}
+	if now := c.app.Now(); now.Sub(c.last) >= logEvery {
+		c.last = now
+		fmt.Fprintln(c.app.Err, line)
+	}
+}
+
+// clear takes the line away again.
+func (c *counter) clear() {
+	if c.drawn {
+		c.drawn = false
+		fmt.Fprint(c.app.Err, "\r\x1b[K")
+	}
+}

@@ -73,12 +73,13 @@ func Run(ctx context.Context, s Streams, args []string) int {
 
 func (a *app) rootCommand() *cobra.Command {
 	root := group("kubectl-windlass", "Make, check and release updates over the air", `
-Makes and checks updates in CI (bundle), and keeps the offline keys of a repository (repository).
+Makes and checks updates in CI (bundle), keeps the offline keys of a repository (repository), and tries a release policy before it is
+used, on made-up devices (simulate) or on what Prometheus recorded (replay).
 
 These commands work on files alone: they reach no cluster and no network, unless they say so. The result goes to stdout in the
 form that --output chooses, everything else to stderr. Exit codes: 0 done, 1 error, 2 wrong usage, 3 refused by a policy or
 by a signature that does not verify.`,
-		a.bundleCommand(), a.repositoryCommand())
+		a.bundleCommand(), a.repositoryCommand(), a.simulateCommand(), a.replayCommand())
 	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl windlass"}
 	root.SilenceErrors, root.SilenceUsage = true, true
 	flags := root.PersistentFlags()

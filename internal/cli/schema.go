@@ -32,7 +32,12 @@ type rules struct {
 	cel        *cel.Validator
 }
 
-var bundleRules = sync.OnceValues(func() (rules, error) { return parseRules(crd.Bundles) })
+// definitions by kind.
+var definitions = map[string]func() (rules, error){
+	"Bundle":  sync.OnceValues(func() (rules, error) { return parseRules(crd.Bundles) }),
+	"Rollout": sync.OnceValues(func() (rules, error) { return parseRules(crd.Rollouts) }),
+	"Channel": sync.OnceValues(func() (rules, error) { return parseRules(crd.Channels) }),
+}
 
 func parseRules(text []byte) (rules, error) {
 	var definition apiextensionsv1.CustomResourceDefinition
@@ -57,11 +62,11 @@ func parseRules(text []byte) (rules, error) {
 	return rules{}, fmt.Errorf("the definition has no version %s", otav1alpha1.SchemeGroupVersion.Version)
 }
 
-// validateBundle says what the API server has against a Bundle.
-func validateBundle(ctx context.Context, object map[string]any) (field.ErrorList, error) {
-	r, err := bundleRules()
+// validate says what the API server has against an object of a kind that has a definition.
+func validate(ctx context.Context, kind string, object map[string]any) (field.ErrorList, error) {
+	r, err := definitions[kind]()
 	if err != nil {
-		return nil, fmt.Errorf("read the definition of the kind Bundle: %w", err)
+		return nil, fmt.Errorf("read the definition of the kind %s: %w", kind, err)
 	}
 	name, _, _ := unstructured.NestedString(object, "metadata", "name")
 	var out field.ErrorList
@@ -81,4 +86,13 @@ func validateBundle(ctx context.Context, object map[string]any) (field.ErrorList
 	}
 	found, _ := r.cel.Validate(ctx, nil, r.structural, object, nil, celconfig.RuntimeCELCostBudget)
 	return slices.Concat(out, found), nil
+}
+
+// refusals is what the API server has against an object, in one line.
+func refusals(problems field.ErrorList) string {
+	all := make([]string, 0, len(problems))
+	for _, p := range problems {
+		all = append(all, p.Error())
+	}
+	return sentences(all)
 }

@@ -5,6 +5,7 @@ package policy
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +20,19 @@ type Traffic struct {
 	Rate     float64 // devices of both arms that check in for the first time in a stage, per second
 	Failing  float64 // share of the stable ones that fail
 	Returned float64 // share of the stable ones that come back
+	Devices  float64 // of the channel: no more can come, and they come ever more slowly; 0: not known, they come at the same rate
 }
+
+// arrivals are the devices of both arms that check in within a stage.
+func (t Traffic) arrivals(d time.Duration) float64 {
+	if t.Devices == 0 {
+		return t.Rate * d.Seconds()
+	}
+	return -t.Devices * math.Expm1(-t.Rate*d.Seconds()/t.Devices)
+}
+
+// mostDevices bounds how many devices a step is expected to see.
+const mostDevices = 1e12
 
 // phase is a weight and how long a release stays there.
 type phase struct {
@@ -33,7 +46,7 @@ type phase struct {
 // Power is what each step can see in its time. There is none when no metric that decides counts devices. A step with devices that
 // detects nothing would not even see a total outage.
 //
-// Devices are expected to come at the same rate in all steps. Evidence of earlier steps is left out, so that a step sees no less.
+// Devices are expected to come at the same rate in each step. Evidence of earlier steps is left out, so that a step sees no less.
 func (p Policy) Power(t Traffic) []otav1alpha1.StepPower {
 	counting := p.counting()
 	if len(counting) == 0 {
@@ -41,11 +54,11 @@ func (p Policy) Power(t Traffic) []otav1alpha1.StepPower {
 	}
 	var power []otav1alpha1.StepPower
 	for _, ph := range p.phases() {
-		candidates := t.Rate * ph.duration.Seconds() * float64(ph.weight) / plan.FullWeight
+		candidates := t.arrivals(ph.duration) * float64(ph.weight) / plan.FullWeight
 		for _, m := range counting {
 			candidates = max(candidates, float64(m.Limits.MinSamples))
 		}
-		candidates = max(candidates, float64(ph.samples))
+		candidates = min(max(candidates, float64(ph.samples)), mostDevices)
 		out := otav1alpha1.StepPower{Step: int32(ph.step), Weight: plan.FormatWeight(ph.weight), Devices: int64(candidates)}
 		if ph.open {
 			out.Devices = 0
@@ -56,15 +69,20 @@ func (p Policy) Power(t Traffic) []otav1alpha1.StepPower {
 		ratio, ok := detects(counting, t, candidates, ph.weight)
 		out.Message = ph.name(p, out.Devices) + " could not even see a total outage"
 		if ok {
-			out.Detects = strconv.FormatFloat(ratio, 'g', 2, 64)
-			if ratio >= 100 {
-				out.Detects = strconv.FormatFloat(ratio, 'f', 0, 64)
-			}
+			out.Detects = times(ratio)
 			out.Message = fmt.Sprintf("%s sees x%s or worse; it cannot see less", ph.name(p, out.Devices), out.Detects)
 		}
 		power = append(power, out)
 	}
 	return power
+}
+
+// times writes a ratio: 3.1, 120, or 1e+06.
+func times(ratio float64) string {
+	if ratio >= 100 && ratio < 1e6 {
+		return strconv.FormatFloat(ratio, 'f', 0, 64)
+	}
+	return strconv.FormatFloat(ratio, 'g', 2, 64)
 }
 
 // counting are the metrics that decide by counting devices: those that fail, or else those that come back.

@@ -96,3 +96,15 @@ func BenchmarkPower(b *testing.B) {
 		p.Power(Traffic{Rate: 20, Failing: 0.01})
 	}
 }
+
+// Of a fleet whose size is known, no more devices come than it has.
+func TestPowerOfFleet(t *testing.T) {
+	p, err := Parse(counting())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := p.Power(Traffic{Rate: 20, Failing: 0.01, Devices: 72_000}) // once an hour each
+	if got[0].Devices != 283 || got[4].Devices != 59143 {
+		t.Errorf("%d devices in half an hour and %d in two hours, want 283 and 59143", got[0].Devices, got[4].Devices)
+	}
+}
