@@ -6,6 +6,7 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -287,4 +288,41 @@ func ExampleJudge() {
 	limits := Limits{MaxIncrease: new(1.0), MinSamples: 50, Budget: 0.05}
 	fmt.Println(Judge(limits, Result{}, arms([4]int64{240, 4, 23_760, 238})).Message)
 	// Output: 4 of 240 candidate and 238 of 23760 control devices failed, limit 1x the control: evidence 0.57 of 20 against it, it may go on
+}
+
+// The examples of docs/analysis.md are what the tests say.
+func TestManual(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/analysis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	manual := string(raw)
+	l := Limits{MaxIncrease: new(1.0), MinSamples: 50, Budget: 0.05}
+	var r Result
+	for i, failed := range []int64{0, 1, 1, 2, 2, 3, 4, 5} {
+		n := int64(i + 1)
+		r = Judge(l, r, arms([4]int64{10 * n, failed, 990 * n, 10 * n}))
+		if row := fmt.Sprintf(" | %d, %d | %s", failed, 10*n, Evidence(r.Evidence)); n != 2 && n != 4 && !strings.Contains(manual, row) {
+			t.Errorf("the example does not have %q", row)
+		}
+	}
+	if !strings.Contains(manual, r.Message) {
+		t.Errorf("the example does not have %q", r.Message)
+	}
+	for row, o := range map[string]Outlook{
+		"| 10 of 1 000 | 1 % |":      {10, 990, 0.01},
+		"| 40 of 4 000 | 1 % |":      {40, 3_960, 0.01},
+		"| 400 of 40 000 | 1 % |":    {400, 39_600, 0.01},
+		"| 400 of 40 000 | 0.1 % |":  {400, 39_600, 0.001},
+		"| 2 000 of 40 000 | 1 % |":  {2_000, 38_000, 0.01},
+		"| 20 000 of 40 000 | 1 % |": {20_000, 20_000, 0.01},
+	} {
+		alone, ok := l.Detects(o)
+		shared := l
+		shared.Budget /= 4
+		four, okToo := shared.Detects(o)
+		if want := fmt.Sprintf("%s ×%.2g | ×%.2g |", row, alone, four); !ok || !okToo || !strings.Contains(manual, want) {
+			t.Errorf("the table of what steps see does not have %q", want)
+		}
+	}
 }
