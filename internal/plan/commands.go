@@ -158,7 +158,8 @@ func notNow(r Release, want, first string) string {
 
 // annotate is how a person gives a command.
 func annotate(command string) string {
-	return "kubectl annotate otaro NAME --overwrite " + otav1alpha1.CommandAnnotation + "=" + command + " " + otav1alpha1.CommandIDAnnotation + `="$(date +%s)"`
+	return "kubectl annotate otaro NAME --overwrite " + otav1alpha1.CommandAnnotation + "=" + command + " " +
+		otav1alpha1.CommandIDAnnotation + `="$(date +%s)"`
 }
 
 func by(c *Command) string {

@@ -65,7 +65,7 @@ func TestRemember_tooMany(t *testing.T) {
 		var r Release
 		var all []Rise
 		now, f := noon, Facts{Channel: Channel{MaxWeightPerHour: FullWeight}}
-		for range 150 {
+		for range 90 {
 			now = now.Add(time.Duration(rapid.IntRange(0, 90).Draw(t, "seconds")) * time.Second)
 			remember(&r, now, 7)
 			all = append(all, Rise{now, 7})

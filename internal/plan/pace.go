@@ -41,8 +41,8 @@ func tooBold(d *Decision, f Facts, first int32) bool {
 	if len(f.Spec.Steps) == 0 {
 		what = "there are no steps, so that the first weight is"
 	}
-	hold(d, otav1alpha1.InvalidSpecReason, fmt.Sprintf("%s %s %%, above the %s %% that the Channel lets a release begin with: put a smaller step first, or raise spec.maxFirstWeight of the Channel to %q",
-		what, FormatWeight(first), FormatWeight(most), FormatWeight(first)))
+	hold(d, otav1alpha1.InvalidSpecReason, fmt.Sprintf("%s %s %%, above the %s %% that the Channel lets a release begin with: "+
+		"put a smaller step first, or raise spec.maxFirstWeight of the Channel to %q", what, FormatWeight(first), FormatWeight(most), FormatWeight(first)))
 	return true
 }
 
@@ -115,8 +115,8 @@ func shut(d *Decision, f Facts, then string) {
 func limited(d *Decision, f Facts) {
 	r := &d.Release
 	at := roomAt(f, *r)
-	hold(d, otav1alpha1.WeightLimitedReason, fmt.Sprintf("%s: the weight rose by the %s percentage points that the Channel's maxWeightPerHour allows: it rises again at %s",
-		describe(f, *r), FormatWeight(f.Channel.MaxWeightPerHour), minute(at)))
+	hold(d, otav1alpha1.WeightLimitedReason, fmt.Sprintf("%s: the weight rose by the %s percentage points that the Channel's maxWeightPerHour allows: "+
+		"it rises again at %s", describe(f, *r), FormatWeight(f.Channel.MaxWeightPerHour), minute(at)))
 	d.RequeueAfter = max(at.Sub(f.Now), time.Second)
 	whileOpen(d, f)
 }

@@ -88,8 +88,8 @@ func queued(d *Decision, f Facts) bool {
 	if q.Limit == 0 || q.Active+q.Ahead < q.Limit {
 		return false
 	}
-	hold(d, otav1alpha1.QueuedReason, fmt.Sprintf("position %d in the Repository's line: %d of at most %d releases are under way, %s starts when there is room",
-		q.Ahead+1, q.Active, q.Limit, d.Release.Bundle))
+	hold(d, otav1alpha1.QueuedReason, fmt.Sprintf("position %d in the Repository's line: %d of at most %d releases are under way, "+
+		"%s starts when there is room", q.Ahead+1, q.Active, q.Limit, d.Release.Bundle))
 	whileOpen(d, f)
 	return true
 }
