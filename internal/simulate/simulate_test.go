@@ -224,6 +224,7 @@ func TestRun_invariants(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		c := config(t, rapid.SampledFrom([]string{"good", "bad=x2", "bad=x5", "slice", "silent", "outage=1m", "incident", "drift"}).Draw(rt, "scenario"))
 		c.Options.Seed = rapid.Uint64().Draw(rt, "seed")
+		c.Options.Horizon = 8 * time.Hour
 		c.Options.Look = time.Duration(rapid.IntRange(20, 200).Draw(rt, "look")) * time.Second
 		c.Fleet.Devices = rapid.Int64Range(10, 200_000).Draw(rt, "devices")
 		c.Fleet.CheckIns = rapid.Float64Range(0.1, 20).Draw(rt, "checkIns")
