@@ -35,7 +35,6 @@ type Recorded struct {
 	Vars    query.Vars // but Window, which follows from the time
 
 	known map[string]map[int64]prometheus.Point // by query and time in milliseconds
-	Asked int                                   // questions so far
 }
 
 // Measure gives what the query of a metric would have given at a time. That it cannot be asked now is an error: it says nothing about
@@ -101,7 +100,6 @@ func (r *Recorded) fetch(ctx context.Context, m policy.Metric, text string, at, 
 func (r *Recorded) ask(ctx context.Context, text string, times prometheus.Times) (points []prometheus.Point, err error) {
 	wait := firstWait
 	for try := 1; ; try++ {
-		r.Asked++
 		points, err = r.Server.Range(ctx, r.Address, text, times)
 		if err == nil || ctx.Err() != nil || try == tries {
 			return points, err
