@@ -28,8 +28,8 @@ func rollout(repo *viewtest.Repo) []*release.Document {
 	trial := *stable.Stable
 	trial.Name, trial.Version, trial.Digest = "1.2.0", "1.2.0", release.DigestPrefix+strings.Repeat("b", 64)
 	stable.Candidate = &release.Candidate{
-		Bundle: trial, Weight: release.FullWeight, Salt: "salt", Rollout: "shop", Release: 3, LeaseExpires: time.Now().Add(time.Hour).Unix(),
-		OnLoss: "StopOffering",
+		Bundle: trial, Weight: release.FullWeight, Salt: "salt", Rollout: "shop", Release: 3, Stage: 2, LeaseExpires: time.Now().Add(time.Hour).Unix(),
+		OnLoss: "StopOffering", Exclude: []release.Slice{{OSVersion: "<15", Region: "DE"}},
 	}
 	private := document(repo, "1.1.0")
 	private.Channel, private.Follow.Visibility = "staff", "Private"
@@ -90,7 +90,7 @@ func TestExplainsWhatTheLedgerKnows(t *testing.T) {
 	if got.Channel != "production" || got.Action != resolve.Update || got.Reason != resolve.ReasonCandidate || got.Arm != "candidate" || got.Bundle.Version != "1.2.0" {
 		t.Errorf("decision %+v", got)
 	}
-	if got.Trial == nil || got.Trial.Salt != "salt" || got.Trial.Weight != release.FullWeight || got.Slot == nil || got.Trial.Release != 3 {
+	if got.Trial == nil || got.Trial.Salt != "salt" || got.Trial.Weight != release.FullWeight || got.Slot == nil || got.Trial.Release != 3 || got.Trial.Stage != 2 {
 		t.Errorf("trial %+v, slot %v", got.Trial, got.Slot)
 	}
 	want := gateway.DeviceFacts{
@@ -99,7 +99,7 @@ func TestExplainsWhatTheLedgerKnows(t *testing.T) {
 	if got.Device != want {
 		t.Errorf("device %+v, want %+v", got.Device, want)
 	}
-	if len(got.Ledger.History) != 1 || got.Ledger.History[0].OfferedAt.IsZero() || got.Ledger.History[0].Version != "1.2.0" || !got.Ledger.Reachable {
+	if len(got.Ledger.History) != 1 || got.Ledger.History[0].OfferedAt.IsZero() || got.Ledger.History[0].Version != "1.2.0" || got.Ledger.History[0].Stage != 2 || !got.Ledger.Reachable {
 		t.Errorf("ledger %+v", got.Ledger)
 	}
 	if last := got.Steps[len(got.Steps)-1]; last.Rule != resolve.RuleAnswer || len(got.Steps) < 5 {
@@ -142,6 +142,10 @@ func TestExplainsWhatTheQueryTells(t *testing.T) {
 		{"private channel, capgo", []string{"channel", "staff", "protocol", "capgo"}, "capgo", "beta", "Stable"},
 		{"no such channel", []string{"channel", "gamma"}, "native", "", "UnknownChannel"},
 		{"runs the candidate", []string{"channel", "production", "version", "1.2.0"}, "native", "production", "UpToDate"},
+		{"excluded", []string{"channel", "production", "osVersion", "14.8.1", "region", "DE"}, "native", "production", "Stable"},
+		{"elsewhere", []string{"channel", "production", "osVersion", "14.8.1", "region", "FR"}, "native", "production", "Candidate"},
+		{"newer system", []string{"channel", "production", "osVersion", "15", "region", "DE"}, "native", "production", "Candidate"},
+		{"no version of a system", []string{"channel", "production", "osVersion", "old", "region", "DE"}, "native", "production", "Candidate"},
 		{"newer build", []string{"channel", "production", "nativeVersion", "9.0.0"}, "native", "production", "BelowNative"},
 	} {
 		query := append(slices.Clone(base), tc.query...)
@@ -202,11 +206,11 @@ func TestExplainRefuses(t *testing.T) {
 			t.Errorf("%v: %d %s, want %s", tc.query, w.Code, w.Body, tc.want)
 		}
 	}
-	for _, path := range []string{gateway.ExplainPath, gateway.CountsPath} {
-		if code, _ := r.get(r.internal + path + "?app=shop&device=d&channel=production"); code != http.StatusUnauthorized {
+	for _, path := range []string{gateway.ExplainPath, gateway.CountsPath, gateway.SlicesPath} {
+		if code, _ := r.get(r.internal + path + "?app=shop&device=d&channel=production&trial=salt"); code != http.StatusUnauthorized {
 			t.Errorf("%s without a token: %d", path, code)
 		}
-		if code, _ := r.get(r.public + path + "?app=shop&device=d&channel=production"); code != http.StatusNotFound {
+		if code, _ := r.get(r.public + path + "?app=shop&device=d&channel=production&trial=salt"); code != http.StatusNotFound {
 			t.Errorf("%s is on the public side: %d", path, code)
 		}
 	}
@@ -246,6 +250,7 @@ func TestWithoutTheLedger(t *testing.T) {
 	r.eventually("checks go on", func() bool { return offers(r.check("d1"), "1.2.0") })
 	for path, query := range map[string][]string{
 		gateway.CountsPath:  {"app", "shop", "channel", "production"},
+		gateway.SlicesPath:  {"app", "shop", "channel", "production", "trial", "salt"},
 		gateway.ExplainPath: {"app", "shop", "device", "d"},
 	} {
 		if w := r.ask(path, query...); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "the ledger's database does not answer") {

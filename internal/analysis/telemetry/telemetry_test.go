@@ -11,10 +11,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/windlass-dev/windlass/internal/analysis/blame"
+	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
 	"github.com/windlass-dev/windlass/internal/analysis/telemetry"
 	"github.com/windlass-dev/windlass/internal/gateway"
 	"github.com/windlass-dev/windlass/internal/gateway/ledger"
@@ -37,7 +40,7 @@ func document(try int64) *release.Document {
 		Stable: &release.Bundle{Name: "s", Version: "2.0.0", Digest: stable, Path: "bundles/shop/2.0.0.zip"},
 		Candidate: &release.Candidate{
 			Bundle: release.Bundle{Name: "c", Version: "2.1.0", Digest: candidate, Path: "bundles/shop/2.1.0.zip"},
-			Weight: release.FullWeight / 2, Salt: salt(try), Release: try, LeaseExpires: time.Now().Add(time.Hour).Unix(),
+			Weight: release.FullWeight / 2, Salt: salt(try), Release: try, Stage: 1, LeaseExpires: time.Now().Add(time.Hour).Unix(),
 		},
 	}
 }
@@ -131,7 +134,11 @@ func (r *replica) waitFor(text string) {
 }
 
 // tally is what a fleet did: candidate and control.
-type tally [2]telemetry.Counts
+type tally [2]eprocess.Arm
+
+func plus(a, b eprocess.Arm) eprocess.Arm {
+	return eprocess.Arm{Exposed: a.Exposed + b.Exposed, Voted: a.Voted + b.Voted, Failed: a.Failed + b.Failed, Returned: a.Returned + b.Returned}
+}
 
 // drive lets devices check in and report at replicas in turn; each device goes to all of them.
 func drive(replicas ...*replica) (want tally) {
@@ -160,12 +167,17 @@ func drive(replicas ...*replica) (want tally) {
 // eventually waits until all that was told is counted.
 func eventually(t *testing.T, client *telemetry.Client, want tally) {
 	t.Helper()
-	var got tally
-	for deadline := time.Now().Add(time.Minute); got != want; time.Sleep(time.Millisecond) { // of a poll for a condition
+	wanted := []eprocess.Stage{{ID: 1, Candidate: want[0], Control: want[1]}}
+	var got []eprocess.Stage
+	for deadline := time.Now().Add(time.Minute); !slices.Equal(got, wanted); time.Sleep(time.Millisecond) { // of a poll for a condition
 		var err error
-		if got[0], got[1], err = client.Counts(t.Context(), trial(1)); err != nil || time.Now().After(deadline) {
-			t.Fatalf("candidate and control are %+v, %v; want %+v", got, err, want)
+		if got, err = client.Counts(t.Context(), trial(1)); err != nil || time.Now().After(deadline) {
+			t.Fatalf("stages are %+v, %v; want %+v", got, err, wanted)
 		}
+	}
+	group := blame.Group{Stage: 1, Platform: "ios", NativeVersion: "1.0.0", Candidate: want[0], Control: want[1]}
+	if groups, err := client.Slices(t.Context(), trial(1)); err != nil || !slices.Equal(groups, []blame.Group{group}) {
+		t.Errorf("groups are %+v, %v; want %+v", groups, err, group)
 	}
 	if want[0].Failed == 0 || want[1].Failed == 0 {
 		t.Fatalf("the test shows nothing: %+v", want)
@@ -218,20 +230,21 @@ func TestAddsUpDifferentLedgers(t *testing.T) {
 	for _, r := range replicas {
 		one := drive(r)
 		for arm := range want {
-			want[arm].Exposed += one[arm].Exposed
-			want[arm].Voted += one[arm].Voted
-			want[arm].Failed += one[arm].Failed
+			want[arm] = plus(want[arm], one[arm])
 		}
 	}
 	c := client(t, replicas[0].internal.URL, replicas[1].internal.URL, replicas[1].internal.URL+"/") // named twice, asked twice, counted once
 	eventually(t, c, want)
 	other := trial(1)
 	other.Digest = release.DigestPrefix + strings.Repeat("f", 64)
-	if none, _, err := c.Counts(t.Context(), other); err != nil || none != (telemetry.Counts{}) {
+	if none, err := c.Counts(t.Context(), other); err != nil || none != nil {
 		t.Errorf("a digest that nobody has: %+v, %v", none, err)
 	}
-	if got, _, err := c.Counts(t.Context(), trial(2)); err != nil || got != (telemetry.Counts{}) {
+	if got, err := c.Counts(t.Context(), trial(2)); err != nil || got != nil {
 		t.Errorf("a try that nobody made: %+v, %v", got, err)
+	}
+	if got, err := c.Slices(t.Context(), trial(2)); err != nil || got != nil {
+		t.Errorf("groups of a try that nobody made: %+v, %v", got, err)
 	}
 }
 
@@ -246,18 +259,20 @@ func TestCountsTriesApart(t *testing.T) {
 	repo.Publish(document(2))
 	for i, deadline := 0, time.Now().Add(time.Minute); ; i++ {
 		r.check(fmt.Sprintf("n%d", i))
-		got, control, err := c.Counts(t.Context(), trial(2))
-		if err != nil || time.Now().After(deadline) {
-			t.Fatalf("still %+v, %+v, %v", got, control, err)
+		got, err := c.Counts(t.Context(), trial(2))
+		if err != nil || len(got) > 1 || time.Now().After(deadline) {
+			t.Fatalf("still %+v, %v", got, err)
 		}
-		if got.Voted+control.Voted > 0 {
-			t.Fatalf("votes that nobody gave: %+v, %+v", got, control)
+		if len(got) == 0 {
+			continue
 		}
-		if got.Exposed+control.Exposed > 0 {
-			break
+		if got[0].Candidate.Voted+got[0].Control.Voted > 0 {
+			t.Fatalf("votes that nobody gave: %+v", got)
 		}
+		break
 	}
-	if again, _, err := c.Counts(t.Context(), trial(1)); err != nil || again.Voted != want[0].Voted || again.Failed != want[0].Failed {
+	again, err := c.Counts(t.Context(), trial(1))
+	if err != nil || len(again) != 1 || again[0].Candidate.Voted != want[0].Voted || again[0].Candidate.Failed != want[0].Failed {
 		t.Errorf("the first try became %+v, %v; want %+v", again, err, want[0])
 	}
 }
@@ -292,9 +307,15 @@ func TestCannotTellIsAnError(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, _, err := newClient(t, telemetry.Config{Token: tokenOf(tc.token)}, tc.bases...).Counts(t.Context(), trial(1))
-			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), tc.token) || got != (telemetry.Counts{}) {
+			c := newClient(t, telemetry.Config{Token: tokenOf(tc.token)}, tc.bases...)
+			got, err := c.Counts(t.Context(), trial(1))
+			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), tc.token) || got != nil {
 				t.Errorf("got %+v, %v; want an error with %q", got, err, tc.want)
+			}
+			groups, err := c.Slices(t.Context(), trial(1))
+			want := strings.Replace(tc.want, "JSON of counts", "JSON of groups of devices", 1)
+			if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), tc.token) || groups != nil {
+				t.Errorf("got the groups %+v, %v; want an error with %q", groups, err, want)
 			}
 		})
 	}
@@ -310,9 +331,12 @@ func TestLedgerIsYoungerThanTheTrial(t *testing.T) {
 	c := client(t, r.internal.URL)
 	want := drive(r)
 	eventually(t, c, want)
-	got, control, err := c.Counts(t.Context(), before)
-	if err == nil || !strings.Contains(err.Error(), "after the release at "+before.Began.UTC().Format(time.RFC3339)) || got != (telemetry.Counts{}) || control != got {
-		t.Errorf("got %+v, %+v, %v; want an error", got, control, err)
+	tooYoung := "after the release at " + before.Began.UTC().Format(time.RFC3339)
+	if got, err := c.Counts(t.Context(), before); err == nil || !strings.Contains(err.Error(), tooYoung) || got != nil {
+		t.Errorf("got %+v, %v; want an error", got, err)
+	}
+	if got, err := c.Slices(t.Context(), before); err == nil || !strings.Contains(err.Error(), tooYoung) || got != nil {
+		t.Errorf("got the groups %+v, %v; want an error", got, err)
 	}
 }
 
@@ -327,7 +351,7 @@ func TestTokenIsReadEachTime(t *testing.T) {
 		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, _, err := c.Counts(t.Context(), trial(1))
+		_, err := c.Counts(t.Context(), trial(1))
 		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want %q", content, err, want)
 		}

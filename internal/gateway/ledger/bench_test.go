@@ -66,6 +66,38 @@ func BenchmarkFlush(b *testing.B) {
 	}
 }
 
+// BenchmarkSlices groups a hundred thousand votes of a trial, which lie between those of as many devices in no trial.
+func BenchmarkSlices(b *testing.B) {
+	for name, cfg := range map[string]func() ledger.Config{
+		"sqlite":   func() ledger.Config { return ledger.Config{Path: filepath.Join(b.TempDir(), "ledger.db")} },
+		"postgres": func() ledger.Config { return ledger.Config{DSN: newDatabase(b)} },
+	} {
+		b.Run(name, func(b *testing.B) {
+			c := cfg()
+			c.NetworkShare = 1
+			l, _ := open(b, c)
+			var checks []*ledger.Check
+			for i := range 200_000 {
+				told := upToDate(stable, resolve.NoArm)
+				if i%2 == 0 {
+					told = in(int32(1+i%5), offer(bad, []resolve.Arm{resolve.Candidate, resolve.Control}[i/2%2]))
+				}
+				one := check(l, fmt.Sprint(i), told, start)
+				one.Client.OSVersion, one.Client.Region = fmt.Sprint(i%13), fmt.Sprint(i%17)
+				if checks = append(checks, one); len(checks) == 2000 {
+					writeAll(b, l, checks, nil)
+					checks = nil
+				}
+			}
+			for b.Loop() {
+				if s, err := l.Slices(context.Background(), app, "production", "salt"); err != nil || len(s.Groups) != 5*13*17 {
+					b.Fatalf("%d groups, %v", len(s.Groups), err)
+				}
+			}
+		})
+	}
+}
+
 func writeAll(b *testing.B, l *ledger.Ledger, checks []*ledger.Check, reports []*ledger.Report) {
 	b.Helper()
 	if err := l.Write(context.Background(), checks, reports); err != nil {

@@ -198,7 +198,7 @@ func TestMigratesOldDatabase(t *testing.T) {
 			t.Errorf("when all of it came again (-want +got):\n%s", diff)
 		}
 		l.Checked(check(l, "device-1", in(1, upToDate(bad, resolve.Candidate)), start.Add(48*time.Hour)))
-		want := append(expected, stageRow(1, resolve.Candidate, func(r *ledger.Row) { r.Devices, r.Installed = 1, 1 }))
+		want := append(slices.Clone(expected), stageRow(1, resolve.Candidate, func(r *ledger.Row) { r.Devices, r.Installed = 1, 1 }))
 		for i := range want { // it is one of those that had not come back
 			if want[i].Arm == "candidate" && want[i].Stage == 0 {
 				want[i].Returned++
