@@ -36,7 +36,7 @@ test: servers ## Run all tests with the race detector, against a real API server
 .PHONY: test-corpus
 test-corpus: servers ## Try all bad inputs, and good ones, and print what was accepted and refused of each class.
 	@mkdir -p bin
-	@WINDLASS_CORPUS=full KUBEBUILDER_ASSETS="$$($(BIN) assets)" go test -count=1 -timeout 60m -v ./test/corpus/... 2>&1 \
+	@WINDLASS_CORPUS=full KUBEBUILDER_ASSETS="$$($(BIN) assets)" go test -count=1 -timeout 60m -v ./test/corpus/... ./internal/publish ./test/e2e 2>&1 \
 	  | tee bin/test-corpus.log | grep -E '^ *(TRIED|GOOD|SAME|--- (FAIL|SKIP)|FAIL|ok|panic)'
 
 .PHONY: servers

@@ -246,6 +246,7 @@ func (h *history) resolve(version int64) error {
 }
 
 func TestNoHistoryBreaksADevice(t *testing.T) {
+	t.Parallel()
 	keys := generateKeys(t)
 	var mu sync.Mutex
 	deleted := 0

@@ -22,7 +22,7 @@ var server *devcluster.ObjectStore
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if f := flag.Lookup("rapid.checks"); f.Value.String() == f.DefValue {
-		_ = f.Value.Set("30") // histories are long; -rapid.checks=500 looks harder
+		_ = f.Value.Set("15") // histories are long; -rapid.checks=500 looks harder
 	}
 	os.Exit(run(m))
 }

@@ -14,6 +14,7 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/ceremony"
 	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/testkit"
 	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
@@ -163,9 +164,11 @@ func unsigned(t testing.TB, raw []byte) []byte {
 // A ceremony gives each online role a new key, several times. The Secret and the ConfigMap arrive in either order. A client that
 // reads whenever an object was written never fails.
 func TestOfflineRotation(t *testing.T) {
+	t.Parallel()
 	for _, role := range []string{"targets", "snapshot", "timestamp"} {
-		for first, rounds := range map[string]int64{"Secret": 5, "ConfigMap": 2} {
+		for first, rounds := range map[string]int64{"Secret": int64(testkit.Sized(3, 5)), "ConfigMap": 2} {
 			t.Run(role+"/"+first, func(t *testing.T) {
+				t.Parallel()
 				o := newOffline(t)
 				watched := watch(t, o.bucket)
 				o.bucket = watched

@@ -5,7 +5,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -19,17 +18,19 @@ import (
 	"github.com/windlass-dev/windlass/internal/testkit"
 )
 
-const (
-	manyApps    = 10
-	manyBundles = 200
+const manyApps = 10
+
+// With WINDLASS_CORPUS=full there are 200 bundles.
+var (
+	manyBundles = testkit.Sized(80, 200)
 	// manyServed is how many of the bundles devices get, each on a channel of its own. All of them with WINDLASS_CORPUS=full.
-	manyServed = 40
+	manyServed = testkit.Sized(20, 200)
 	// manyCommits is far fewer than there are bundles. They lose their trust as fast as their statuses can be written,
 	// and a commit takes along what has lost it by then.
-	manyCommits = manyBundles / 8
+	manyCommits = int64(manyBundles / 8)
 )
 
-// One edit of the Repository takes the trust from 200 bundles of ten apps. All that are served are withdrawn, in far fewer
+// One edit of the Repository takes the trust from many bundles of ten apps. All that are served are withdrawn, in far fewer
 // commits.
 func TestTrust_manyLost(t *testing.T) {
 	t.Parallel()
@@ -75,16 +76,12 @@ func (r *rig) hurry() {
 // many makes Bundles of several apps, and channels that serve as many of them as there are channels, from the first on.
 func (p *place) many() (channels []*otav1alpha1.Channel, bundles []*otav1alpha1.Bundle) {
 	p.Helper()
-	served := manyServed
-	if os.Getenv("WINDLASS_CORPUS") == "full" {
-		served = manyBundles
-	}
 	for n := range manyBundles {
 		b := p.bundle(n, p.www(n, nil), "ci")
 		b.Spec.App = otav1alpha1.AppID(fmt.Sprintf("com.example.app%d", n%manyApps))
 		p.Create(p.T, b)
 		bundles = append(bundles, b)
-		if n < served {
+		if n < manyServed {
 			ch := p.Channel(fmt.Sprintf("%s-%d", p.prefix, n))
 			ch.Spec.RepositoryRef, ch.Spec.App = b.Spec.RepositoryRef, b.Spec.App
 			p.Create(p.T, ch, p.Rollout(ch.Name, ch.Name, b.Name))
