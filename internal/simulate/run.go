@@ -165,6 +165,7 @@ func (s *rollout) decide() {
 	f := &s.facts
 	f.Now = s.clock()
 	f.Window = plan.Window(window.At(s.config.Policy.Windows, f.Now))
+	changed := false
 	for range mostPasses {
 		before := f.Release
 		s.adopt(plan.Plan(*f))
@@ -172,8 +173,9 @@ func (s *rollout) decide() {
 		if f.Release.Equal(before) {
 			break
 		}
+		changed = true
 	}
-	if s.commitAt == never && !s.served() {
+	if changed && s.commitAt == never && !s.served() { // what is assigned follows from the release alone
 		s.commitAt = s.world.now + time.Duration(s.world.rand.ExpFloat64()*float64(s.config.Options.Commit)) + 1
 	}
 }
