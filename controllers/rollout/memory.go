@@ -41,6 +41,7 @@ type trial struct {
 type search struct {
 	at      time.Time // zero: there was none
 	failing bool      // the analysis failed already
+	stale   bool      // nobody could be asked: found is older
 	found   *blame.Finding
 }
 

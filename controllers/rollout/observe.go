@@ -88,12 +88,12 @@ func limits(ch *otav1alpha1.Channel, out *plan.Channel) (err error) {
 	out.MaxFirstWeight = defaultFirstWeight
 	if w := ch.Spec.MaxFirstWeight; w != "" {
 		if out.MaxFirstWeight, err = plan.ParseWeight(string(w)); err != nil {
-			return fmt.Errorf("Channel %s: spec.maxFirstWeight: %w", ch.Name, err)
+			return fmt.Errorf("maxFirstWeight of Channel %s: %w", ch.Name, err)
 		}
 	}
 	if w := ch.Spec.MaxWeightPerHour; w != "" {
 		if out.MaxWeightPerHour, err = plan.ParseWeight(string(w)); err != nil {
-			return fmt.Errorf("Channel %s: spec.maxWeightPerHour: %w", ch.Name, err)
+			return fmt.Errorf("maxWeightPerHour of Channel %s: %w", ch.Name, err)
 		}
 	}
 	return nil

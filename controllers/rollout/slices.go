@@ -42,7 +42,7 @@ func (r *Reconciler) seek(ctx context.Context, s *scope) {
 		s.blame()
 		return
 	}
-	s.notes.sought = search{at: s.facts.Now, failing: failing, found: s.notes.sought.found}
+	s.notes.sought = search{at: s.facts.Now, failing: failing, stale: true, found: s.notes.sought.found}
 	ctx, cancel := context.WithTimeout(ctx, seekTimeout)
 	defer cancel()
 	groups, err := r.Measurer.Slices(ctx, s.subject(m))
@@ -52,7 +52,7 @@ func (r *Reconciler) seek(ctx context.Context, s *scope) {
 	}
 	from := countedFrom(s.rollout.Status)
 	groups = slices.DeleteFunc(groups, func(g blame.Group) bool { return g.Stage < from })
-	s.notes.sought.found = nil
+	s.notes.sought.stale, s.notes.sought.found = false, nil
 	if found := blame.Find(groups, blame.Options{Tests: m.For(s.facts.Release).Tests(), Limit: worst.EvidenceLimit}); len(found) > 0 {
 		s.notes.sought.found = &found[0]
 	}
@@ -61,7 +61,7 @@ func (r *Reconciler) seek(ctx context.Context, s *scope) {
 
 // blame tells the plan what was found.
 func (s *scope) blame() {
-	if f := s.notes.sought.found; f != nil && len(s.facts.Release.Exclude) < maxSlices {
+	if f := s.notes.sought.found; f != nil && !s.notes.sought.stale {
 		s.facts.Slice = &plan.Slice{Match: f.Match, Message: f.Message, RestFine: f.RestFine}
 	}
 }

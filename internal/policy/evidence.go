@@ -58,7 +58,7 @@ func (m Metric) Recall(rel plan.Release, r *analysis.Result) {
 }
 
 // After gives what of the results holds after a decision. An exclusion begins to count anew, in its stage. A retry of the digest starts
-// with what is left: with the evidence of the try before, up to the limit that it reached. What was said of another digest is forgotten.
+// with what is left: with the evidence of the try before, up to half of what takes the retry back, which is the limit that was reached. What was said of another digest is forgotten.
 // It tells whether the results are other ones.
 func (p Policy) After(was, is plan.Release, results []analysis.Result) (out []analysis.Result, anew bool) {
 	again := is.Revision != was.Revision
@@ -72,7 +72,7 @@ func (p Policy) After(was, is plan.Release, results []analysis.Result) (out []an
 		m, ok := p.sequential(r)
 		switch {
 		case ok && again:
-			out = append(out, m.retried(was, is, r))
+			out = append(out, m.retried(is, r))
 		case ok:
 			out = append(out, m.restarted(is, r))
 		case !again:
@@ -99,9 +99,10 @@ func (m Metric) restarted(is plan.Release, r analysis.Result) analysis.Result {
 	return out
 }
 
-func (m Metric) retried(was, is plan.Release, r analysis.Result) analysis.Result {
+func (m Metric) retried(is plan.Release, r analysis.Result) analysis.Result {
 	out := unsaid(r)
-	for i, t := range m.For(was).Tests() {
+	for i, t := range m.For(is).Tests() {
+		t.Tries--
 		out.Tests = append(out.Tests, r.Tests[i].Capped(t))
 	}
 	m.Recall(is, &out)

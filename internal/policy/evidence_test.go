@@ -113,6 +113,10 @@ func TestAfter(t *testing.T) {
 	if diff := got[0].Evidence - bad.EvidenceLimit; diff > 1e-9 || diff < -1e-9 {
 		t.Errorf("a retry starts with %v, want the limit that was reached, %v", got[0].Evidence, bad.EvidenceLimit)
 	}
+	was := again // the analysis had spoken when the release ended
+	if got, _ := p.After(was, plan.Release{Revision: 3, Digest: was.Digest, Tries: 1}, results); got[0].Evidence > bad.EvidenceLimit+1e-9 {
+		t.Errorf("a retry starts with %v, more than the limit that was reached, %v", got[0].Evidence, bad.EvidenceLimit)
+	}
 	// One more failure among few is no longer forgiven, but the release is not condemned before it has begun.
 	if r := m.Judge(again, 0, got[0], measured(stage(1, 10))); r.Verdict == otav1alpha1.VerdictFailing {
 		t.Errorf("a good retry fails: %s", r.Message)

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -61,9 +62,25 @@ func Parse(r *otav1alpha1.Rollout) (Policy, error) {
 		return p, &Error{otav1alpha1.NotSupportedYetReason, fmt.Errorf("%s is not supported by this version: remove it", field)}
 	}
 	if err != nil {
-		return p, &Error{otav1alpha1.InvalidSpecReason, fmt.Errorf("spec.%w", err)}
+		return p, &Error{otav1alpha1.InvalidSpecReason, errors.New(strings.Join(lines(err), "; "))}
 	}
 	return p, nil
+}
+
+// lines are the problems that were joined, each on one line.
+func lines(err error) []string {
+	if err == nil {
+		return nil
+	}
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []string{"spec." + strings.ReplaceAll(err.Error(), "\n", " ")}
+	}
+	var out []string
+	for _, e := range joined.Unwrap() {
+		out = append(out, lines(e)...)
+	}
+	return out
 }
 
 // parseAnalysis reads all metrics that can be read, and tells of the others.

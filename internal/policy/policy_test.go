@@ -6,12 +6,15 @@ package policy
 import (
 	"errors"
 	"math"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/yaml"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/plan"
@@ -106,6 +109,9 @@ func TestParse_refuses(t *testing.T) {
 			s.Steps = nil
 			s.Analysis.Metrics[0] = otav1alpha1.Metric{Name: "silence", Telemetry: &otav1alpha1.TelemetryMetric{Outcome: otav1alpha1.OutcomeSilent}, MaxIncrease: "2"}
 		}, otav1alpha1.InvalidSpecReason, "metrics[silence].maxIncrease has no stable devices to compare with"},
+		"several problems": {func(s *otav1alpha1.RolloutSpec) {
+			s.Analysis.Holdout, s.Analysis.Metrics[0].Confidence = new(int32(2)), "1"
+		}, otav1alpha1.InvalidSpecReason, "stay on stable; spec.analysis.metrics[failures].confidence is 1, expected 0.5 to 0.999999; spec.steps[2].setWeight is 100"},
 		"slices that nobody counts": {func(s *otav1alpha1.RolloutSpec) {
 			s.Steps, s.Analysis.Metrics, s.Analysis.OnSlice = s.Steps[:1], s.Analysis.Metrics[1:], otav1alpha1.SliceExclude
 		}, otav1alpha1.InvalidSpecReason, "analysis.onSlice is Exclude: it needs a telemetry metric with outcome Failed"},
@@ -183,5 +189,38 @@ func TestParse_budget(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The samples, and what the README shows, can be carried out.
+func TestParse_samples(t *testing.T) {
+	sample, err := os.ReadFile(filepath.Join("..", "..", "config", "samples", "rollout.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	texts := []string{string(sample)}
+	for _, page := range []string{"README.md", filepath.Join("docs", "spec", "v1alpha1", "rollout.md")} {
+		raw, err := os.ReadFile(filepath.Join("..", "..", page))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, part := range strings.Split(string(raw), "```") {
+			if text, ok := strings.CutPrefix(part, "yaml\n"); ok && strings.Contains(text, "kind: Rollout\n") {
+				texts = append(texts, text)
+			}
+		}
+	}
+	if len(texts) < 3 {
+		t.Fatalf("found %d Rollouts, expected those of the sample, the README and the manual", len(texts))
+	}
+	for _, text := range texts {
+		var r otav1alpha1.Rollout
+		if err := yaml.UnmarshalStrict([]byte(text), &r); err != nil {
+			t.Errorf("%v\n%s", err, text)
+			continue
+		}
+		if _, err := Parse(&r); err != nil {
+			t.Errorf("%v\n%s", err, text)
+		}
 	}
 }

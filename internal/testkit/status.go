@@ -121,8 +121,9 @@ const maxMessage = 1024
 var (
 	reasonPattern = regexp.MustCompile(`^[A-Z][A-Za-z0-9]*$`)
 	clockPattern  = regexp.MustCompile(`\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}`)
-	// factPattern are times that do not change: when a signature was verified, and when its authority had ceased to count.
-	factPattern   = regexp.MustCompile(`verified at \S+, after authority \S+ notAfter \S+`)
+	// factPattern are times that do not change: when a signature was verified, and when its authority had ceased to count; and, to the
+	// minute, when what a release waits for comes.
+	factPattern   = regexp.MustCompile(`verified at \S+, after authority \S+ notAfter \S+|(at|until) \S+ \d{2}:\d{2} UTC`)
 	signedPattern = regexp.MustCompile(`(?i)x-amz-(signature|credential)|[?&](sig|signature|token)=`)
 )
 

@@ -289,16 +289,15 @@ func TestRelease_unsupportedFieldsStall(t *testing.T) {
 		testkit.Eventually(t, b.Client, ch, testkit.BeObserved(), testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionTrue, ""))
 	}
 	r := b.rollout("shop-1", testkit.SetWeight(100))
-	for spec, field := range map[string]string{
-		`{"windows":[{"kind":"Allow","schedule":"0 9 * * 1","duration":"8h"}]}`: "spec.windows",
-		`{"rollback":{"to":"Embedded"}}`:                                        "spec.rollback.to",
-		`{"analysis":{"bake":"24h"}}`:                                           "spec.analysis.bake",
-		`{"analysis":{"holdout":2}}`:                                            "spec.analysis.holdout",
+	for spec, want := range map[string]struct{ reason, message string }{
+		`{"rollback":{"to":"Embedded"}}`:                                         {otav1alpha1.NotSupportedYetReason, "spec.rollback.to"},
+		`{"windows":[{"kind":"Allow","schedule":"0 25 * * 1","duration":"8h"}]}`: {otav1alpha1.InvalidSpecReason, "spec.windows[0].schedule"},
+		`{"analysis":{"holdout":2}}`:                                             {otav1alpha1.InvalidSpecReason, "spec.analysis.holdout is 2: it needs analysis.bake"},
 	} {
 		b.change(r, spec)
 		testkit.Eventually(t, b.Client, r, testkit.BeObserved(),
-			testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, otav1alpha1.NotSupportedYetReason),
-			testkit.HaveMessage(otav1alpha1.StalledCondition, field))
+			testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, want.reason),
+			testkit.HaveMessage(otav1alpha1.StalledCondition, want.message))
 		b.change(r, `{"windows":null,"rollback":null,"analysis":{"bake":null,"holdout":null}}`)
 	}
 	testkit.CheckStatus(t, r)
