@@ -13,17 +13,20 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/controllers/bundle"
 	"github.com/windlass-dev/windlass/controllers/channel"
 	"github.com/windlass-dev/windlass/controllers/repository"
 	"github.com/windlass-dev/windlass/controllers/rollout"
+	"github.com/windlass-dev/windlass/internal/analysis/ask"
 	"github.com/windlass-dev/windlass/internal/analysis/blame"
 	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
 	"github.com/windlass-dev/windlass/internal/analysis/fetch"
 	"github.com/windlass-dev/windlass/internal/analysis/prometheus"
 	"github.com/windlass-dev/windlass/internal/analysis/telemetry"
+	"github.com/windlass-dev/windlass/internal/analysis/web"
 	"github.com/windlass-dev/windlass/internal/clock"
 	"github.com/windlass-dev/windlass/internal/ingest"
 	"github.com/windlass-dev/windlass/internal/publish"
@@ -33,6 +36,9 @@ import (
 
 // wakeBuffer is how many commits may wait until their wake-up calls are taken.
 const wakeBuffer = 4096
+
+// waiters is how many more Rollouts than other objects are worked on at the same time.
+const waiters = 16
 
 // setup registers all controllers.
 func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
@@ -65,14 +71,16 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 	if err := channels.SetupWithManager(ctx, mgr, commits.channels, controllerOptions(o)); err != nil {
 		return err
 	}
-	measurer, err := newMeasurer(o)
+	measurer, err := newMeasurer(mgr.GetAPIReader(), now, o)
 	if err != nil {
 		return err
 	}
 	rollouts := &rollout.Reconciler{
 		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("rollout-controller"), Measurer: measurer, Now: now,
 	}
-	return rollouts.SetupWithManager(ctx, mgr, controllerOptions(o))
+	patient := controllerOptions(o)
+	patient.MaxConcurrentReconciles *= waiters // a Rollout whose metrics are slow does nothing but wait, and holds up no other one
+	return rollouts.SetupWithManager(ctx, mgr, patient)
 }
 
 // commits turns what publishers say into events for the controllers.
@@ -125,9 +133,16 @@ func (p publishers) References(repo types.NamespacedName, digest string) (refers
 	return p.set.References(repo, digest)
 }
 
-// newMeasurer connects the analysis to its providers.
-func newMeasurer(o options) (rollout.Measurer, error) {
-	out := rollout.Providers{Prometheus: prometheus.New(fetch.New(o.allowed.policy, fetch.Timeout))}
+// newMeasurer connects the analysis to its providers. Headers of web metrics are read from Secrets when they are asked.
+func newMeasurer(live client.Reader, now func() time.Time, o options) (rollout.Measurer, error) {
+	desk, err := ask.New(now, metrics.Registry)
+	if err != nil {
+		return nil, err
+	}
+	http := fetch.New(o.allowed.policy, fetch.Timeout)
+	out := rollout.Providers{
+		Desk: desk, Prometheus: prometheus.New(http), Web: web.New(http, web.Secrets{Live: live, Egress: o.allowed.policy}),
+	}
 	if len(o.gatewayURLs) == 0 {
 		return out, nil
 	}

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/testkit"
 )
@@ -290,7 +291,9 @@ func TestBundle_credentials(t *testing.T) {
 	host, _, _ := strings.Cut(strings.TrimPrefix(a.URL, "http://"), "/")
 	testkit.Eventually(t, s.Client, b, testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionFalse, otav1alpha1.CredentialsNotAllowedReason),
 		testkit.HaveMessage(otav1alpha1.ReadyCondition, "kubectl annotate --overwrite secret ci-token ota.windlass.dev/hosts="+host))
-	update(t, s, secret, func(o *corev1.Secret) { o.Annotations = map[string]string{hostsAnnotation: "ci.example.com, " + host} })
+	update(t, s, secret, func(o *corev1.Secret) {
+		o.Annotations = map[string]string{kit.HostsAnnotation: "ci.example.com, " + host}
+	})
 	testkit.Eventually(t, s.Client, b, testkit.HaveMessage(otav1alpha1.ReadyCondition, "token, or username and password"))
 	update(t, s, secret, func(o *corev1.Secret) { o.StringData = map[string]string{"token": "token-of-ci"} })
 	s.wantReady(t, b)

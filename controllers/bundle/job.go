@@ -75,7 +75,7 @@ func (r *Reconciler) httpSource(ctx context.Context, namespace string, from otav
 	if err != nil {
 		return nil, err
 	}
-	if err := mayBeShown(object, src.URL); err != nil {
+	if err := kit.MayBeShown(object, src.URL); err != nil {
 		return nil, err
 	}
 	secret := values(object)

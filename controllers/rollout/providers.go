@@ -6,20 +6,20 @@ package rollout
 import (
 	"context"
 	"errors"
-	"fmt"
-	"time"
+	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/analysis/ask"
 	"github.com/windlass-dev/windlass/internal/analysis/blame"
 	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
+	"github.com/windlass-dev/windlass/internal/analysis/extract"
 	"github.com/windlass-dev/windlass/internal/analysis/query"
 )
 
-// Bounds of the window that a query may look back: {{ .window }}.
-const (
-	minWindow = 10 * time.Second
-	maxWindow = time.Hour
-)
+// Headers of web metrics are read from Secrets by their names.
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get
 
 const noGateway = "no gateway is configured: start the manager with --gateway-url"
 
@@ -36,25 +36,48 @@ type Counter interface {
 	Slices(ctx context.Context, s Subject) ([]blame.Group, error)
 }
 
-// Providers measures by telemetry and Prometheus.
-type Providers struct {
-	Telemetry  Counter // nil: no gateway is configured
-	Prometheus Querier
+// Getter asks a web server, with the headers of a Secret of a namespace when one is named.
+type Getter interface {
+	Get(ctx context.Context, u *url.URL, namespace, secret string) ([]byte, error)
 }
 
-// Measure asks the metric's provider once.
+// Providers measures by telemetry, Prometheus and web servers. Rollouts share what they ask.
+type Providers struct {
+	Desk       *ask.Desk
+	Telemetry  Counter // nil: no gateway is configured
+	Prometheus Querier
+	Web        Getter
+}
+
+// Measure asks the metric's provider once, or takes what it answered another Rollout a moment ago.
 func (p Providers) Measure(ctx context.Context, s Subject) analysis.Measurement {
-	if s.Prometheus != nil {
-		return p.query(ctx, s)
-	}
-	if p.Telemetry == nil {
+	switch {
+	case s.Prometheus != nil:
+		return measurement(p.query(ctx, s))
+	case s.Web != nil:
+		return measurement(p.get(ctx, s))
+	case p.Telemetry == nil:
 		return analysis.Measurement{Err: noGateway}
 	}
-	stages, err := p.Telemetry.Counts(ctx, s)
+	text := strings.Join([]string{"counts", s.App, s.Channel, s.Digest, s.Salt}, "\n")
+	stages, err := ask.Ask(ctx, p.Desk, s.question(ask.Telemetry, "", text), func(ctx context.Context) ([]eprocess.Stage, error) {
+		return p.Telemetry.Counts(ctx, s)
+	})
 	if err != nil {
 		return analysis.Measurement{Err: err.Error()}
 	}
-	return analysis.Measurement{Stages: stages}
+	return analysis.Measurement{Stages: slices.Clone(stages)}
+}
+
+// measurement tells apart that there is nothing to measure and that it cannot be told.
+func measurement(value float64, err error) analysis.Measurement {
+	if none, ok := errors.AsType[*query.NoDataError](err); ok {
+		return analysis.Measurement{NoData: none.Error()}
+	}
+	if err != nil {
+		return analysis.Measurement{Err: err.Error()}
+	}
+	return analysis.Measurement{Value: value}
 }
 
 // Slices asks the gateways.
@@ -65,21 +88,56 @@ func (p Providers) Slices(ctx context.Context, s Subject) ([]blame.Group, error)
 	return p.Telemetry.Slices(ctx, s)
 }
 
-func (p Providers) query(ctx context.Context, s Subject) analysis.Measurement {
-	window := min(max(s.Now.Sub(s.Since), minWindow), maxWindow)
-	text, err := query.Render(s.Prometheus.Query, query.Vars{
-		App: s.App, Channel: s.Channel, Bundle: s.Bundle, Version: s.Version, Digest: s.Digest,
-		Window: fmt.Sprintf("%ds", int(window.Seconds())),
+func (p Providers) query(ctx context.Context, s Subject) (float64, error) {
+	text, err := query.Render(s.Prometheus.Query, s.vars())
+	if err != nil {
+		return 0, err
+	}
+	address := string(s.Prometheus.Address)
+	return ask.Ask(ctx, p.Desk, s.question(ask.Prometheus, host(address), address+"\n"+text), func(ctx context.Context) (float64, error) {
+		return p.Prometheus.Query(ctx, address, text)
+	})
+}
+
+func (p Providers) get(ctx context.Context, s Subject) (float64, error) {
+	number, err := extract.Parse(s.Web.JSONPath, s.Web.CEL)
+	if err != nil {
+		return 0, err
+	}
+	u, err := query.RenderURL(s.Web.URL, s.vars())
+	if err != nil {
+		return 0, err
+	}
+	text, secret := u.String(), ""
+	if ref := s.Web.HeadersSecretRef; ref != nil {
+		secret = ref.Name
+		text += "\n" + s.Namespace + "\n" + secret
+	}
+	answer, err := ask.Ask(ctx, p.Desk, s.question(ask.Web, u.Host, text), func(ctx context.Context) ([]byte, error) {
+		return p.Web.Get(ctx, u, s.Namespace, secret)
 	})
 	if err != nil {
-		return analysis.Measurement{Err: err.Error()}
+		return 0, err
 	}
-	value, err := p.Prometheus.Query(ctx, string(s.Prometheus.Address), text)
-	if none, ok := errors.AsType[*query.NoDataError](err); ok {
-		return analysis.Measurement{NoData: none.Error()}
+	return number.Number(ctx, answer)
+}
+
+// question is what a Subject is measured by.
+func (s Subject) question(provider, address, text string) ask.Question {
+	return ask.Question{Provider: provider, Address: address, Text: text, Since: s.Since, Interval: s.Interval}
+}
+
+func (s Subject) vars() query.Vars {
+	return query.Vars{
+		App: s.App, Channel: s.Channel, Bundle: s.Bundle, Version: s.Version, Digest: s.Digest,
+		Window: query.Window(s.Now.Sub(s.Since)),
 	}
-	if err != nil {
-		return analysis.Measurement{Err: err.Error()}
+}
+
+// host of an address; what is no URL is an address of its own.
+func host(address string) string {
+	if u, err := url.Parse(address); err == nil {
+		return u.Host
 	}
-	return analysis.Measurement{Value: value}
+	return address
 }

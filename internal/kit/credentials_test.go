@@ -1,7 +1,7 @@
 // Copyright The Windlass Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package bundle
+package kit
 
 import (
 	"strings"
@@ -11,7 +11,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
-	"github.com/windlass-dev/windlass/internal/kit"
 )
 
 // Who writes a Bundle does not choose which Secrets leave the namespace, nor where to.
@@ -43,12 +42,12 @@ func TestMayBeShown(t *testing.T) {
 		"bootstrap token":   {corev1.SecretTypeBootstrapToken, "ci.example.com", "https://ci.example.com/", "bootstrap.kubernetes.io/token, which is sent to no web server"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			secret := &corev1.Secret{Type: tc.kind, ObjectMeta: metav1.ObjectMeta{Name: "ci", Annotations: map[string]string{hostsAnnotation: tc.hosts}}}
-			err := mayBeShown(secret, tc.url)
+			secret := &corev1.Secret{Type: tc.kind, ObjectMeta: metav1.ObjectMeta{Name: "ci", Annotations: map[string]string{HostsAnnotation: tc.hosts}}}
+			err := MayBeShown(secret, tc.url)
 			if (tc.want == "") != (err == nil) || err != nil && !strings.Contains(err.Error(), tc.want) {
 				t.Fatalf("got error %v, want %q", err, tc.want)
 			}
-			if reason := kit.Classify(err).Reason; tc.want != "" && tc.want != "cannot be read" && reason != otav1alpha1.CredentialsNotAllowedReason {
+			if reason := Classify(err).Reason; tc.want != "" && tc.want != "cannot be read" && reason != otav1alpha1.CredentialsNotAllowedReason {
 				t.Errorf("got reason %s, want %s", reason, otav1alpha1.CredentialsNotAllowedReason)
 			}
 		})
