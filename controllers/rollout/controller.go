@@ -30,6 +30,8 @@ const (
 	statusPace = 10 * time.Second
 	// nextPass is when to look again after a transition: at once, but through the queue.
 	nextPass = time.Millisecond
+	// shadowPatience is how soon to look again when a release counts whose start nobody can see: its write may have been lost.
+	shadowPatience = 5 * time.Second
 	// writeTimeout bounds a status write that outlives the reconcile's own deadline.
 	writeTimeout = 10 * time.Second
 )
@@ -58,6 +60,7 @@ type scope struct {
 	measurable bool // devices could see the release
 	anew       bool // the decision changed what the results say
 	wasQueued  bool
+	shadowed   bool // it waits for a release that has started, but not for all to see
 }
 
 // Reconcile observes, plans and acts, and writes the status once.
@@ -94,7 +97,8 @@ func (r *Reconciler) validate(_ context.Context, s *scope) (time.Duration, error
 	if s.policy, err = policy.Parse(s.rollout); err == nil {
 		return 0, nil
 	}
-	s.invalid, s.rollout.Status.Queue = err, nil // nobody waits behind what cannot start
+	s.invalid = err
+	s.rollout.Status.Queue, s.rollout.Status.Windows = nil, nil // nobody waits behind what cannot start
 	if e, ok := errors.AsType[*policy.Error](err); ok {
 		s.invalid = kit.Stall(e.Reason, "%w", e.Err)
 	}
@@ -125,6 +129,9 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (time.Duration, error
 	after := s.decision.RequeueAfter
 	if s.decision.Measure {
 		after = kit.Soonest(after, untilDue(s.policy, s.notes.results, is.CommittedAt, s.facts.Now))
+	}
+	if s.shadowed {
+		after = kit.Soonest(after, shadowPatience)
 	}
 	return kit.Soonest(after, s.untilWindow()), nil
 }

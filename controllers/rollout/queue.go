@@ -89,25 +89,43 @@ func (s *scope) mayStart() bool {
 // queue is the Repository's line as this Rollout sees it: the releases under way, and those that came to wait before it.
 func (r *Reconciler) queue(ctx context.Context, s *scope, limit int) (plan.Queue, error) {
 	out := plan.Queue{Limit: limit}
-	active, err := r.others(ctx, s, index.UnderWay)
+	ours, err := r.channels(ctx, s)
 	if err != nil {
 		return out, err
 	}
+	active, err := r.at(ctx, s, index.UnderWay, ours)
+	if err != nil {
+		return out, err
+	}
+	if err := r.countStarted(ctx, s, active); err != nil {
+		return out, err
+	}
 	out.Active = len(active)
+	queued, err := r.at(ctx, s, index.Queued, ours)
+	mine := s.queuedSince()
+	for name, o := range queued {
+		since := o.Status.Queue.Since.Time
+		if active[name] == nil && (since.Before(mine) || (since.Equal(mine) && name < s.rollout.Name)) {
+			out.Ahead++
+		}
+	}
+	return out, err
+}
+
+// countStarted adds the releases that have started without the cache knowing it, and forgets those of which it knows by now.
+func (r *Reconciler) countStarted(ctx context.Context, s *scope, active map[string]*otav1alpha1.Rollout) error {
 	for key, of := range r.line.started {
 		known, err := r.known(ctx, key, of.trial)
 		switch {
 		case err != nil:
-			return out, err
+			return err
 		case known:
 			delete(r.line.started, key)
-		case key != s.key() && key.Namespace == s.rollout.Namespace && of.repository == s.repository() && !active[key.Name]:
-			out.Active++
+		case key != s.key() && key.Namespace == s.rollout.Namespace && of.repository == s.repository() && active[key.Name] == nil:
+			active[key.Name], s.shadowed = &otav1alpha1.Rollout{}, true
 		}
 	}
-	waiting, err := r.waiting(ctx, s)
-	out.Ahead = waiting
-	return out, err
+	return nil
 }
 
 // known tells whether the cache knows that a release has started; then it tells what became of it, too.
@@ -120,49 +138,6 @@ func (r *Reconciler) known(ctx context.Context, key types.NamespacedName, of tri
 	return rel.Revision > of.revision || (rel.Revision == of.revision && rel.State != otav1alpha1.ReleasePending), nil
 }
 
-// others are the Rollouts of the same Repository, by name, that are in a place of the index.
-func (r *Reconciler) others(ctx context.Context, s *scope, place string) (map[string]bool, error) {
-	all, err := r.at(ctx, s.rollout.Namespace, place)
-	if err != nil {
-		return nil, err
-	}
-	out := map[string]bool{}
-	for i := range all {
-		o := &all[i]
-		if same, err := r.sameRepository(ctx, s, o); err != nil {
-			return nil, err
-		} else if same {
-			out[o.Name] = true
-		}
-	}
-	return out, nil
-}
-
-// waiting is how many Rollouts of the same Repository came to wait before this one.
-func (r *Reconciler) waiting(ctx context.Context, s *scope) (int, error) {
-	all, err := r.at(ctx, s.rollout.Namespace, index.Queued)
-	if err != nil {
-		return 0, err
-	}
-	n, mine := 0, s.queuedSince()
-	for i := range all {
-		o := &all[i]
-		if _, started := r.line.started[client.ObjectKeyFromObject(o)]; started {
-			continue
-		}
-		since := o.Status.Queue.Since.Time
-		if since.After(mine) || (since.Equal(mine) && o.Name > s.rollout.Name) {
-			continue
-		}
-		if same, err := r.sameRepository(ctx, s, o); err != nil {
-			return 0, err
-		} else if same {
-			n++
-		}
-	}
-	return n, nil
-}
-
 // queuedSince is when this Rollout came to wait: now, when it does not wait yet.
 func (s *scope) queuedSince() time.Time {
 	if q := s.rollout.Status.Queue; q != nil {
@@ -171,29 +146,35 @@ func (s *scope) queuedSince() time.Time {
 	return s.facts.Now
 }
 
-// at lists the Rollouts of a namespace in a place of the index. They are shared with the cache: nothing of them may be changed.
-func (r *Reconciler) at(ctx context.Context, namespace, place string) ([]otav1alpha1.Rollout, error) {
+// at gives the other Rollouts that are in a place of the index and release on one of the channels, by name. They are shared with the
+// cache: nothing of them may be changed.
+func (r *Reconciler) at(ctx context.Context, s *scope, place string, channels map[string]bool) (map[string]*otav1alpha1.Rollout, error) {
 	var list otav1alpha1.RolloutList
-	err := r.Client.List(ctx, &list, client.InNamespace(namespace), client.MatchingFields{index.RolloutPlace: place}, client.UnsafeDisableDeepCopy)
+	err := r.Client.List(ctx, &list, client.InNamespace(s.rollout.Namespace), client.MatchingFields{index.RolloutPlace: place}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, fmt.Errorf("list Rollouts that are %s: %w", place, err)
 	}
-	return list.Items, nil
+	out := map[string]*otav1alpha1.Rollout{}
+	for i := range list.Items {
+		if o := &list.Items[i]; o.UID != s.rollout.UID && o.DeletionTimestamp.IsZero() && channels[o.Spec.ChannelRef.Name] {
+			out[o.Name] = o
+		}
+	}
+	return out, nil
 }
 
-// sameRepository tells whether another Rollout, which is not being deleted, releases on a Channel of the same Repository.
-func (r *Reconciler) sameRepository(ctx context.Context, s *scope, o *otav1alpha1.Rollout) (bool, error) {
-	if o.UID == s.rollout.UID || !o.DeletionTimestamp.IsZero() {
-		return false, nil
+// channels are those of the Repository, by name.
+func (r *Reconciler) channels(ctx context.Context, s *scope) (map[string]bool, error) {
+	var list otav1alpha1.ChannelList
+	err := r.Client.List(ctx, &list, client.InNamespace(s.rollout.Namespace), client.MatchingFields{index.ChannelRepository: s.repository()}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil, fmt.Errorf("list Channels of Repository %s: %w", s.repository(), err)
 	}
-	if o.Spec.ChannelRef == s.rollout.Spec.ChannelRef {
-		return true, nil
+	out := map[string]bool{}
+	for i := range list.Items {
+		out[list.Items[i].Name] = true
 	}
-	ch, err := kit.Find(ctx, r.Client, client.ObjectKey{Namespace: o.Namespace, Name: o.Spec.ChannelRef.Name}, &otav1alpha1.Channel{})
-	if err != nil || ch == nil {
-		return false, err
-	}
-	return index.RepositoryName(ch.Spec.RepositoryRef) == s.repository(), nil
+	return out, nil
 }
 
 // repository that publishes the channel.

@@ -97,8 +97,12 @@ func TestQueue_staleCache(t *testing.T) {
 		t.Fatal("the write was not lost")
 	}
 	w.lost = nil
-	if r, _ := w.reconcile("b"); place(r) != 1 {
+	r, res := w.reconcile("b")
+	if place(r) != 1 {
 		t.Errorf("b started while a may have: %s", r.Status.Message)
+	}
+	if res.RequeueAfter == 0 {
+		t.Error("b waits for what nobody can see, and is not woken")
 	}
 	if r, _ := w.reconcile("a"); r.Status.Weight != "1" {
 		t.Errorf("a did not go on: %s", r.Status.Message)

@@ -200,7 +200,13 @@ func TestRetry(t *testing.T) {
 	}
 	w.stages = nil
 	w.begin("shop")
-	w.stages = []eprocess.Stage{arms(1, 100, 6, 9000, 90)} // far too few to condemn a new digest
+	w.stages = []eprocess.Stage{arms(1, 100, 4, 9000, 90)}
+	fresh := single(t, func(*otav1alpha1.Rollout, *otav1alpha1.Channel) {})
+	fresh.begin("shop")
+	fresh.stages = w.stages
+	if n := fresh.look("shop", 10*time.Second); n.Status.Release.State != otav1alpha1.ReleaseProgressing {
+		t.Fatalf("the test tests nothing: these counts condemn a new digest: %s", n.Status.Message)
+	}
 	if r = w.look("shop", 10*time.Second); r.Status.Release.State != otav1alpha1.ReleaseRollingBack {
 		t.Errorf("%s: %s", r.Status.Release.State, r.Status.Message)
 	}

@@ -41,6 +41,9 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opt
 			return fmt.Errorf("index Rollouts by %s: %w", name, err)
 		}
 	}
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &otav1alpha1.Channel{}, index.ChannelRepository, index.ChannelByRepository); err != nil {
+		return fmt.Errorf("index Channels by %s: %w", index.ChannelRepository, err)
+	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("rollout").
 		For(&otav1alpha1.Rollout{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).

@@ -132,7 +132,7 @@ func (s *scope) setPaused(set setter) {
 
 func (s *scope) setAnalysis(set setter) {
 	conds := &s.rollout.Status.Conditions
-	if len(s.rollout.Status.Analysis) == 0 {
+	if len(s.rollout.Status.Analysis) == 0 || len(s.facts.Analysis) == 0 { // nothing was measured, or by metrics that only watch
 		apimeta.RemoveStatusCondition(conds, otav1alpha1.AnalysisPassingCondition)
 		return
 	}

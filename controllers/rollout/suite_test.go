@@ -63,6 +63,7 @@ func newWorld(t *testing.T, objs ...client.Object) *world {
 	} {
 		builder = builder.WithIndex(&otav1alpha1.Rollout{}, name, extract)
 	}
+	builder = builder.WithIndex(&otav1alpha1.Channel{}, index.ChannelRepository, index.ChannelByRepository)
 	w.client = builder.Build()
 	w.Reconciler = &Reconciler{Client: w.client, Recorder: w.events, Measurer: w, Now: func() time.Time { return w.now }}
 	return w

@@ -204,7 +204,7 @@ func TestParse_samples(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, part := range strings.Split(string(raw), "```") {
+		for part := range strings.SplitSeq(string(raw), "```") {
 			if text, ok := strings.CutPrefix(part, "yaml\n"); ok && strings.Contains(text, "kind: Rollout\n") {
 				texts = append(texts, text)
 			}
