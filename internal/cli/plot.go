@@ -102,7 +102,7 @@ func drawPlots(title string, lines []traceLine, ext string) (io.WriterTo, error)
 
 // makePanels draws weight, evidence and exposure, over the same hours.
 func makePanels(lines []traceLine) ([]*plot.Plot, error) {
-	var hours float64
+	hours := 0.01 // also of a release that never started
 	for _, l := range lines {
 		hours = max(hours, l.trace.Took.Hours())
 	}

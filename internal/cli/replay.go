@@ -46,16 +46,16 @@ type replayOptions struct {
 func (a *app) replayCommand() *cobra.Command {
 	var o replayOptions
 	cmd := verb("replay", "Run a policy over what Prometheus recorded", `
-Runs the Rollout of a manifest over the past: as if its release had started at --from, its prometheus metrics say at each time what
-Prometheus recorded then, and the very code of the operator decides: when it would have advanced, held, or taken the release back. Run
+Runs the Rollout of a manifest over the past, as if its release had started at --from: its prometheus metrics say at each time what
+Prometheus recorded then, and the very code of the operator decides when it would have advanced, held, or taken the release back. Run
 it over a good week before you trust a policy, and over the last incident.
 
-Prometheus is asked at --prometheus, in place of the addresses in the Rollout; nothing else is. Queries about .version, .digest or .app take them
-from the Bundle and the Channel, when their manifests are given, or from flags.
+Prometheus is asked at --prometheus, in place of the addresses in the Rollout; nothing else is. Queries about .version, .digest or .app
+take them from the Bundle and the Channel, when their manifests are given, or from flags.
 
 Metrics by telemetry or web cannot be replayed: what devices reported is counted for one release, and a web server tells of now. A
 Rollout that has them is refused, unless --leave-out leaves them out, along with minSamples of pauses; kubectl windlass simulate tries
-them on made-up devices. The release is offered to nobody: what it would have done to the metrics, the recorded release did.`, `
+them on made-up devices. Nobody is offered anything: what is in the metrics is what was released then.`, `
 # the last day, as if the release had started then
 kubectl windlass replay -f rollout.yaml --prometheus http://localhost:9090 --from 24h
 

@@ -11,14 +11,16 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/simulate"
 )
 
 const (
-	confidence = 0.99 // of intervals
-	samples    = 9    // rollouts of which the typical one is shown
+	confidence   = 0.99             // of intervals
+	samples      = 9                // rollouts of which the typical one is shown
+	shortestLook = 10 * time.Second // in them
 )
 
 // simulation is what simulate prints.
@@ -204,6 +206,7 @@ func typicalRun(c simulate.Config) simulate.Trace {
 	simulate.Parallel(samples, 0, func(i int) {
 		mine := c
 		mine.Options.Seed += uint64(i)
+		mine.Options.Look = shortestLook // enough for a picture, also of a policy that takes weeks
 		traces[i] = simulate.Run(mine)
 	})
 	for _, t := range traces {
