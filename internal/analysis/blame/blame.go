@@ -143,7 +143,7 @@ func (o Options) evidence(p part) float64 {
 	if len(logs) == 0 {
 		return 0
 	}
-	return mean(logs)
+	return mixture(logs, weights(logs, func(float64) float64 { return 1 }))
 }
 
 // explains tells whether a slice holds most of the failures beyond what is allowed.

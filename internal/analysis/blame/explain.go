@@ -13,20 +13,29 @@ import (
 // control it is the ratio of the candidate's rate to the control's of the same kind and stage, given in which of them there were how
 // many failures, so that kinds may have base rates of their own. Without, it is the rate of the candidate.
 type model struct {
-	grid  []float64   // what the number may be
-	kinds [][]float64 // logarithm of the likelihood of each kind, at each place of the grid
-	all   []float64   // sum of kinds
-	same  float64     // highest logarithm of the likelihood when the number is the same for all devices
+	grid    []float64   // what the number may be
+	kinds   [][]float64 // logarithm of the likelihood of each kind, at each place of the grid
+	all     []float64   // sum of kinds
+	same    float64     // highest logarithm of the likelihood when the number is the same for all devices
+	inside  []float64   // logarithms of weights of the grid in a slice that is to blame
+	outside []float64   // the same for all other devices
 }
 
 // Bounds of the grids: ratios and rates beyond them look as those at the bounds.
 const (
 	gridStep  = 0.4 // in natural logarithms: the likelihood of some tens of failures hardly changes within half of it
-	minRatio  = 0.1
-	maxRatio  = 1e5
-	minRate   = 1e-6
+	minRatio  = 0.2
+	maxRatio  = 3000
+	minRate   = 1e-4
 	maxRate   = 0.98
 	bisection = 60 // halvings of an interval of the same width: below the precision of a float64
+)
+
+// What a slice that is to blame is expected to look like: any ratio from 1.5 on in it, and one near 1 elsewhere. Other slices are found
+// as well, only not as soon; what is expected has no influence on how many findings are wrong.
+const (
+	leastBlamed = 1.5
+	nearOne     = 0.5 // in natural logarithms: mean distance
 )
 
 func newModel(t *table) model {
@@ -38,9 +47,18 @@ func newModel(t *table) model {
 	}
 	m := model{grid: steps(minRate, maxRate), same: sameRate(t)}
 	like := rateLikelihood
+	m.inside = weights(m.grid, func(float64) float64 { return 1 })
+	m.outside = m.inside
 	if compared {
 		m.grid, m.same = steps(minRatio, maxRatio), sameRatio(t)
 		like = ratioLikelihood
+		m.inside = weights(m.grid, func(r float64) float64 {
+			if r < leastBlamed {
+				return 0
+			}
+			return 1
+		})
+		m.outside = weights(m.grid, func(r float64) float64 { return math.Exp(-math.Abs(math.Log(r)) / nearOne) })
 	}
 	m.all = make([]float64, len(m.grid))
 	for i := range t.kinds {
@@ -62,6 +80,20 @@ func steps(low, high float64) []float64 {
 	out := make([]float64, n)
 	for i := range out {
 		out[i] = low * math.Pow(high/low, float64(i)/float64(n-1))
+	}
+	return out
+}
+
+// weights are logarithms of weights that add up to 1.
+func weights(grid []float64, of func(float64) float64) []float64 {
+	out := make([]float64, len(grid))
+	var total float64
+	for i, x := range grid {
+		out[i] = of(x)
+		total += out[i]
+	}
+	for i := range out {
+		out[i] = math.Log(out[i] / total)
 	}
 	return out
 }
@@ -146,7 +178,7 @@ func (m *model) worse(in []bool) float64 {
 	if peak(inside) <= peak(outside) {
 		return math.Inf(-1)
 	}
-	return mean(inside) + mean(outside) - m.same
+	return mixture(inside, m.inside) + mixture(outside, m.outside) - m.same
 }
 
 // peak is the place of the highest value, the middle of them when they are equal.
@@ -163,18 +195,18 @@ func peak(logs []float64) float64 {
 	return float64(at) / float64(n)
 }
 
-// mean is the logarithm of the mean of numbers whose logarithms are given.
-func mean(logs []float64) float64 {
+// mixture is the logarithm of the weighted sum of numbers. Both are given as logarithms.
+func mixture(logs, weights []float64) float64 {
 	top := math.Inf(-1)
-	for _, v := range logs {
-		top = max(top, v)
+	for i, v := range logs {
+		top = max(top, v+weights[i])
 	}
 	if math.IsInf(top, -1) {
 		return top
 	}
 	var total float64
-	for _, v := range logs {
-		total += math.Exp(v - top)
+	for i, v := range logs {
+		total += math.Exp(v + weights[i] - top)
 	}
-	return top + math.Log(total/float64(len(logs)))
+	return top + math.Log(total)
 }
