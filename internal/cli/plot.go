@@ -227,6 +227,9 @@ func thin(t simulate.Trace, low float64, value func(simulate.Point) float64) plo
 			out = append(out, plotter.XY{X: x, Y: y})
 		}
 	}
+	if n := len(t.Points); n > 0 && t.Points[n-1].At.Hours() > out[len(out)-1].X { // it stayed the same until then
+		out = append(out, plotter.XY{X: t.Points[n-1].At.Hours(), Y: out[len(out)-1].Y})
+	}
 	return out
 }
 
