@@ -39,7 +39,7 @@ func (s *State) encode(b *strings.Builder) {
 	for i := range s.Seen[:s.Len] {
 		b.WriteByte('/')
 		b.WriteString(strconv.FormatInt(int64(s.Seen[i].ID), 10))
-		for _, n := range s.Seen[i].counts() {
+		for _, n := range s.counts(i) {
 			b.WriteByte(',')
 			b.WriteString(strconv.FormatInt(*n, 10))
 		}
@@ -55,12 +55,10 @@ func separator(j int) byte {
 
 func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
-// counts are those that a state keeps.
-func (s *Stage) counts() [6]*int64 {
-	return [...]*int64{
-		&s.Candidate.Exposed, &s.Candidate.Failed, &s.Candidate.Returned,
-		&s.Control.Exposed, &s.Control.Failed, &s.Control.Returned,
-	}
+// counts are those that a state keeps of a stage.
+func (s *State) counts(i int) [8]*int64 {
+	c, of, f := &s.Seen[i].Candidate, &s.Seen[i].Control, &s.Fresh[i]
+	return [...]*int64{&c.Exposed, &c.Failed, &c.Returned, &of.Exposed, &of.Failed, &of.Returned, &f.Candidate, &f.Control}
 }
 
 // Decode reads what Encode wrote. An error means that the state is lost: start with zero States, and the next Update takes in all that the
@@ -106,7 +104,7 @@ func (s *State) decode(text string) error {
 	}
 	s.Len = int32(len(parts) - 2)
 	for i := range s.Seen[:s.Len] {
-		if err := s.Seen[i].decode(parts[2+i]); err != nil {
+		if err := s.decodeStage(i, parts[2+i]); err != nil {
 			return err
 		}
 		if i > 0 && s.Seen[i].ID <= s.Seen[i-1].ID {
@@ -147,8 +145,8 @@ func finite(text string) (float64, error) {
 	return v, nil
 }
 
-func (s *Stage) decode(text string) error {
-	numbers, counts := strings.Split(text, ","), s.counts()
+func (s *State) decodeStage(i int, text string) error {
+	numbers, counts, stage := strings.Split(text, ","), s.counts(i), &s.Seen[i]
 	if len(numbers) != 1+len(counts) {
 		return fmt.Errorf("a stage has %d numbers, expected %d", len(numbers), 1+len(counts))
 	}
@@ -156,16 +154,19 @@ func (s *Stage) decode(text string) error {
 	if err != nil {
 		return errors.New("the id of a stage is not a number")
 	}
-	s.ID = int32(id)
-	for i, n := range counts {
-		if *n, err = strconv.ParseInt(numbers[1+i], 10, 64); err != nil {
+	stage.ID = int32(id)
+	for j, n := range counts {
+		if *n, err = strconv.ParseInt(numbers[1+j], 10, 64); err != nil {
 			return errors.New("a count of a stage is not a number")
 		}
 	}
-	for _, a := range [...]Arm{s.Candidate, s.Control} {
+	for _, a := range [...]Arm{stage.Candidate, stage.Control} {
 		if a.Voted = a.Failed; !a.possible() {
-			return fmt.Errorf("stage %d has impossible counts: %s", s.ID, a)
+			return fmt.Errorf("stage %d has impossible counts: %s", stage.ID, a)
 		}
+	}
+	if f := s.Fresh[i]; min(f.Candidate, f.Control) < 0 || f.Candidate > stage.Candidate.Exposed || f.Control > stage.Control.Exposed {
+		return fmt.Errorf("stage %d has impossible counts: %d and %d fresh devices, expected at most those that were exposed", stage.ID, f.Candidate, f.Control)
 	}
 	return nil
 }

@@ -15,8 +15,10 @@ const MaxStages = 4
 type State struct {
 	Logs [Points]float64  // natural logarithm of the likelihood ratio of each alternative, of all that was seen
 	Seen [MaxStages]Stage // counts that Logs has, the newest stage last; Voted is not kept
-	Len  int32            // how many of Seen are in use
-	From int32            // stages below are not counted
+	// Fresh is of the stages of Seen. A Rate has no use for it.
+	Fresh [MaxStages]Fresh
+	Len   int32 // how many of Seen are in use
+	From  int32 // stages below are not counted
 
 	Kind  Kind    // of the test that has seen this
 	Limit float64 // of that test
@@ -52,11 +54,13 @@ func (s *State) slot(id int32) int {
 	case n == MaxStages:
 		i--
 		copy(s.Seen[:i], s.Seen[1:i+1])
+		copy(s.Fresh[:i], s.Fresh[1:i+1])
 	default:
 		copy(s.Seen[i+1:n+1], s.Seen[i:n])
+		copy(s.Fresh[i+1:n+1], s.Fresh[i:n])
 		s.Len++
 	}
-	s.Seen[i] = Stage{ID: id}
+	s.Seen[i], s.Fresh[i] = Stage{ID: id}, Fresh{}
 	return i
 }
 

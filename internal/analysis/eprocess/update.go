@@ -3,8 +3,6 @@
 
 package eprocess
 
-import "math"
-
 // Update looks at the counts of all stages, the oldest first, and multiplies the evidence by what is new in them. The same counts change
 // nothing. Counts that are impossible or that fell are an error, and the state stays as it was. The state of a test with another limit is
 // none of this one, which starts with all that the stages have.
@@ -33,82 +31,54 @@ func (t Test) add(s *State, now *Stage) {
 	}
 	before, after := s.Seen[i], highest(&s.Seen[i], now)
 	s.Seen[i] = after
+	if t.Kind != Rate {
+		s.Fresh[i].add(t.Kind, &before, &after)
+	}
 	switch t.Kind {
 	case Increase:
-		t.increase(&s.Logs, &before, &after)
+		t.increase(&s.Logs, &before, &after, s.Fresh[i])
 	case Rate:
 		failed := after.Candidate.Failed - before.Candidate.Failed
 		fine := after.Candidate.Exposed - before.Candidate.Exposed - failed
 		t.multiply(&s.Logs, float64(failed), float64(fine), max(t.Limit, minRate))
 	case Silence:
-		t.silence(&s.Logs, &before, &after)
+		t.silence(&s.Logs, &before, &after, s.Fresh[i])
 	}
 }
 
-// highest keeps the highest counts. Only failures of the candidate may become fewer: a device that recovers takes its vote back, and if
-// control devices did so as well, the evidence would grow by what is no failure of the candidate.
+// highest keeps the highest counts: what was seen once is not taken back.
 func highest(before, now *Stage) Stage {
-	return Stage{ID: now.ID,
-		Candidate: Arm{
-			Exposed: max(before.Candidate.Exposed, now.Candidate.Exposed), Failed: now.Candidate.Failed,
-			Returned: max(before.Candidate.Returned, now.Candidate.Returned),
-		},
-		Control: Arm{
-			Exposed: max(before.Control.Exposed, now.Control.Exposed), Failed: max(before.Control.Failed, now.Control.Failed),
-			Returned: max(before.Control.Returned, now.Control.Returned),
-		}}
+	return Stage{ID: now.ID, Candidate: before.Candidate.highest(now.Candidate), Control: before.Control.highest(now.Control)}
+}
+
+func (a Arm) highest(b Arm) Arm {
+	return Arm{Exposed: max(a.Exposed, b.Exposed), Failed: max(a.Failed, b.Failed), Returned: max(a.Returned, b.Returned)}
 }
 
 // increase multiplies by the failures of one look.
-func (t Test) increase(logs *[Points]float64, before, after *Stage) {
+func (t Test) increase(logs *[Points]float64, before, after *Stage, fresh Fresh) {
 	c, s := after.Candidate.Failed-before.Candidate.Failed, after.Control.Failed-before.Control.Failed
 	if c == 0 && s == 0 {
 		return
 	}
 	at := t.share(float64(after.Candidate.Exposed), float64(after.Control.Exposed))
-	if c < 0 { // healed: taken out with no less than they were taken in with
-		t.multiply(logs, float64(c), 0, at)
-		c = 0
-	}
-	if newC, newS := fresh(before, after); shifted(newC, newS, after) {
-		at = max(at, t.share(newC, newS))
+	if fresh.uneven(after) {
+		at = max(at, t.share(float64(fresh.Candidate), float64(fresh.Control)))
 	}
 	t.multiply(logs, float64(c), float64(s), at)
 }
 
 // silence multiplies by the first returns of one look. Those who can return are the devices that were exposed and have not yet.
-func (t Test) silence(logs *[Points]float64, before, after *Stage) {
+func (t Test) silence(logs *[Points]float64, before, after *Stage, fresh Fresh) {
 	c, s := after.Candidate.Returned-before.Candidate.Returned, after.Control.Returned-before.Control.Returned
 	if c == 0 && s == 0 {
 		return
 	}
 	at := t.share(float64(after.Candidate.Exposed-before.Candidate.Returned), float64(after.Control.Exposed-before.Control.Returned))
-	if newC, newS := fresh(before, after); shifted(newC, newS, after) {
-		at = min(at, t.share(newC, newS))
+	if fresh.uneven(after) {
+		at = min(at, t.share(float64(fresh.Candidate), float64(fresh.Control)))
 	}
 	t.multiply(logs, float64(c), float64(s), at)
-}
-
-// fresh counts the devices of one look.
-func fresh(before, after *Stage) (candidate, control float64) {
-	return float64(after.Candidate.Exposed - before.Candidate.Exposed), float64(after.Control.Exposed - before.Control.Exposed)
-}
-
-// visible is the logarithm of how improbable a share of new devices has to be before it is no chance.
-const visible = 10
-
-// shifted tells whether new devices were divided between the arms in another way than all devices of the stage, by more than
-// chance (Chernoff's bound for a binomial number). Then devices of one arm came in that have no match in the other at that time.
-func shifted(candidate, control float64, all *Stage) bool {
-	n, share := candidate+control, float64(all.Candidate.Exposed)/float64(all.Candidate.Exposed+all.Control.Exposed)
-	surprise := 0.0
-	if candidate > 0 {
-		surprise += candidate * math.Log(candidate/n/share)
-	}
-	if control > 0 {
-		surprise += control * math.Log(control/n/(1-share))
-	}
-	return surprise > visible
 }
 
 // share is the probability at the limit that the next event is in the candidate's arm, given the devices of both arms.
