@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -80,46 +81,74 @@ func (p *progress) clear() {
 	}
 }
 
-// counter tells on stderr which part of long work is under way.
+// counter tells on stderr which part of long work is under way, and how far that is. Several goroutines may use it.
 type counter struct {
 	app   *app
 	what  string
-	total int
-	done  int
+	total int // parts; 0 when nobody knows how many there are
+
+	mu    sync.Mutex
+	part  int
+	line  string
+	done  int // within the part
 	last  time.Time
 	drawn bool
+	ended bool
 }
 
-// counter tells about total parts of work; 0 when nobody knows how many there are.
+// counter tells about total parts of work.
 func (a *app) counter(what string, total int) *counter {
 	return &counter{app: a, what: what, total: total, last: a.Now()}
 }
 
-// next begins the next part. On a terminal the line stays until the next one; a log gets a line when there was none for a while.
+// next begins the next part.
 func (c *counter) next(part string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.part++
+	c.done = 0
+	c.line = c.what + ": " + part
+	if c.total > 0 {
+		c.line += fmt.Sprintf(" (%d of %d)", c.part, c.total)
+	}
+	c.tell(c.line, 0)
+}
+
+// tick tells that one more of n is done within the part.
+func (c *counter) tick(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.done++
-	if c.app.quiet {
+	c.tell(fmt.Sprintf("%s: %s of %s", c.line, number(float64(c.done)), number(float64(n))), drawEvery)
+}
+
+// tell draws a line on a terminal when the last one is old enough. A log gets a line when there was none for a while.
+func (c *counter) tell(line string, every time.Duration) {
+	if c.app.quiet || c.ended {
 		return
 	}
-	line := c.what + ": " + part
-	if c.total > 0 {
-		line += fmt.Sprintf(" (%d of %d)", c.done, c.total)
+	if !c.app.Terminal {
+		every = logEvery
 	}
+	now := c.app.Now()
+	if now.Sub(c.last) < every {
+		return
+	}
+	c.last = now
 	if c.app.Terminal {
 		c.drawn = true
 		fmt.Fprintf(c.app.Err, "\r\x1b[K%s", line)
 		return
 	}
-	if now := c.app.Now(); now.Sub(c.last) >= logEvery {
-		c.last = now
-		fmt.Fprintln(c.app.Err, line)
-	}
+	fmt.Fprintln(c.app.Err, line)
 }
 
-// clear takes the line away again.
-func (c *counter) clear() {
+// end takes the line away. Work that nobody waits for any more then tells nothing.
+func (c *counter) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ended = true
 	if c.drawn {
-		c.drawn = false
 		fmt.Fprint(c.app.Err, "\r\x1b[K")
 	}
 }

@@ -121,7 +121,7 @@ func (a *app) replay(ctx context.Context, o replayOptions) error {
 	server := &told{Client: prometheus.New(fetch.New(allowed, replayTimeout)), work: a.counter("replaying", 0)}
 	c.Measurer = &replay.Recorded{Server: server, Address: o.prometheus, Vars: vars}
 	trace, err := replay.Run(ctx, c)
-	server.work.clear()
+	server.work.end()
 	if err != nil {
 		return fmt.Errorf("%s: %w", o.prometheus, err)
 	}

@@ -77,6 +77,7 @@ type tally struct {
 	Outcomes     map[simulate.Outcome]int `json:"outcomes"`
 	TakenBack    interval                 `json:"takenBack"`
 	BecameStable interval                 `json:"becameStable"`
+	Excluded     int                      `json:"excluded"`          // went on without a part of the devices, whatever the outcome
 	All          ends                     `json:"all"`               // of all rollouts
 	Stopped      *ends                    `json:"stopped,omitempty"` // of those that were taken back
 	Tuning       *tuning                  `json:"tuning,omitempty"`  // of the peers
@@ -140,16 +141,16 @@ func (a *app) simulate(ctx context.Context, o simulateOptions) error {
 		BaseRate: o.baseRate, FalseAlarms: falseAlarms(p), Runs: o.runs, Seed: o.seed, Power: p.Power(traffic(world, o.baseRate)),
 	}
 	l := lab{rules: rules, runs: o.runs, work: a.counter("simulating", len(scenarios)*(len(rules)+1))}
-	defer l.work.clear()
 	for i, s := range scenarios {
 		world.Scenario = s
 		e, err := l.experiment(ctx, names[i], world)
 		if err != nil {
+			l.work.end()
 			return err
 		}
 		out.Scenarios = append(out.Scenarios, e)
 	}
-	l.work.clear()
+	l.work.end()
 	if o.plot != "" {
 		if err := plotSimulation(o.plot, out); err != nil {
 			return err
@@ -177,6 +178,7 @@ func (l lab) experiment(ctx context.Context, name string, c simulate.Config) (ex
 	for _, rule := range l.rules {
 		l.work.next(name + " by " + string(rule))
 		c.Options.Rule, c.Options.Peer = rule, simulate.Peer{}
+		c.Options.Done = func() { l.work.tick(l.runs) }
 		s, err := await(ctx, func() simulate.Summary { return simulate.Many(c, l.runs, confidence) })
 		if err != nil {
 			return e, err
@@ -233,7 +235,7 @@ func timelineOf(t simulate.Trace) timeline {
 
 func tallyOf(s simulate.Summary, c simulate.Config) tally {
 	t := tally{
-		Rule: s.Rule, Rollouts: s.Rollouts, Outcomes: s.Outcomes, TakenBack: intervalOf(s.RolledBack), BecameStable: intervalOf(s.Completed), All: endsOf(s.All),
+		Rule: s.Rule, Rollouts: s.Rollouts, Outcomes: s.Outcomes, Excluded: s.Excluded, TakenBack: intervalOf(s.RolledBack), BecameStable: intervalOf(s.Completed), All: endsOf(s.All),
 	}
 	if !math.IsNaN(s.Stopped.Took.Median) {
 		stopped := endsOf(s.Stopped)
@@ -256,9 +258,12 @@ func endsOf(e simulate.Ends) ends {
 	return ends{of(e.Took), of(e.Exposed), of(e.Failed), of(e.Lost)}
 }
 
-// other tells of outcomes besides the two that rates tell of: 12 Paused.
+// other tells what the rates do not tell of: 12 Paused; 3 without a slice.
 func (t *tally) other() string {
 	var parts []string
+	if t.Excluded > 0 {
+		parts = append(parts, fmt.Sprintf("%d without a slice", t.Excluded))
+	}
 	for _, o := range slices.Sorted(maps.Keys(t.Outcomes)) {
 		if o != simulate.Completed && o != simulate.RolledBack {
 			parts = append(parts, fmt.Sprintf("%d %s", t.Outcomes[o], o))

@@ -229,21 +229,34 @@ func TestSimulateInterrupt(t *testing.T) {
 	}
 }
 
-// A log gets a line of progress every ten seconds, and none when it is to be quiet.
+// A log gets a line of progress every ten seconds, a terminal five in a second, and none when it is to be quiet.
 func TestCounter(t *testing.T) {
-	for quiet, want := range map[bool]string{false: "simulating: c (3 of 4)\n", true: ""} {
-		var out bytes.Buffer
-		clock := now
-		a := &app{Streams: Streams{Err: &out, Now: func() time.Time { return clock }}, quiet: quiet}
-		c := a.counter("simulating", 4)
-		for _, part := range []string{"a", "b", "c", "d"} {
-			c.next(part)
-			clock = clock.Add(5 * time.Second)
-		}
-		c.clear()
-		if out.String() != want {
-			t.Errorf("quiet %t: %q, want %q", quiet, out.String(), want)
-		}
+	for name, tc := range map[string]struct {
+		terminal, quiet bool
+		by              time.Duration
+		want            string
+	}{
+		"a log of long work":         {false, false, 5 * time.Second, "simulating: b (2 of 2): 1 of 2\n"},
+		"a log of quick work":        {false, false, time.Second, ""},
+		"a terminal":                 {true, false, time.Second, "\r\x1b[Ksimulating: a (1 of 2)\r\x1b[Ksimulating: b (2 of 2)\r\x1b[Ksimulating: b (2 of 2): 1 of 2\r\x1b[Ksimulating: b (2 of 2): 2 of 2\r\x1b[K"},
+		"a terminal with quick work": {true, false, time.Millisecond, "\r\x1b[Ksimulating: a (1 of 2)\r\x1b[Ksimulating: b (2 of 2)\r\x1b[K"},
+		"quiet":                      {true, true, time.Hour, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var out bytes.Buffer
+			clock := now
+			a := &app{Streams: Streams{Err: &out, Terminal: tc.terminal, Now: func() time.Time { return clock }}, quiet: tc.quiet}
+			c := a.counter("simulating", 2)
+			for _, step := range []func(){func() { c.next("a") }, func() { c.next("b") }, func() { c.tick(2) }, func() { c.tick(2) }} {
+				step()
+				clock = clock.Add(tc.by)
+			}
+			c.end()
+			c.tick(2)
+			if out.String() != tc.want {
+				t.Errorf("%q, want %q", out.String(), tc.want)
+			}
+		})
 	}
 }
 

@@ -68,6 +68,7 @@ type Summary struct {
 	Rule     Rule
 	Rollouts int
 	Outcomes map[Outcome]int
+	Excluded int // went on without a part of the devices, whatever the outcome
 
 	RolledBack Rate // of a good release: false alarms
 	Completed  Rate // of a bad one: missed
@@ -81,11 +82,19 @@ type Summary struct {
 func Many(c Config, n int, level float64) Summary {
 	c = c.withDefaults(defaultLook(c))
 	traces := make([]Trace, n)
-	Parallel(n, c.Options.Parallel, func(i int) { traces[i] = c.run(i, false) })
+	Parallel(n, c.Options.Parallel, func(i int) {
+		traces[i] = c.run(i, false)
+		if c.Options.Done != nil {
+			c.Options.Done()
+		}
+	})
 	s := Summary{Rule: c.Options.Rule, Rollouts: n, Outcomes: map[Outcome]int{}}
 	var stopped []Trace
 	for i := range traces {
 		s.Outcomes[traces[i].Outcome]++
+		if len(traces[i].Excluded) > 0 {
+			s.Excluded++
+		}
 		if traces[i].Outcome == RolledBack {
 			stopped = append(stopped, traces[i])
 		}

@@ -54,6 +54,8 @@ type Options struct {
 
 	Peer     Peer // how a peer is tuned; the zero Peer is PeerOf the config
 	Parallel int  // goroutines of Many; 0: one a core. It does not change the result
+
+	Done func() // nil, or called by Many for each rollout that is done, by several goroutines at once
 }
 
 // Outcome is how a rollout ended.

@@ -38,7 +38,7 @@ type Group struct {
 // Options say what failing is.
 type Options struct {
 	Tests []eprocess.Test // of the metric that speaks against the candidate: Increase, Rate, or both; others are left out
-	Level float64         // highest share of findings that are wrong, in (0, 1); 0: 0.05
+	Level float64         // highest share of findings that are wrong, in (0, 1); 0: 0.1
 	Limit float64         // evidence that takes the release back, as a natural logarithm
 }
 
@@ -57,7 +57,7 @@ type Finding struct {
 }
 
 const (
-	defaultLevel = 0.05
+	defaultLevel = 0.1
 	mostOf       = 0.8 // share of the failures beyond the limit that a slice has to hold
 )
 
@@ -186,6 +186,7 @@ func (p part) failing(as eprocess.Arm) part {
 	for i := range out {
 		c := &out[i].Candidate
 		c.Failed = int64(float64(c.Exposed) * float64(as.Failed) / float64(as.Exposed))
+		c.Voted = max(c.Voted, c.Failed)
 	}
 	return out
 }

@@ -155,6 +155,17 @@ func many(n int, change func(*Group, int)) []Group {
 
 func version3(i int) string { return "1." + string(rune('0'+i/10)) + "." + string(rune('0'+i%10)) }
 
+// Devices that are well say so late: the rest is fine without their votes.
+func TestFewVotes(t *testing.T) {
+	groups := phones()
+	for i := range groups {
+		groups[i].Candidate.Voted, groups[i].Control.Voted = groups[i].Candidate.Failed, groups[i].Control.Failed
+	}
+	if got := Find(groups, increase); len(got) != 1 || !got[0].RestFine {
+		t.Errorf("found %+v, want one slice and a rest that is fine", got)
+	}
+}
+
 // A finding has the counts of the slice and of the rest.
 func TestCounts(t *testing.T) {
 	got := Find(phones(), increase)
