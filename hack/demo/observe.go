@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -58,6 +59,20 @@ func (v *view) verdict() string {
 		return "-"
 	}
 	return analysis.Reason
+}
+
+// evidence against the candidate, of the metric that has most of it, and what takes it back: 3.1/40.
+func (v *view) evidence() string {
+	if v.channel.Status.Candidate == nil {
+		return "-"
+	}
+	out, most := "-", 0.0
+	for _, m := range v.rollout.Status.Analysis {
+		if e, err := strconv.ParseFloat(m.Evidence, 64); err == nil && e >= most {
+			out, most = m.Evidence+"/"+m.EvidenceLimit, e
+		}
+	}
+	return out
 }
 
 // state is the state of the release of a version; empty while the Rollout has not noticed it.

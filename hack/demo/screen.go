@@ -103,7 +103,7 @@ func (s *screen) update(v *view) {
 var versions = []string{device.Embedded, first, second, third}
 
 const (
-	header = "TIME   CHANNEL     STABLE  CANDIDATE  WEIGHT  VERDICT           EMBEDDED   1.0.0   1.1.0   1.2.0"
+	header = "TIME   CHANNEL     STABLE  CANDIDATE  WEIGHT  VERDICT           EVIDENCE   EMBEDDED   1.0.0   1.1.0   1.2.0"
 	row    = "%s  %-10s  %-6s  %-9s  %6s  %-16s  %s"
 )
 
@@ -115,6 +115,7 @@ func (s *screen) log(v *view) {
 	}
 	state := fmt.Sprintf("%s %s %s %s", v.stable(), candidate, weight, v.verdict())
 	var numbers strings.Builder
+	fmt.Fprintf(&numbers, "%-9s  ", v.evidence())
 	for _, version := range versions {
 		width := 6
 		if version == device.Embedded {
@@ -140,8 +141,8 @@ func (s *screen) draw(v *view) {
 	}
 	lines := []string{
 		"",
-		fmt.Sprintf("%-6s  %-10s  %-6s  %-9s  %6s  %s", "TIME", "CHANNEL", "STABLE", "CANDIDATE", "WEIGHT", "VERDICT"),
-		fmt.Sprintf("%-6s  %-10s  %-6s  %-9s  %6s  %s", elapsed(time.Since(s.begin)), channel, v.stable(), candidate, weight, v.verdict()),
+		fmt.Sprintf("%-6s  %-10s  %-6s  %-9s  %6s  %-16s  %s", "TIME", "CHANNEL", "STABLE", "CANDIDATE", "WEIGHT", "VERDICT", "EVIDENCE"),
+		fmt.Sprintf("%-6s  %-10s  %-6s  %-9s  %6s  %-16s  %s", elapsed(time.Since(s.begin)), channel, v.stable(), candidate, weight, v.verdict(), v.evidence()),
 		"",
 	}
 	for _, version := range versions {
