@@ -52,7 +52,7 @@ func TestSlices(t *testing.T) {
 	row := counts.Counts[0]
 	want := ledger.Group{
 		Stage: 2, Platform: "ios", NativeVersion: "1.0.0",
-		Candidate: ledger.Arm{Exposed: row.Devices, Voted: row.Confirmed + row.Failed, Failed: 1, Returned: row.Returned},
+		Candidate: ledger.Arm{Exposed: row.Devices, Voted: row.Confirmed + row.Failed, Failed: 1, FailedOnce: 1, Returned: row.Returned},
 	}
 	if got.Groups[0] != want || got.App != "shop" || got.Channel != "production" || got.Trial != "salt" {
 		t.Errorf("%+v, want the group %+v", got, want)

@@ -47,16 +47,21 @@ type kind struct {
 }
 
 type arm struct {
-	Exposed  int64 `json:"exposed"`
-	Voted    int64 `json:"voted"`
-	Failed   int64 `json:"failed"`
-	Returned int64 `json:"returned"`
+	Exposed    int64 `json:"exposed"`
+	Voted      int64 `json:"voted"`
+	Failed     int64 `json:"failed"`
+	FailedOnce int64 `json:"failedOnce"`
+	Returned   int64 `json:"returned"`
+}
+
+func (a arm) counts() eprocess.Arm {
+	return eprocess.Arm{Exposed: a.Exposed, Voted: a.Voted, Failed: everFailed(a.Failed, a.FailedOnce), Returned: a.Returned}
 }
 
 func (g groups) total() (sum eprocess.Arm) {
 	for _, one := range g.Groups {
-		add(&sum, eprocess.Arm(one.Candidate))
-		add(&sum, eprocess.Arm(one.Control))
+		add(&sum, one.Candidate.counts())
+		add(&sum, one.Control.counts())
 	}
 	return sum
 }
@@ -72,8 +77,8 @@ func merge(answers []answer[groups]) []blame.Group {
 				i, at[g.kind] = len(out), len(out)
 				out = append(out, blame.Group{Stage: g.Stage, Platform: g.Platform, NativeVersion: g.NativeVersion, OSVersion: g.OSVersion, Region: g.Region})
 			}
-			add(&out[i].Candidate, eprocess.Arm(g.Candidate))
-			add(&out[i].Control, eprocess.Arm(g.Control))
+			add(&out[i].Candidate, g.Candidate.counts())
+			add(&out[i].Control, g.Control.counts())
 		}
 	}
 	slices.SortFunc(out, compare)

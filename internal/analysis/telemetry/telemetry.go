@@ -91,7 +91,8 @@ type Trial struct {
 }
 
 // Counts gives what all gateways counted for the candidate of a trial, and for its control, in all of its stages, the oldest first:
-// devices that stayed on what was stable. Voted devices reported success or failure. A gateway that cannot be asked is an error,
+// devices that stayed on what was stable. Voted devices reported success or failure;
+// who failed once counts as failed, also if that was made good. A gateway that cannot be asked is an error,
 // never a gateway without failures. Gateways that share a ledger tell the same counts, which are taken once; counts of different
 // ledgers are added up. A ledger that was begun after the trial is an error, too: its file was lost, or it was in memory, and what
 // failed before is not in it.
@@ -237,18 +238,29 @@ type counts struct {
 }
 
 type row struct {
-	Arm       string `json:"arm"`
-	Candidate string `json:"candidate"` // that the arm belongs to
-	Trial     string `json:"trial"`     // salt of the cohort
-	Stage     int32  `json:"stage"`
-	Devices   int64  `json:"devices"`
-	Confirmed int64  `json:"confirmed"`
-	Failed    int64  `json:"failed"`
-	Returned  int64  `json:"returned"`
+	Arm        string `json:"arm"`
+	Candidate  string `json:"candidate"` // that the arm belongs to
+	Trial      string `json:"trial"`     // salt of the cohort
+	Stage      int32  `json:"stage"`
+	Devices    int64  `json:"devices"`
+	Confirmed  int64  `json:"confirmed"`
+	Failed     int64  `json:"failed"`
+	FailedOnce int64  `json:"failedOnce"`
+	Returned   int64  `json:"returned"`
 }
 
 func (r *row) arm() eprocess.Arm {
-	return eprocess.Arm{Exposed: r.Devices, Voted: r.Confirmed + r.Failed, Failed: r.Failed, Returned: r.Returned}
+	return eprocess.Arm{Exposed: r.Devices, Voted: r.Confirmed + r.Failed, Failed: everFailed(r.Failed, r.FailedOnce), Returned: r.Returned}
+}
+
+// everFailed is how many devices failed, also if that was made good: a count that falls again when devices heal would break the promise of the
+// sequential tests. Gateways of before that count do not tell or keep it, and then it is at least those that are failed now. A
+// count below zero stays one, so that it is found out.
+func everFailed(failed, failedOnce int64) int64 {
+	if least := min(failed, failedOnce); least < 0 {
+		return least
+	}
+	return max(failed, failedOnce)
 }
 
 func (c counts) total() (sum eprocess.Arm) {

@@ -53,7 +53,7 @@ func TestBars(t *testing.T) {
 			}
 			barred("after the failure", id, wanted)
 		}
-		want(t, l, candidateRow(func(r *ledger.Row) { r.Devices, r.Offered, r.Failed = 3, 3, 3 }))
+		want(t, l, candidateRow(func(r *ledger.Row) { r.Devices, r.Offered, r.Failed, r.FailedOnce = 3, 3, 3, 3 }))
 		say("rollback", ledger.Confirmed, "", time.Minute)
 		barred("after a proof", "rollback", false)
 		say("rollback", ledger.Failed, ledger.KindRollback, time.Second)

@@ -235,8 +235,8 @@ func (b *batch) makeSeries(ctx context.Context, tx *sql.Tx) error {
 	for _, s := range fresh {
 		made := s.place(id)
 		_, err := tx.ExecContext(ctx, "INSERT INTO series ("+seriesColumns+", created_at, served_at, "+
-			"tracked, exposed, offered, downloaded, installed, confirmed, failed, delivery_failed, returned) VALUES "+
-			"($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
+			"tracked, exposed, offered, downloaded, installed, confirmed, failed, delivery_failed, returned, failed_once) VALUES "+
+			"($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)",
 			made.id, s.App, s.Channel, s.Digest, s.Version, string(s.Arm), s.Trial, s.Stage, s.Candidate, s.Release, b.now, b.now)
 		if err != nil {
 			return err
@@ -355,8 +355,9 @@ func (d difference) add(ctx context.Context, tx *sql.Tx, id int64, at millis) er
 	t := &d.tally
 	_, err := tx.ExecContext(ctx, "UPDATE series SET tracked = tracked + $1, exposed = exposed + $2, offered = offered + $3, "+
 		"downloaded = downloaded + $4, installed = installed + $5, confirmed = confirmed + $6, failed = failed + $7, "+
-		"delivery_failed = delivery_failed + $8, returned = returned + $9, served_at = CASE WHEN served_at < $10 THEN $10 ELSE served_at END WHERE id = $11",
-		d.rows, t[Exposed], t[Offered], t[Downloaded], t[Installed], t[Confirmed], t[Failed], t[DeliveryFailed], t[Returned], at, id)
+		"delivery_failed = delivery_failed + $8, returned = returned + $9, failed_once = failed_once + $10, "+
+		"served_at = CASE WHEN served_at < $11 THEN $11 ELSE served_at END WHERE id = $12",
+		d.rows, t[Exposed], t[Offered], t[Downloaded], t[Installed], t[Confirmed], t[Failed], t[DeliveryFailed], t[Returned], t[failedOnce], at, id)
 	return err
 }
 

@@ -33,7 +33,8 @@ type Row struct {
 	Downloaded     int64  `json:"downloaded"`
 	Installed      int64  `json:"installed"`
 	Confirmed      int64  `json:"confirmed"`
-	Failed         int64  `json:"failed"` // bundle failures only
+	Failed         int64  `json:"failed"`     // bundle failures only; a vote may heal
+	FailedOnce     int64  `json:"failedOnce"` // failed, and those whose failure was made good: of confirmed and failed together
 	DeliveryFailed int64  `json:"deliveryFailed"`
 	Returned       int64  `json:"returned"` // checked in again, the ready time or more after the first check
 }
@@ -72,12 +73,12 @@ func (l *Ledger) Counts(ctx context.Context, app, channel string) (Snapshot, err
 	err := each(ctx, l.db.read, func(rows *sql.Rows) error {
 		var r Row
 		err := rows.Scan(&r.Digest, &r.Version, &r.Arm, &r.Trial, &r.Stage, &r.Candidate, &r.Release, &r.Devices, &r.Offered, &r.Downloaded,
-			&r.Installed, &r.Confirmed, &r.Failed, &r.DeliveryFailed, &r.Returned)
+			&r.Installed, &r.Confirmed, &r.Failed, &r.DeliveryFailed, &r.Returned, &r.FailedOnce)
 		r.Arm = armName(resolve.Arm(r.Arm))
 		s.Rows = append(s.Rows, r)
 		return err
 	}, "SELECT digest, version, arm, trial, stage, candidate, release, exposed, offered, downloaded, installed, confirmed, failed, "+
-		"delivery_failed, returned FROM series WHERE app = $1 AND channel = $2 ORDER BY id", legible(app), legible(channel))
+		"delivery_failed, returned, failed_once FROM series WHERE app = $1 AND channel = $2 ORDER BY id", legible(app), legible(channel))
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}

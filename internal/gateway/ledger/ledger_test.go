@@ -211,7 +211,7 @@ func TestCountsAnOutcomeOfADeviceOnce(t *testing.T) {
 		l.Checked(check(l, "d2", offer(bad, resolve.Candidate), start))
 		l.Reported(report(l, "d2", bad, ledger.DeliveryFailed, start))
 		want(t, l, candidateRow(func(r *ledger.Row) {
-			r.Devices, r.Offered, r.Downloaded, r.Installed, r.Failed, r.DeliveryFailed = 2, 2, 1, 1, 1, 1
+			r.Devices, r.Offered, r.Downloaded, r.Installed, r.Failed, r.FailedOnce, r.DeliveryFailed = 2, 2, 1, 1, 1, 1, 1
 		}))
 		if got := l.Failed(l.Pseudonym(app, "d1")); len(got) != 1 || got[0] != bad {
 			t.Errorf("failed on d1: %v, want the bundle", got)

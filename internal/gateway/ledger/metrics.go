@@ -90,8 +90,8 @@ func (m *metrics) reached(s *Series, t tally, now millis) {
 	defer m.mu.Unlock()
 	at := labels{s.App, s.Channel, s.Version, armName(s.Arm)}
 	m.changed[at] = now
-	for o, n := range t {
-		m.devices.WithLabelValues(at.app, at.channel, at.version, at.arm, names[o]).Add(float64(n))
+	for o, name := range names {
+		m.devices.WithLabelValues(at.app, at.channel, at.version, at.arm, name).Add(float64(t[o]))
 	}
 }
 

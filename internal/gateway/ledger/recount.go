@@ -58,7 +58,7 @@ func (l *Ledger) recount(ctx context.Context, tx *sql.Tx, r *rules) error {
 		}
 	}
 	_, err := tx.ExecContext(ctx, "UPDATE series SET tracked = 0, exposed = 0, offered = 0, downloaded = 0, installed = 0, confirmed = 0, "+
-		"failed = 0, delivery_failed = 0, returned = 0")
+		"failed = 0, delivery_failed = 0, returned = 0, failed_once = 0")
 	if err != nil {
 		return err
 	}

@@ -84,7 +84,7 @@ const recount = `SELECT s.digest, s.version, s.arm, s.trial, s.stage, s.candidat
   SUM(v.voting), SUM(v.voting * v.offered), SUM(v.voting * v.downloaded), SUM(v.voting * v.installed),
   SUM(v.voting * CASE WHEN v.failed = 0 OR v.healed = 1 THEN v.confirmed ELSE 0 END),
   SUM(v.voting * CASE WHEN v.failed = 1 AND v.healed = 0 THEN 1 ELSE 0 END),
-  SUM(v.voting * v.delivery_failed), SUM(v.voting * v.returned)
+  SUM(v.voting * v.delivery_failed), SUM(v.voting * v.returned), SUM(v.voting * v.failed)
 FROM series s JOIN (
   SELECT series_id, voting,
     CASE WHEN offered_at > 0 THEN 1 ELSE 0 END AS offered,
@@ -111,7 +111,7 @@ func recounted(t testing.TB, l *ledger.Ledger) []ledger.Row {
 	for found.Next() {
 		var r ledger.Row
 		err := found.Scan(&r.Digest, &r.Version, &r.Arm, &r.Trial, &r.Stage, &r.Candidate, &r.Release, &r.Devices, &r.Offered, &r.Downloaded,
-			&r.Installed, &r.Confirmed, &r.Failed, &r.DeliveryFailed, &r.Returned)
+			&r.Installed, &r.Confirmed, &r.Failed, &r.DeliveryFailed, &r.Returned, &r.FailedOnce)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -269,7 +269,7 @@ func TestNamelessReportsOnTwoReplicas(t *testing.T) {
 	flush(t, b)
 	first := ledger.Row{Digest: stable, Version: "2.0.0", Arm: "none", Devices: devices, Offered: devices, Returned: devices}
 	second := candidateRow(func(r *ledger.Row) {
-		r.Devices, r.Offered, r.Failed, r.DeliveryFailed, r.Confirmed = devices, devices, devices/3, devices/3, devices/3
+		r.Devices, r.Offered, r.Failed, r.FailedOnce, r.DeliveryFailed, r.Confirmed = devices, devices, devices/3, devices/3, devices/3, devices/3
 	})
 	if diff := cmp.Diff([]ledger.Row{first, second}, sorted(rows(t, a))); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)

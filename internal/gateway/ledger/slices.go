@@ -40,23 +40,25 @@ type Group struct {
 
 // Arm counts devices of one arm, those that vote.
 type Arm struct {
-	Exposed  int64 `json:"exposed"`
-	Voted    int64 `json:"voted"` // confirmed or failed
-	Failed   int64 `json:"failed"`
-	Returned int64 `json:"returned"`
+	Exposed    int64 `json:"exposed"`
+	Voted      int64 `json:"voted"`      // confirmed or failed
+	Failed     int64 `json:"failed"`     // a vote may heal
+	FailedOnce int64 `json:"failedOnce"` // failed, and those whose failure was made good; of those who voted
+	Returned   int64 `json:"returned"`
 }
 
 func (a *Arm) add(o Arm) {
 	a.Exposed += o.Exposed
 	a.Voted += o.Voted
 	a.Failed += o.Failed
+	a.FailedOnce += o.FailedOnce
 	a.Returned += o.Returned
 }
 
 // slicesQuery groups the votes of a trial, by the rules of rules.counted with the times that the database has.
 const slicesQuery = `SELECT stage, platform, native_version, os_version, region,
-  SUM(candidate), SUM(candidate * voted), SUM(candidate * failed), SUM(candidate * returned),
-  SUM(1 - candidate), SUM((1 - candidate) * voted), SUM((1 - candidate) * failed), SUM((1 - candidate) * returned)
+  SUM(candidate), SUM(candidate * voted), SUM(candidate * failed), SUM(candidate * failed_once), SUM(candidate * returned),
+  SUM(1 - candidate), SUM((1 - candidate) * voted), SUM((1 - candidate) * failed), SUM((1 - candidate) * failed_once), SUM((1 - candidate) * returned)
 FROM (
   SELECT s.stage, v.platform, COALESCE(NULLIF(v.first_native_version, ''), v.native_version) AS native_version,
     v.first_os_version AS os_version, v.first_region AS region,
@@ -64,6 +66,7 @@ FROM (
     CASE WHEN v.failed_at > 0 OR v.ready_at > 0 OR v.first_seen_at > 0 AND v.seen_at - v.first_seen_at >= ready_time THEN 1 ELSE 0 END AS voted,
     CASE WHEN v.failed_at > 0 AND (v.failed_kind = 'crash' OR NOT (v.recovered_at > 0 AND v.recovered_at - v.failed_at <= heal_window
            OR v.proven_at > 0 AND v.proven_at - v.failure_heard_at <= heal_window)) THEN 1 ELSE 0 END AS failed,
+    CASE WHEN v.failed_at > 0 THEN 1 ELSE 0 END AS failed_once,
     CASE WHEN v.exposed_at > 0 AND v.checked_at - v.exposed_at >= ready_time THEN 1 ELSE 0 END AS returned
   FROM series s JOIN votes v ON v.series_id = s.id CROSS JOIN meta
   WHERE s.app = $1 AND s.channel = $2 AND s.trial = $3 AND s.arm <> '' AND v.voting = 1
@@ -112,7 +115,7 @@ func (l *Ledger) Slices(ctx context.Context, app, channel, trial string) (Slices
 func scanGroup(rows *sql.Rows) (g Group, err error) {
 	to := []any{&g.Stage, &g.Platform, &g.NativeVersion, &g.OSVersion, &g.Region}
 	for _, a := range [...]*Arm{&g.Candidate, &g.Control} {
-		to = append(to, &a.Exposed, &a.Voted, &a.Failed, &a.Returned)
+		to = append(to, &a.Exposed, &a.Voted, &a.Failed, &a.FailedOnce, &a.Returned)
 	}
 	return g, rows.Scan(to...)
 }

@@ -45,7 +45,8 @@ func sums(groups []ledger.Group) map[stageArm]ledger.Arm {
 		for arm, n := range map[string]ledger.Arm{"candidate": g.Candidate, "control": g.Control} {
 			sum := out[stageArm{g.Stage, arm}]
 			out[stageArm{g.Stage, arm}] = ledger.Arm{
-				Exposed: sum.Exposed + n.Exposed, Voted: sum.Voted + n.Voted, Failed: sum.Failed + n.Failed, Returned: sum.Returned + n.Returned,
+				Exposed: sum.Exposed + n.Exposed, Voted: sum.Voted + n.Voted, Failed: sum.Failed + n.Failed,
+				FailedOnce: sum.FailedOnce + n.FailedOnce, Returned: sum.Returned + n.Returned,
 			}
 		}
 	}
@@ -57,7 +58,9 @@ func counted(rows []ledger.Row) map[stageArm]ledger.Arm {
 	out := map[stageArm]ledger.Arm{}
 	for _, r := range rows {
 		if r.Trial == "salt" {
-			out[stageArm{r.Stage, r.Arm}] = ledger.Arm{Exposed: r.Devices, Voted: r.Confirmed + r.Failed, Failed: r.Failed, Returned: r.Returned}
+			out[stageArm{r.Stage, r.Arm}] = ledger.Arm{
+				Exposed: r.Devices, Voted: r.Confirmed + r.Failed, Failed: r.Failed, FailedOnce: r.FailedOnce, Returned: r.Returned,
+			}
 		}
 	}
 	return out
@@ -100,7 +103,7 @@ func TestSlices(t *testing.T) {
 		want := []ledger.Group{
 			{
 				Stage: 1, Platform: "ios", NativeVersion: "4.2.0", OSVersion: "17.5", Region: "DE",
-				Candidate: ledger.Arm{Exposed: 3, Voted: 2, Failed: 1, Returned: 2}, Control: ledger.Arm{Exposed: 1},
+				Candidate: ledger.Arm{Exposed: 3, Voted: 2, Failed: 1, FailedOnce: 1, Returned: 2}, Control: ledger.Arm{Exposed: 1},
 			},
 			{
 				Stage: 2, Platform: "ios", NativeVersion: "4.2.0", OSVersion: "17.4", Region: "DE",

@@ -95,7 +95,9 @@ func TestStages(t *testing.T) {
 		tell("k2", stable, ledger.Failed, hour(2))
 		tell("c2", bad, ledger.Failed, hour(2))      // of the only one that it was seen in
 		tell("k1", stable, ledger.Failed, hour(0.5)) // late
-		first[0].Failed, first[1].Failed, second[0].Failed, second[1].Failed = 1, 1, 1, 1
+		for _, r := range []*ledger.Row{&first[0], &first[1], &second[0], &second[1]} {
+			r.Failed, r.FailedOnce = 1, 1
+		}
 		expect("after failures", append(first, second...)...)
 		say(check(a, "k1", in(2, offer(bad, candidate)), hour(3)), check(a, "k1", in(2, offer(bad, candidate)), hour(4)))
 		second[0].Returned = 1

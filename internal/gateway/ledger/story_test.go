@@ -177,14 +177,14 @@ func TestSweep(t *testing.T) {
 		c.add(80 * 24 * time.Hour)
 		l.Checked(check(l, "young", offer(bad, resolve.Candidate), c.now()))
 		l.Checked(check(l, "old-7", upToDate(stable, resolve.NoArm), c.now()))
-		old := ledger.Row{Digest: stable, Version: "2.0.0", Arm: "none", Devices: 2500, Offered: 0, Installed: 2500, Confirmed: 1, Failed: 1, Returned: 1}
+		old := ledger.Row{Digest: stable, Version: "2.0.0", Arm: "none", Devices: 2500, Offered: 0, Installed: 2500, Confirmed: 1, Failed: 1, FailedOnce: 1, Returned: 1}
 		young := candidateRow(func(r *ledger.Row) { r.Devices, r.Offered = 1, 1 })
 		want(t, l, old, young)
 		c.add(20 * 24 * time.Hour)
 		if err := l.Sweep(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		old.Devices, old.Installed, old.Confirmed, old.Failed = 1, 1, 1, 0
+		old.Devices, old.Installed, old.Confirmed, old.Failed, old.FailedOnce = 1, 1, 1, 0, 0
 		want(t, l, old, young)
 		if diff := cmp.Diff(sorted([]ledger.Row{old, young}), recounted(t, l)); diff != "" {
 			t.Errorf("recount (-want +got):\n%s", diff)
@@ -308,7 +308,7 @@ func TestFullQueue(t *testing.T) {
 		l.Checked(say(i)) // those that were dropped are no repetition
 		flush(t, l)
 	}
-	want(t, l, candidateRow(func(r *ledger.Row) { r.Devices, r.Offered, r.Failed = 13, 12, 1 }))
+	want(t, l, candidateRow(func(r *ledger.Row) { r.Devices, r.Offered, r.Failed, r.FailedOnce = 13, 12, 1, 1 }))
 	cancel()
 	wg.Wait()
 }

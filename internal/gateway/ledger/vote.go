@@ -256,8 +256,12 @@ func (r rules) heals(v *vote, s *said) bool {
 		(s.what&markOf(Confirmed) != 0 && soon(v.failedAt, s.at) || s.what&seen != 0 && soon(v.failureHeardAt, s.at))
 }
 
-// tally holds a number for each Outcome.
-type tally [outcomes]int64
+// tally holds a number for each Outcome, and at failedOnce another one.
+type tally [outcomes + 1]int64
+
+// failedOnce is where a tally has the devices that ever failed, also when that was made good. A vote may heal; this never falls while a
+// device votes, as the sequential tests need it: counts that go up and down are no martingale.
+const failedOnce = outcomes
 
 // counted gives what a vote adds to the counts of its series: 0 or 1 for each outcome, and never both Confirmed and Failed.
 func (r rules) counted(v *vote) tally {
@@ -277,6 +281,7 @@ func (r rules) reached(v *vote) tally {
 	t := tally{
 		Exposed: one(v.updatedAt), Offered: one(v.offeredAt), Downloaded: one(v.downloadedAt), Installed: one(v.installedAt),
 		Confirmed: one(r.confirmedAt(v)), Failed: one(v.failedAt), DeliveryFailed: one(v.deliveryFailedAt),
+		failedOnce: one(v.failedAt),
 	}
 	if r.returned(v) {
 		t[Returned] = 1

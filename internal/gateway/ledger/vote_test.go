@@ -250,7 +250,10 @@ func TestOneVote(t *testing.T) {
 			if !v.voting && n != (tally{}) {
 				t.Fatalf("a device that does not vote counted %v", n)
 			}
-			if v.failedAt != 0 && v.voting && reached[Failed] != 1 {
+			if n[Failed] > n[failedOnce] || n[failedOnce] > n[Confirmed]+n[Failed] {
+				t.Fatalf("counted %v: who failed once voted, and who failed did so once", n)
+			}
+			if v.failedAt != 0 && v.voting && (reached[Failed] != 1 || n[failedOnce] != 1) {
 				t.Fatalf("failed, but reached %v", reached)
 			}
 		}

@@ -24,6 +24,7 @@ CREATE TABLE staged_series (
     failed          BIGINT NOT NULL,
     delivery_failed BIGINT NOT NULL,
     returned        BIGINT NOT NULL DEFAULT 0,
+    failed_once     BIGINT NOT NULL DEFAULT 0, -- also those whose failure was made good
     UNIQUE (app, channel, digest, trial, stage, arm)
 );
 INSERT INTO staged_series (id, app, channel, digest, version, arm, trial, candidate, release, created_at, served_at, tracked,
@@ -39,3 +40,5 @@ ALTER TABLE votes ADD COLUMN first_native_version TEXT NOT NULL DEFAULT '';
 ALTER TABLE votes ADD COLUMN first_os_version TEXT NOT NULL DEFAULT '';
 ALTER TABLE votes ADD COLUMN first_region TEXT NOT NULL DEFAULT '';
 CREATE INDEX votes_of_series ON votes (series_id);
+
+UPDATE series SET failed_once = (SELECT COUNT(*) FROM votes WHERE votes.series_id = series.id AND voting = 1 AND failed_at > 0);
