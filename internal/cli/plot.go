@@ -161,32 +161,56 @@ func addLine(p *plot.Plot, name string, c color.Color, xys plotter.XYs) error {
 	return nil
 }
 
-// addLimits draws the evidence at which a release is taken back, and the half of it (in logarithms) from which on nothing rises.
+// addLimits draws the evidence at which a release is taken back, and the half of it (in logarithms) from which on nothing rises. Both are
+// higher after a slice was excluded, and then are drawn from the rollout of which that is so.
 func addLimits(p *plot.Plot, hours float64, lines []traceLine) error {
-	var limit float64
+	var steps plotter.XYs
 	for _, l := range lines {
-		for _, at := range l.trace.Points {
-			limit = max(limit, at.Limit/math.Ln10)
+		if mine := limits(l.trace, hours); len(mine) > len(steps) {
+			steps = mine
 		}
 	}
-	if limit == 0 {
+	if steps == nil {
 		return nil
 	}
 	for _, at := range []struct {
 		name  string
-		log   float64
+		part  float64 // of the logarithm
 		color color.Color
-	}{{"taken back", limit, color.RGBA{180, 0, 0, 255}}, {"nothing rises", limit / 2, color.Gray{110}}} {
-		line, err := plotter.NewLine(plotter.XYs{{X: 0, Y: at.log}, {X: hours, Y: at.log}})
+	}{{"taken back", 1, color.RGBA{180, 0, 0, 255}}, {"nothing rises", 0.5, color.Gray{110}}} {
+		xys := make(plotter.XYs, len(steps))
+		for i, s := range steps {
+			xys[i] = plotter.XY{X: s.X, Y: s.Y * at.part}
+		}
+		line, err := plotter.NewLine(xys)
 		if err != nil {
 			return err
 		}
-		line.Color, line.Dashes = at.color, []vg.Length{5, 3}
+		line.StepStyle, line.Color, line.Dashes = plotter.PostStep, at.color, []vg.Length{5, 3}
 		p.Add(line)
-		p.Legend.Add(at.name+" from "+strconv.FormatFloat(math.Pow(10, at.log), 'g', 3, 64), line)
+		p.Legend.Add(at.name+" from "+strconv.FormatFloat(math.Pow(10, xys[0].Y), 'g', 2, 64), line)
 	}
-	p.Y.Max = max(p.Y.Max, limit+1)
+	p.Y.Max = max(p.Y.Max, steps[len(steps)-1].Y+1)
 	return nil
+}
+
+// limits are the limits of a rollout over time, as logarithms to base 10, from the start to the end of the plot.
+func limits(t simulate.Trace, hours float64) plotter.XYs {
+	var out plotter.XYs
+	for _, p := range t.Points {
+		y := p.Limit / math.Ln10
+		switch {
+		case y == 0:
+		case out == nil:
+			out = append(out, plotter.XY{X: 0, Y: y})
+		case math.Abs(y-out[len(out)-1].Y) > 1e-9:
+			out = append(out, plotter.XY{X: p.At.Hours(), Y: y})
+		}
+	}
+	if out == nil {
+		return nil
+	}
+	return append(out, plotter.XY{X: hours, Y: out[len(out)-1].Y})
 }
 
 func weights(t simulate.Trace) plotter.XYs {

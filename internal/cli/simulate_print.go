@@ -33,6 +33,24 @@ func (a *app) printSimulation(w io.Writer, s simulation) {
 	for i := range s.Scenarios {
 		a.printExperiment(w, &s.Scenarios[i])
 	}
+	printPeers(w, s.Scenarios[0].Rules)
+}
+
+// printPeers tells how those were set that Windlass is compared with.
+func printPeers(w io.Writer, rules []tally) {
+	for i := range rules {
+		t := rules[i].Tuning
+		if i == 1 {
+			fmt.Fprintf(w, "\nThe same policy by others, as docs/peers.md models and tunes them:\n\n")
+		}
+		switch {
+		case t == nil:
+		case t.Level > 0:
+			fmt.Fprintf(w, "%s stops when a test of two proportions says so, %s of the time by mistake, each %s\n", rules[i].Rule, share(t.Level), span(seconds(t.Seconds)))
+		default:
+			fmt.Fprintf(w, "%s measures each %s, and counts the times above %s against a limit of %d\n", rules[i].Rule, span(seconds(t.Seconds)), share(t.MaxRate), t.Allowed)
+		}
+	}
 }
 
 // promise is what the sequential tests of a policy promise.
@@ -63,7 +81,10 @@ func (a *app) printExperiment(w io.Writer, e *experiment) {
 		number(float64(t.Exposed)), number(float64(t.Failed)), lost(t.Lost))
 	printEvents(w, t.Events)
 	meaning := "to take one back is a false alarm"
-	if e.Bad {
+	switch {
+	case e.slice:
+		meaning = "one that becomes stable with all devices is missed"
+	case e.Bad:
 		meaning = "one that becomes stable is missed"
 	}
 	fmt.Fprintf(w, "\n%s: %s rollouts of each rule; %s; 99 %% intervals, medians (and 90 %%):\n\n", e.Scenario, number(float64(e.Rules[0].Rollouts)), meaning)

@@ -46,6 +46,7 @@ type experiment struct {
 	Typical  timeline  `json:"typical"`
 	Rules    []tally   `json:"rules"`
 	trace    traceLine // for the plot
+	slice    bool      // a part of the devices is to be left out, or the release stopped
 }
 
 // timeline is one rollout by Windlass.
@@ -168,7 +169,8 @@ type lab struct {
 
 // experiment runs one scenario by all rules.
 func (l lab) experiment(ctx context.Context, name string, c simulate.Config) (experiment, error) {
-	e := experiment{Scenario: name, Bad: c.Scenario.Kind == simulate.Bad || c.Scenario.Kind == simulate.Slice || c.Scenario.Kind == simulate.Silent}
+	kind := c.Scenario.Kind
+	e := experiment{Scenario: name, slice: kind == simulate.Slice, Bad: kind == simulate.Bad || kind == simulate.Slice || kind == simulate.Silent}
 	l.work.next(name)
 	typical, err := await(ctx, func() simulate.Trace { return typicalRun(c) })
 	if err != nil {
