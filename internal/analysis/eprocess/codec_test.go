@@ -44,6 +44,7 @@ func TestEncode_size(t *testing.T) {
 	for i := range s.Seen {
 		a := Arm{Exposed: maxCount, Voted: maxCount, Failed: maxCount, Returned: maxCount}
 		s.Seen[i] = Stage{ID: math.MaxInt32 - MaxStages + int32(i), Candidate: a, Control: a}
+		s.Fresh[i] = Fresh{maxCount, maxCount}
 	}
 	text := Encode([]State{s, s})
 	if len(text) > 4096 {
@@ -67,13 +68,14 @@ func TestDecode_refuses(t *testing.T) {
 		"no limit":            {"v1:Increase,,0" + zeros, "limit: not a finite number"},
 		"no first stage":      {"v1:Increase,1,x" + zeros, "the first stage"},
 		"two parts":           {"v1:Increase,1" + zeros, "instead of kind, limit and first stage"},
-		"short stage":         {"v1:Increase,1,0" + zeros + "/1,2,3", "a stage has 3 numbers, expected 7"},
-		"stage without id":    {"v1:Increase,1,0" + zeros + "/,1,1,1,1,1,1", "the id of a stage"},
-		"a count is no count": {"v1:Increase,1,0" + zeros + "/1,1,1,1,1,1,x", "a count of a stage"},
-		"impossible counts":   {"v1:Increase,1,0" + zeros + "/1,1,2,0,0,0,0", "impossible counts: 2 failed"},
-		"negative counts":     {"v1:Increase,1,0" + zeros + "/1,-1,0,0,0,0,0", "impossible counts"},
-		"stages out of order": {"v1:Increase,1,0" + zeros + "/2,1,0,0,1,0,0/1,1,0,0,1,0,0", "stage 1 after stage 2"},
-		"too many stages":     {"v1:Increase,1,0" + zeros + strings.Repeat("/1,1,0,0,1,0,0", MaxStages+1), "7 parts"},
+		"short stage":         {"v1:Increase,1,0" + zeros + "/1,2,3", "a stage has 3 numbers, expected 9"},
+		"stage without id":    {"v1:Increase,1,0" + zeros + "/,1,1,1,1,1,1,1,1", "the id of a stage"},
+		"a count is no count": {"v1:Increase,1,0" + zeros + "/1,1,1,1,1,1,1,1,x", "a count of a stage"},
+		"impossible counts":   {"v1:Increase,1,0" + zeros + "/1,1,2,0,0,0,0,0,0", "impossible counts: 2 failed"},
+		"negative counts":     {"v1:Increase,1,0" + zeros + "/1,-1,0,0,0,0,0,0,0", "impossible counts"},
+		"more fresh devices":  {"v1:Increase,1,0" + zeros + "/1,1,0,0,1,0,0,1,2", "1 and 2 fresh devices, expected at most those that were exposed"},
+		"stages out of order": {"v1:Increase,1,0" + zeros + "/2,1,0,0,1,0,0,0,0/1,1,0,0,1,0,0,0,0", "stage 1 after stage 2"},
+		"too many stages":     {"v1:Increase,1,0" + zeros + strings.Repeat("/1,1,0,0,1,0,0,0,0", MaxStages+1), "7 parts"},
 		"too many tests":      {"v1:" + strings.Repeat(";", maxTests), "9 tests, expected at most 8"},
 	} {
 		t.Run(name, func(t *testing.T) {
