@@ -35,6 +35,13 @@ func (s *Series) continues(o *Series) bool {
 	return key == o.key()
 }
 
+// candidates gives the series of the candidate's arm in the stage of a trial; without one, it is of nothing.
+func (s *Series) candidates() *Series {
+	c := *s
+	c.Digest, c.Arm = s.Candidate, resolve.Candidate
+	return &c
+}
+
 // entry is a vote with the series that it is in.
 type entry struct {
 	series *Series

@@ -10,6 +10,8 @@ import (
 	"database/sql"
 	"maps"
 	"slices"
+
+	"github.com/windlass-dev/windlass/internal/resolve"
 )
 
 // batch is one transaction of the writer: it reads the votes of the devices that something is said of, folds that in, and
@@ -115,8 +117,13 @@ func (l *Ledger) readSeries(ctx context.Context, q querier) error {
 func (b *batch) readVoters(ctx context.Context, tx *sql.Tx, events []*event) error {
 	used := map[int64]*placedSeries{}
 	for _, e := range events {
-		if s := b.l.catalog.find(e.series.key()); e.placed && s != nil {
-			used[s.id] = s
+		if !e.placed {
+			continue
+		}
+		for _, key := range [...]seriesKey{e.series.key(), e.series.candidates().key()} { // room asks for both
+			if s := b.l.catalog.find(key); s != nil {
+				used[s.id] = s
+			}
 		}
 	}
 	gone := maps.Clone(used)
@@ -200,12 +207,12 @@ func (b *batch) apply(e *event) {
 func (b *batch) room(e *event) bool {
 	key := freshKey{e.series.key(), e.network}
 	if e.network != 0 && b.l.cfg.NetworkShare < 1 {
-		have, voters := b.networks[key], b.joined[key.series]
+		have := b.networks[key]
 		if s := b.l.catalog.find(key.series); s != nil {
 			before, _ := b.l.networks.Get(networkKey{s.id, e.network})
-			have, voters = have+before, voters+s.voters
+			have += before
 		}
-		if have >= max(int64(b.l.cfg.NetworkMinimum), int64(b.l.cfg.NetworkShare*float64(voters))) {
+		if have >= b.limit(&e.series) {
 			b.capped++
 			return false
 		}
@@ -213,6 +220,26 @@ func (b *batch) room(e *event) bool {
 	}
 	b.joined[key.series]++
 	return true
+}
+
+// limit is how many devices of one network may vote in a series. The minimum is a larger share of a small arm than of a large one, and
+// networks are not alike: one whose devices fail more often would weigh more in the candidate's arm than in the control, and a good release
+// would look worse than what it replaces. So the control takes the share of a network that the candidate's arm takes, in each stage.
+func (b *batch) limit(s *Series) int64 {
+	least, share, voters := float64(b.l.cfg.NetworkMinimum), b.l.cfg.NetworkShare, float64(b.voters(s.key()))
+	if s.Arm == resolve.Control {
+		share = max(share, least/max(least, float64(b.voters(s.candidates().key()))))
+	}
+	return int64(max(least, share*voters))
+}
+
+// voters is how many devices vote in a series.
+func (b *batch) voters(key seriesKey) int64 {
+	n := b.joined[key]
+	if s := b.l.catalog.find(key); s != nil {
+		n += s.voters
+	}
+	return n
 }
 
 // makeSeries gives each new series a row.

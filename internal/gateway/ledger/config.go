@@ -46,7 +46,8 @@ type Config struct {
 	MaxOverrides int // devices that have a channel of their own; default 100000
 
 	// NetworkMinimum and NetworkShare limit the votes that come from one network: to the minimum, or to this share of the
-	// votes in the series if that is more. A share of 1 is no limit. Defaults: 20, and 0.05.
+	// votes in the series if that is more. In the control of a trial it is at least the share that the minimum is of the candidate's arm,
+	// so that both arms take as much of each network. A share of 1 is no limit. Defaults: 20, and 0.05.
 	NetworkMinimum int
 	NetworkShare   float64
 

@@ -199,50 +199,6 @@ func TestSweep(t *testing.T) {
 	})
 }
 
-// One network cannot vote a bundle down, however many devices it makes up.
-func TestVotesOfANetworkAreLimited(t *testing.T) {
-	t.Parallel()
-	cfg := ledger.Config{NetworkMinimum: 5, NetworkShare: 0.1}
-	for _, tc := range []struct {
-		name    string
-		others  int
-		network ledger.Network
-		failed  int64
-		capped  float64
-	}{
-		{"the minimum", 10, 7, 5, 95},
-		{"a share", 200, 7, 22, 78}, // the network's own votes are in the share's base
-		{"devices that proved who they are", 10, 0, 100, 0},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			t.Parallel()
-			l, _ := open(t, cfg)
-			for i := range tc.others {
-				c := check(l, fmt.Sprint("other-", i), offer(bad, resolve.Candidate), start)
-				c.Network = ledger.Network(1000 + i)
-				l.Checked(c)
-			}
-			flush(t, l)
-			told := offer(bad, resolve.Candidate)
-			for i := range 100 {
-				r := report(l, fmt.Sprint("flood-", i), bad, ledger.Failed, start)
-				r.Assigned, r.Known = ledger.SeriesOf(app, "production", &told)
-				r.Network = tc.network
-				l.Reported(r)
-				if i%30 == 0 {
-					flush(t, l)
-				}
-			}
-			if got := rows(t, l)[0].Failed; got != tc.failed {
-				t.Errorf("%d of 100 failures of a network count beside %d devices, want %d", got, tc.others, tc.failed)
-			}
-			if got := metric(t, l, "windlass_gateway_ledger_capped_votes_total", "", ""); got != tc.capped {
-				t.Errorf("%v votes were capped, want %v", got, tc.capped)
-			}
-		})
-	}
-}
-
 // Devices that do not vote count nowhere; what failed on them is remembered all the same.
 func TestWhoDoesNotVote(t *testing.T) {
 	t.Parallel()
