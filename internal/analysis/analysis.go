@@ -44,6 +44,8 @@ type Limits struct {
 	Tries       int32    // how often the analysis has spoken against the digest before
 	DryRun      bool     // the metric only watches
 
+	// Stage is that of the release, from 1 on: what is said of the present is counted in it alone. 0 is the newest stage that there is.
+	Stage      int32
 	MinSamples int64 // candidate devices below which nothing is concluded, except what no further device could change
 
 	FailureLimit int32 // consecutive measurements outside the limits that are tolerated

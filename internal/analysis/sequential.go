@@ -42,17 +42,29 @@ func (l Limits) sequential() bool { return l.MaxRate != nil || l.MaxIncrease != 
 
 // judgeStages holds what devices did in all stages against the limits. An error means that the counts say nothing.
 func (r *Result) judgeStages(l Limits, stages []eprocess.Stage) error {
+	if n := len(stages); n > 0 && l.Stage > 0 && stages[n-1].ID > l.Stage {
+		return fmt.Errorf("devices are counted in stage %d, and the release is in stage %d: another release has its name, or the counts are ahead "+
+			"of the Rollout; expected none after its stage", stages[n-1].ID, l.Stage)
+	}
 	if err := r.look(l, stages); err != nil {
 		return err
 	}
-	now := eprocess.Stage{}
-	if len(stages) > 0 {
-		now = stages[len(stages)-1]
-	}
+	now := l.present(stages)
 	r.Candidate, r.Control = counts(now.Candidate), counts(now.Control)
 	r.Value = l.value(&now)
 	r.Verdict, r.Message = r.conclude(l, &now, len(stages))
 	return nil
+}
+
+// present is the stage of the release. It has no devices while none has checked in, whatever was counted before.
+func (l Limits) present(stages []eprocess.Stage) eprocess.Stage {
+	now := eprocess.Stage{ID: l.Stage}
+	for _, s := range stages {
+		if l.Stage == 0 || s.ID == l.Stage {
+			now = s
+		}
+	}
+	return now
 }
 
 // Suspicious tells whether there is half of the evidence, as a logarithm, that takes the release back: nothing rises on it.
@@ -92,6 +104,8 @@ func (r *Result) conclude(l Limits, now *eprocess.Stage, stages int) (otav1alpha
 		return otav1alpha1.VerdictFailing, fmt.Sprintf("%s, limit %s: %s, which is enough to stop", measured, l.bounds(), evidence)
 	case r.Suspicious():
 		return otav1alpha1.VerdictNotEnoughSamples, fmt.Sprintf("%s, limit %s: %s, waiting for more devices", measured, l.bounds(), evidence)
+	case now.Candidate.Exposed == 0:
+		return otav1alpha1.VerdictNotEnoughSamples, "no candidate device has checked in since the weight was raised or devices were excluded: waiting for them"
 	case alone != "" && l.MaxRate == nil:
 		return otav1alpha1.VerdictNotEnoughSamples, alone + ": waiting for more, as there is no maxRate to judge by"
 	case now.Candidate.Voted < l.MinSamples:

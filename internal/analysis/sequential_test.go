@@ -48,7 +48,7 @@ func TestJudge_sequential(t *testing.T) {
 		want        otav1alpha1.Verdict
 		wantMessage string
 	}{
-		"nobody":                         {rate, Measurement{}, more, "0 of 100 devices reported, waiting for more: evidence 1 of 20 against it"},
+		"nobody":                         {rate, Measurement{}, more, "no candidate device has checked in since the weight was raised"},
 		"too few":                        {rate, arms([4]int64{99, 0}), more, "99 of 100 devices reported, waiting for more"},
 		"enough and good":                {rate, arms([4]int64{100, 2}), passing, "2 of 100 devices failed, limit 2 %: evidence 0.25 of 20 against it, it may go on"},
 		"above the limit, may be chance": {rate, arms([4]int64{100, 4}), passing, "4 of 100 devices failed, limit 2 %"},
@@ -153,11 +153,42 @@ func TestJudge_tries(t *testing.T) {
 	}
 }
 
-// A device that recovers takes its vote back, and the verdict with it.
-func TestJudge_healed(t *testing.T) {
+// A device on which the bundle failed once counts, also when the ledger should forget it.
+func TestJudge_fewerFailures(t *testing.T) {
 	rs := series(Limits{MaxIncrease: new(1.0), Budget: 0.05}, arms([4]int64{100, 4, 9900, 99}), arms([4]int64{100, 1, 9900, 99}))
-	if rs[0].Verdict != otav1alpha1.VerdictNotEnoughSamples || rs[1].Verdict != otav1alpha1.VerdictPassing {
-		t.Errorf("got %s, then %s", rs[0].Verdict, rs[1].Verdict)
+	if rs[0].Verdict != otav1alpha1.VerdictNotEnoughSamples || rs[1].Verdict != rs[0].Verdict || rs[1].Evidence != rs[0].Evidence {
+		t.Errorf("got %s: %s, then %s: %s", rs[0].Verdict, rs[0].Message, rs[1].Verdict, rs[1].Message)
+	}
+}
+
+// What is said of the present is counted in the stage of the release, and devices of the stages before are no samples of it.
+func TestJudge_stage(t *testing.T) {
+	good := [4]int64{1000, 10, 9000, 90}
+	for name, tc := range map[string]struct {
+		stage       int32
+		in          Measurement
+		want        otav1alpha1.Verdict
+		wantMessage string
+		candidates  int64
+	}{
+		"its own":        {2, arms(good, [4]int64{100, 1, 900, 9}), otav1alpha1.VerdictPassing, "stage 2: 1 of 100 candidate and 9 of 900", 100},
+		"too few in it":  {2, arms(good, [4]int64{9, 0, 900, 9}), otav1alpha1.VerdictNotEnoughSamples, "9 of 10 devices reported", 9},
+		"nobody in it":   {2, arms(good), otav1alpha1.VerdictNotEnoughSamples, "no candidate device has checked in since the weight was raised", 0},
+		"nobody at all":  {3, arms(), otav1alpha1.VerdictNotEnoughSamples, "no candidate device has checked in since the weight was raised", 0},
+		"only controls":  {2, arms(good, [4]int64{0, 0, 900, 9}), otav1alpha1.VerdictNotEnoughSamples, "no candidate device has checked in since the weight was raised", 0},
+		"bad before it":  {2, arms([4]int64{1000, 60, 9000, 90}), otav1alpha1.VerdictFailing, "which is enough to stop", 0},
+		"newer ones":     {1, arms(good, good), otav1alpha1.VerdictProviderError, "devices are counted in stage 2, and the release is in stage 1", 0},
+		"of any release": {0, arms(good, good), otav1alpha1.VerdictPassing, "stage 2: 10 of 1000", 1000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := Judge(Limits{MaxIncrease: new(1.0), Budget: 0.05, MinSamples: 10, Stage: tc.stage}, Result{}, tc.in)
+			if got.Verdict != tc.want || !strings.Contains(got.Message, tc.wantMessage) {
+				t.Errorf("got %s: %s\nwant %s: %s", got.Verdict, got.Message, tc.want, tc.wantMessage)
+			}
+			if got.Candidate != nil && got.Candidate.Exposed != tc.candidates {
+				t.Errorf("%d candidates, want %d", got.Candidate.Exposed, tc.candidates)
+			}
+		})
 	}
 }
 

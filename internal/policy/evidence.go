@@ -13,10 +13,11 @@ import (
 	"github.com/windlass-dev/windlass/internal/plan"
 )
 
-// For are the limits of a metric for a release: the analysis needs more evidence each time that it has spoken against the digest.
+// For are the limits of a metric for a release: devices have to be seen in its stage, and the analysis needs more evidence each time that it has
+// spoken against the digest.
 func (m Metric) For(rel plan.Release) analysis.Limits {
 	l := m.Limits
-	l.Tries = rel.Tries
+	l.Stage, l.Tries = rel.Stage, rel.Tries
 	return l
 }
 

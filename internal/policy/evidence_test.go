@@ -40,16 +40,19 @@ func measured(stages ...eprocess.Stage) analysis.Measurement {
 	return analysis.Measurement{At: time.Unix(1000, 0), Stages: stages}
 }
 
-var running = plan.Release{Revision: 1, Digest: "sha256:a", Stage: 1}
+var (
+	running = plan.Release{Revision: 1, Digest: "sha256:a", Stage: 1}
+	second  = plan.Release{Revision: 1, Digest: "sha256:a", Stage: 2}
+)
 
 // State that is lost comes back from the counts of the stages: the evidence is what it was, when looks do not matter.
 func TestJudge_rebuildsLostState(t *testing.T) {
 	_, m := one(t, "1")
 	kept := m.Judge(running, 0, analysis.Result{Name: m.Name}, measured(stage(1, 14)))
-	kept = m.Judge(running, 0, kept, measured(stage(1, 14), stage(2, 12)))
+	kept = m.Judge(second, 0, kept, measured(stage(1, 14), stage(2, 12)))
 	lost := kept
 	lost.Tests = nil
-	lost = m.Judge(running, 0, lost, measured(stage(1, 14), stage(2, 12)))
+	lost = m.Judge(second, 0, lost, measured(stage(1, 14), stage(2, 12)))
 	if lost.Evidence != kept.Evidence || kept.Evidence == 0 {
 		t.Errorf("evidence is %v after the loss, %v before", lost.Evidence, kept.Evidence)
 	}
@@ -58,11 +61,11 @@ func TestJudge_rebuildsLostState(t *testing.T) {
 // After an exclusion, what is rebuilt leaves out the stages in which the excluded devices still counted.
 func TestJudge_rebuildsFromTheExclusion(t *testing.T) {
 	_, m := one(t, "1")
-	r := m.Judge(running, 2, analysis.Result{Name: m.Name}, measured(stage(1, 200), stage(2, 10)))
+	r := m.Judge(second, 2, analysis.Result{Name: m.Name}, measured(stage(1, 200), stage(2, 10)))
 	if r.Verdict != otav1alpha1.VerdictPassing {
 		t.Errorf("%s: %s", r.Verdict, r.Message)
 	}
-	if r = m.Judge(running, 0, analysis.Result{Name: m.Name}, measured(stage(1, 200), stage(2, 10))); r.Verdict != otav1alpha1.VerdictFailing {
+	if r = m.Judge(second, 0, analysis.Result{Name: m.Name}, measured(stage(1, 200), stage(2, 10))); r.Verdict != otav1alpha1.VerdictFailing {
 		t.Errorf("without an exclusion: %s: %s", r.Verdict, r.Message)
 	}
 }
