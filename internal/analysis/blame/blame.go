@@ -51,7 +51,7 @@ type Finding struct {
 	RestCandidate, RestControl eprocess.Arm // outside of it
 
 	Evidence     float64 // that the candidate fails in the slice, as a natural logarithm
-	RestEvidence float64 // the same outside of it
+	RestEvidence float64 // the same outside of it, by the test that has most of it, as in the verdict of a metric
 	RestFine     bool    // nothing speaks against the candidate outside, and there are devices enough to say so
 	Message      string  // slice: android, nativeVersion<4.3.0: 31/40 failures
 }
@@ -128,6 +128,15 @@ func (o Options) tests() []eprocess.Test {
 // evidence that the candidate fails in a part of the devices, as a natural logarithm: the mean of the tests that can tell, so
 // that it is an e-value, too.
 func (o Options) evidence(p part) float64 {
+	logs := o.logs(p)
+	return mixture(logs, weights(logs, func(float64) float64 { return 1 }))
+}
+
+// verdict is the evidence that the analysis would find in a part: that of the test that has most of it.
+func (o Options) verdict(p part) float64 { return slices.Max(o.logs(p)) }
+
+// logs is the evidence of each test that can tell, and that of nothing when there is none, or when counts beyond all bounds say nothing.
+func (o Options) logs(p part) []float64 {
 	_, control := p.totals()
 	var logs []float64
 	for _, t := range o.tests() {
@@ -136,14 +145,14 @@ func (o Options) evidence(p part) float64 {
 		}
 		state, err := t.Update(eprocess.State{}, p)
 		if err != nil {
-			return 0 // counts beyond all bounds say nothing
+			return []float64{0}
 		}
 		logs = append(logs, t.Log(state))
 	}
 	if len(logs) == 0 {
-		return 0
+		return []float64{0}
 	}
-	return mixture(logs, weights(logs, func(float64) float64 { return 1 }))
+	return logs
 }
 
 // explains tells whether a slice holds most of the failures beyond what is allowed.
@@ -171,10 +180,10 @@ func (o Options) excess(p part) float64 {
 }
 
 func (o Options) finding(s *suspect) Finding {
-	f := Finding{Match: s.slice.match, Slice: describe(s.slice.match), Evidence: s.evidence, RestEvidence: o.evidence(s.outside)}
+	f := Finding{Match: s.slice.match, Slice: describe(s.slice.match), Evidence: s.evidence, RestEvidence: o.verdict(s.outside)}
 	f.Candidate, f.Control = s.inside.totals()
 	f.RestCandidate, f.RestControl = s.outside.totals()
-	f.RestFine = f.RestEvidence < o.Limit/2 && o.evidence(s.outside.failing(f.Candidate)) >= o.Limit
+	f.RestFine = f.RestEvidence < o.Limit/2 && o.verdict(s.outside.failing(f.Candidate)) >= o.Limit
 	f.Message = fmt.Sprintf("slice: %s: %d/%d failures", f.Slice, f.Candidate.Failed, f.Candidate.Exposed)
 	return f
 }

@@ -166,6 +166,16 @@ func TestFewVotes(t *testing.T) {
 	}
 }
 
+// The rest is judged as a metric is: one test that is suspicious is enough, however sure the other one is.
+func TestRest(t *testing.T) {
+	rest := part{{ID: 1, Candidate: arm(12, 400), Control: arm(80, 3600)}}
+	o := Options{Tests: slices.Concat(increase.Tests, []eprocess.Test{{Kind: eprocess.Rate, Limit: 0.006, Budget: 0.05}})}
+	logs := o.logs(rest)
+	if len(logs) != 2 || !(logs[1] > logs[0]) || o.verdict(rest) != logs[1] || !(o.evidence(rest) < logs[1]) {
+		t.Errorf("tests say %v, the verdict is %v and the e-value %v", logs, o.verdict(rest), o.evidence(rest))
+	}
+}
+
 // A finding has the counts of the slice and of the rest.
 func TestCounts(t *testing.T) {
 	got := Find(phones(), increase)
