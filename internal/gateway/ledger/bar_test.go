@@ -91,7 +91,7 @@ func TestReadyTimeChanges(t *testing.T) {
 		}
 		confirmed := func(devices, confirmed int64) ledger.Row {
 			return candidateRow(func(r *ledger.Row) {
-				r.Devices, r.Installed, r.Confirmed, r.Returned = devices, devices, confirmed, confirmed
+				r.Devices, r.Installed, r.Confirmed = devices, devices, confirmed
 			})
 		}
 		seen(old, "early", 0)

@@ -37,7 +37,7 @@ type Config struct {
 
 	// Of replicas that share a database and are told different times, all count by those of the last that started.
 	ReadyTime time.Duration // between two checks of a device that runs a bundle, until they prove that it is well; default 30 s
-	Window    time.Duration // how long after a failure a confirmation still wins; default 10 min
+	Window    time.Duration // how long after a failure a confirmation still wins, and after a first check one counts as a return; default 10 min
 	Retention time.Duration // how long a row that nothing happens to is kept; default 90 days
 
 	QueueSize    int // events that wait for the database; default 65536

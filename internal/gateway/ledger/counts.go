@@ -36,7 +36,7 @@ type Row struct {
 	Failed         int64  `json:"failed"`     // bundle failures only; a vote may heal
 	FailedOnce     int64  `json:"failedOnce"` // failed, and those whose failure was made good: of confirmed and failed together
 	DeliveryFailed int64  `json:"deliveryFailed"`
-	Returned       int64  `json:"returned"` // checked in again, the ready time or more after the first check
+	Returned       int64  `json:"returned"` // checked in again, the heal window or more after the first check
 }
 
 // Entry is what is kept of a device and a bundle. A zero time means never.
@@ -45,7 +45,7 @@ type Entry struct {
 	Client
 
 	Votes            bool
-	Returned         bool      // checked in again, the ready time or more after the first check
+	Returned         bool      // checked in again, the heal window or more after the first check
 	Vote             string    // confirmed, failed, or empty: neither yet
 	ExposedAt        time.Time // first check; never: only reports are known
 	OfferedAt        time.Time // last

@@ -26,7 +26,7 @@ const (
 	Confirmed
 	Failed
 	DeliveryFailed
-	Returned // the device checked in again, the ready time or more after its first check
+	Returned // the device checked in again, the heal window or more after its first check
 )
 
 // Kind says why a device failed, in the words of the native protocol.

@@ -92,7 +92,7 @@ FROM series s JOIN (
     CASE WHEN installed_at > 0 THEN 1 ELSE 0 END AS installed,
     CASE WHEN failed_at > 0 THEN 1 ELSE 0 END AS failed,
     CASE WHEN delivery_failed_at > 0 THEN 1 ELSE 0 END AS delivery_failed,
-    CASE WHEN exposed_at > 0 AND checked_at - exposed_at >= 30000 THEN 1 ELSE 0 END AS returned,
+    CASE WHEN exposed_at > 0 AND checked_at - exposed_at >= 600000 THEN 1 ELSE 0 END AS returned,
     CASE WHEN ready_at > 0 OR (first_seen_at > 0 AND seen_at - first_seen_at >= 30000) THEN 1 ELSE 0 END AS confirmed,
     CASE WHEN failed_kind <> 'crash' AND ((recovered_at > 0 AND recovered_at - failed_at <= 600000)
            OR (proven_at > 0 AND proven_at - failure_heard_at <= 600000)) THEN 1 ELSE 0 END AS healed
@@ -267,7 +267,7 @@ func TestNamelessReportsOnTwoReplicas(t *testing.T) {
 		}
 	}
 	flush(t, b)
-	first := ledger.Row{Digest: stable, Version: "2.0.0", Arm: "none", Devices: devices, Offered: devices, Returned: devices}
+	first := ledger.Row{Digest: stable, Version: "2.0.0", Arm: "none", Devices: devices, Offered: devices}
 	second := candidateRow(func(r *ledger.Row) {
 		r.Devices, r.Offered, r.Failed, r.FailedOnce, r.DeliveryFailed, r.Confirmed = devices, devices, devices/3, devices/3, devices/3, devices/3
 	})

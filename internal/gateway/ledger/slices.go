@@ -67,7 +67,7 @@ FROM (
     CASE WHEN v.failed_at > 0 AND (v.failed_kind = 'crash' OR NOT (v.recovered_at > 0 AND v.recovered_at - v.failed_at <= heal_window
            OR v.proven_at > 0 AND v.proven_at - v.failure_heard_at <= heal_window)) THEN 1 ELSE 0 END AS failed,
     CASE WHEN v.failed_at > 0 THEN 1 ELSE 0 END AS failed_once,
-    CASE WHEN v.exposed_at > 0 AND v.checked_at - v.exposed_at >= ready_time THEN 1 ELSE 0 END AS returned
+    CASE WHEN v.exposed_at > 0 AND v.checked_at - v.exposed_at >= CASE WHEN ready_time > heal_window THEN ready_time ELSE heal_window END THEN 1 ELSE 0 END AS returned
   FROM series s JOIN votes v ON v.series_id = s.id CROSS JOIN meta
   WHERE s.app = $1 AND s.channel = $2 AND s.trial = $3 AND s.arm <> '' AND v.voting = 1
 ) voters

@@ -96,14 +96,14 @@ func TestCrashStaysInItsStage(t *testing.T) {
 	}
 }
 
-// A device returns in a series with any check the ready time or more after its first one there, whichever series that check is in, in
+// A device returns in a series with any check the heal window or more after its first one there, whichever series that check is in, in
 // whichever order the checks come in and how often they do.
 func TestReturned(t *testing.T) {
 	t.Parallel()
 	all := []*Series{newSeries.at(1), newSeries.at(2), newSeries.at(3), embedded.at(1), &oldSeries, &retry}
 	rapid.Check(t, func(t *rapid.T) {
 		list := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) *event {
-			after := rapid.SampledFrom([]millis{0, 1, second, 29 * second, 30 * second, 31 * second, 60 * second, 61 * second, day}).Draw(t, "after")
+			after := rapid.SampledFrom([]millis{0, 1, second, 29 * second, 30 * second, 31 * second, 10*minute - 1, 10 * minute, 10*minute + second, 20 * minute, day}).Draw(t, "after")
 			if rapid.IntRange(0, 4).Draw(t, "report") == 0 { // it is no check
 				return reportOf(Confirmed, after, func(e *event) { e.series, e.placed, e.digest = *newSeries.at(4), true, newSeries.Digest })
 			}
@@ -127,7 +127,7 @@ func TestReturned(t *testing.T) {
 		}
 		for _, e := range d {
 			at, checked := firstOf[e.series.key()]
-			want := checked && lastCheck-at >= usual.ready
+			want := checked && lastCheck-at >= usual.window
 			if got := usual.counted(&e.vote)[Returned] == 1; got != want {
 				t.Fatalf("returned in %+v: %v, want %v: first check %d, last check of all %d", *e.series, got, want, at, lastCheck)
 			}
@@ -138,7 +138,7 @@ func TestReturned(t *testing.T) {
 // A check that is told of no bundle at all, such as on a halted channel, is one of a device that came back.
 func TestReturnedToNothing(t *testing.T) {
 	t.Parallel()
-	for after, want := range map[millis]int64{30*second - 1: 0, 30 * second: 1} {
+	for after, want := range map[millis]int64{30 * second: 0, 10*minute - 1: 0, 10 * minute: 1} {
 		var d device
 		d.apply(checkOf(&newSeries, markOf(Offered), 0, ""), usual, always)
 		d.apply(checkOf(nil, 0, after, "1.0.0"), usual, always)
@@ -152,7 +152,7 @@ func TestReturnedToNothing(t *testing.T) {
 func TestReturnsAreWrittenOnce(t *testing.T) {
 	t.Parallel()
 	var d device
-	for _, e := range []*event{checkOf(newSeries.at(1), 0, 0, ""), checkOf(newSeries.at(2), 0, minute, "")} {
+	for _, e := range []*event{checkOf(newSeries.at(1), 0, 0, ""), checkOf(newSeries.at(2), 0, 10*minute, "")} {
 		d.apply(e, usual, always)
 	}
 	before := d[0].vote

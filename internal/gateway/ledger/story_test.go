@@ -291,14 +291,14 @@ func TestHistory(t *testing.T) {
 	databases(t, func(t *testing.T, cfg ledger.Config) {
 		l, _ := open(t, cfg)
 		l.Checked(check(l, "d", upToDate(stable, resolve.NoArm), start))
-		second := check(l, "d", offer(bad, resolve.Candidate), start.Add(time.Minute))
+		second := check(l, "d", offer(bad, resolve.Candidate), start.Add(10*time.Minute))
 		second.Client.OSVersion, second.Client.Region = "14\x00", strings.Repeat("r", 65)
 		l.Checked(second)
 		flush(t, l)
-		r := report(l, "d", bad, ledger.Failed, start.Add(2*time.Minute))
+		r := report(l, "d", bad, ledger.Failed, start.Add(11*time.Minute))
 		r.Client = ledger.Client{Platform: "android", NativeVersion: "5.0.0", OSVersion: "15", Plugin: "a\xff\x00b"}
 		l.Reported(r)
-		silent := report(l, "d", bad, ledger.DeliveryFailed, start.Add(3*time.Minute)) // tells nothing of the client
+		silent := report(l, "d", bad, ledger.DeliveryFailed, start.Add(12*time.Minute)) // tells nothing of the client
 		silent.Kind = ledger.KindDisk
 		l.Reported(silent)
 		flush(t, l)
@@ -308,13 +308,13 @@ func TestHistory(t *testing.T) {
 		}
 		told := offer(bad, resolve.Candidate)
 		candidate, _ := ledger.SeriesOf(app, "production", &told)
-		first, minute := start.UTC(), start.Add(time.Minute).UTC()
+		first, offered := start.UTC(), start.Add(10*time.Minute).UTC()
 		expected := []ledger.Entry{
 			{
 				Series: candidate, Votes: true, Vote: "failed",
 				Client:    ledger.Client{Platform: "android", NativeVersion: "5.0.0", OSVersion: "14?", Region: strings.Repeat("r", 64), Plugin: "a??b"},
-				ExposedAt: minute, OfferedAt: minute, FailedAt: minute.Add(time.Minute), FailedKind: ledger.KindRollback,
-				DeliveryFailedAt: minute.Add(2 * time.Minute), DeliveryKind: ledger.KindDisk, UpdatedAt: minute.Add(2 * time.Minute),
+				ExposedAt: offered, OfferedAt: offered, FailedAt: offered.Add(time.Minute), FailedKind: ledger.KindRollback,
+				DeliveryFailedAt: offered.Add(2 * time.Minute), DeliveryKind: ledger.KindDisk, UpdatedAt: offered.Add(2 * time.Minute),
 			},
 			{
 				Series: ledger.Series{App: app, Channel: "production", Digest: stable, Version: "2.0.0"},

@@ -207,8 +207,8 @@ func less(a, b *Client) bool {
 
 // rules are the times that turn what was kept into a vote. The database has them, so that all who write to it count alike.
 type rules struct {
-	ready  millis // between two checks: of a device that runs a bundle, until they prove that it is well; of any, until it has returned
-	window millis // how long after a failure a proof still wins
+	ready  millis // between two checks of a device that runs a bundle, until they prove that it is well
+	window millis // how long after a failure a proof still wins; also, between two checks of any device, until it has returned
 }
 
 // provenAt is when a check proved last that the device runs the bundle well; 0: none did. A check does if an earlier one, at least the
@@ -223,11 +223,14 @@ func (r rules) provenAt(v *vote) millis {
 // confirmedAt is the last proof that the device runs the bundle well; 0: there is none.
 func (r rules) confirmedAt(v *vote) millis { return max(v.readyAt, r.provenAt(v)) }
 
-// returned tells whether the device came back: whether any check came in the ready time or more after its first one in the series. That
-// is less than to do well: a device that went back to another bundle returns, and so does one whose app opens on a white page. Who does
+// returned tells whether the device came back: whether any check came in so long after its first one in the series that the update had come up
+// or failed by then. That is less than to do well: a device that went back to another bundle returns, and so does one whose app opens on a white page. Who does
 // not return may be broken so that it cannot even tell, or is not used any more; only a comparison with the other arm tells these apart.
-// The first checks of an app that starts, installs and starts again come within the ready time, and are none of a device that came back.
-func (r rules) returned(v *vote) bool { return v.exposedAt != 0 && v.checkedAt-v.exposedAt >= r.ready }
+// The checks of an app that starts, downloads, installs and starts again are none of a device that came back: with those, an update that
+// the app never comes up from would not be seen.
+func (r rules) returned(v *vote) bool {
+	return v.exposedAt != 0 && v.checkedAt-v.exposedAt >= max(r.ready, r.window)
+}
 
 // voteOf gives Confirmed or Failed, or false for neither. After a failure that is no crash a proof wins, but only soon: later the device has gone
 // back, and its next try is another story. What was made good once stays so until the next failure.
