@@ -210,6 +210,9 @@ func (m *manifests) replayable(leaveOut bool) (left []string, err error) {
 			left = append(left, fmt.Sprintf("steps[%d].pause.minSamples", i))
 		}
 	}
+	if spec.Analysis.OnSlice == otav1alpha1.SliceExclude {
+		left = append(left, "analysis.onSlice")
+	}
 	switch {
 	case len(left) == 0:
 		return nil, nil

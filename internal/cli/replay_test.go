@@ -181,8 +181,8 @@ func TestReplay(t *testing.T) {
 		})
 	}
 	checkMetrics(t, run("-f", "recorded.yaml", "--version", "bad", "--measurements"))
-	if got := run("-f", "telemetry.yaml", "--version", "good", "--leave-out").LeftOut; len(got) != 5 {
-		t.Errorf("left out %q, want two metrics and three samples", got)
+	if got := run("-f", "telemetry.yaml", "--version", "good", "--leave-out").LeftOut; len(got) != 6 {
+		t.Errorf("left out %q, want two metrics, three samples and onSlice", got)
 	}
 	checkText(t, s, "replay", "--prometheus", url, "--channel", "channel.yaml", "--from", at(0), "-f", "telemetry.yaml", "--version", "bad", "--leave-out", "--measurements")
 }

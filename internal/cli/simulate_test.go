@@ -260,17 +260,13 @@ func TestCounter(t *testing.T) {
 	}
 }
 
-// The plots are pictures that other programs can read, with all that is promised in them.
-func TestPlot(t *testing.T) {
-	s := newShell(t)
-	s.write(policies)
-	s.run("simulate", "-f", "rollout.yaml", "--runs", "1", "--compare", "none", "--plot", "plot.svg")
-	text := s.read("plot.svg")
-	var words []string
-	for d := xml.NewDecoder(strings.NewReader(text)); ; {
+// wordsOf are the texts in a picture.
+func wordsOf(t *testing.T, svg string) (words []string) {
+	t.Helper()
+	for d := xml.NewDecoder(strings.NewReader(svg)); ; {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
-			break
+			return words
 		}
 		if err != nil {
 			t.Fatalf("no XML: %v", err)
@@ -279,6 +275,15 @@ func TestPlot(t *testing.T) {
 			words = append(words, strings.TrimSpace(string(chars)))
 		}
 	}
+}
+
+// The plots are pictures that other programs can read, with all that is promised in them.
+func TestPlot(t *testing.T) {
+	s := newShell(t)
+	s.write(policies)
+	s.run("simulate", "-f", "rollout.yaml", "--runs", "1", "--compare", "none", "--plot", "plot.svg")
+	text := s.read("plot.svg")
+	words := wordsOf(t, text)
 	for _, want := range []string{"good", "bad=x5", "weight (%)", "evidence against it", "devices exposed", "hours since the start", "shop: 1 % 30m, 10 % 1h, 50 % 1h, then stable"} {
 		if !slices.Contains(words, want) {
 			t.Errorf("no %q among %q", want, words)
