@@ -227,6 +227,7 @@ func TestNulls_othersTests(t *testing.T) {
 		hazard float64
 	}{{0.01, 300, 0.2}, {0.5, 10, 0.5}, {0.2, 1, 0.9}, {0.9, 20, 0.05}} {
 		t.Run(fmt.Sprintf("silence %+v", tc), func(t *testing.T) {
+			t.Parallel()
 			w := &world{src: rand.NewPCG(8, uint64(i))}
 			alarms := 0
 			for range runs {
@@ -249,6 +250,7 @@ func TestNulls_othersTests(t *testing.T) {
 	}
 	for i, p := range []float64{0.001, 0.02, 0.5} {
 		t.Run(fmt.Sprintf("rate %g", p), func(t *testing.T) {
+			t.Parallel()
 			test := Test{Kind: Rate, Limit: p, Budget: 0.05}
 			w := &world{src: rand.NewPCG(9, uint64(i)), weight: 1, look: 20, looks: 150, rate: steady(p), ratio: 1}
 			alarms := 0
