@@ -107,6 +107,7 @@ func (e *event) only(what marks) *said {
 // apply adds an event to the votes of its device. A vote that is not there yet is made, and counts if there is room for
 // another one. It gives false for a report that means no bundle that the ledger knows.
 func (d *device) apply(e *event, r rules, room func(*event) bool) bool {
+	defer d.inherit()
 	if !e.report {
 		d.applyCheck(e, r, room)
 		return true
@@ -165,6 +166,53 @@ func (d *device) heal(told *entry, s *said, r rules) {
 			have.vote.fold(&proof, r)
 		}
 	}
+}
+
+// inherit notes for each vote in an arm since when its device has run the bundle by earlier votes, so that the first check of a stage
+// confirms it: fleets that check in every few hours would else need two checks in each stage. A failure that any of those tells of begins
+// that anew: only checks after it count. It is a function of what was folded, so that the order of what came in makes no difference.
+func (d *device) inherit() {
+	for _, have := range *d {
+		if have.series.Arm == resolve.NoArm || have.vote.seenAt == 0 {
+			continue
+		}
+		if since, known := d.ranBefore(have); known { // else old votes were forgotten
+			have.vote.ranSince = since
+		}
+	}
+}
+
+// ranBefore gives the first check after the last failure while the device ran the bundle, by the votes before another one; 0: none did.
+func (d *device) ranBefore(e *entry) (since millis, known bool) {
+	failed := millis(0)
+	for _, have := range *d {
+		if have.precedes(e) {
+			known = true
+			last(&failed, have.vote.failureHeardAt)
+		}
+	}
+	if !known {
+		return 0, false
+	}
+	for _, have := range *d {
+		if have.precedes(e) {
+			first(&since, firstAfter(failed, have.vote.firstSeenAt, have.vote.seenAt))
+		}
+	}
+	return since, true
+}
+
+// precedes tells whether a vote is an earlier one on the same bundle, on the same native build: in an earlier stage, or, for the control,
+// of before the trial.
+func (e *entry) precedes(o *entry) bool {
+	a, b, v, w := e.series, o.series, &e.vote, &o.vote
+	if a.App != b.App || a.Channel != b.Channel || a.Digest != b.Digest || v.kind.native != w.kind.native {
+		return false
+	}
+	if a.Trial == b.Trial {
+		return a.Arm == b.Arm && a.Stage < b.Stage
+	}
+	return b.Arm == resolve.Control && v.exposedAt != 0 && v.exposedAt < w.exposedAt
 }
 
 // in gives the vote in the event's series, which it makes if need be.

@@ -14,7 +14,7 @@ import (
 type filter struct {
 	seed   maphash.Seed
 	places []atomic.Uint64 // hash of what was said, above the second at which it was
-	period uint64          // seconds for which the same word is old
+	period uint64          // seconds for which the same word is old, and a part of the next one: places hold whole seconds
 }
 
 // secondBits of a place hold the time, modulo 2^24 s; the rest a hash of what was said.
@@ -23,7 +23,7 @@ const secondBits = 24
 // newFilter makes a filter of a size, which is rounded up to a power of two, for a period in milliseconds.
 func newFilter(size int, period millis) *filter {
 	n := uint64(1) << bits.Len(uint(max(1, size-1)))
-	return &filter{seed: maphash.MakeSeed(), places: make([]atomic.Uint64, n), period: max(1, uint64(period/1000))}
+	return &filter{seed: maphash.MakeSeed(), places: make([]atomic.Uint64, n), period: max(1, uint64(period+999)/1000)}
 }
 
 // pass tells whether a check says something that its device did not say within the period, and remembers it. The place and
@@ -33,7 +33,7 @@ func (f *filter) pass(e *event) (place *atomic.Uint64, before uint64, news bool)
 	now := uint64(e.said.at/1000) & (1<<secondBits - 1)
 	word := f.hashWord(e)<<secondBits | now
 	before = place.Load()
-	if before>>secondBits == word>>secondBits && (now-before)&(1<<secondBits-1) < f.period {
+	if before>>secondBits == word>>secondBits && (now-before)&(1<<secondBits-1) <= f.period {
 		return place, before, false
 	}
 	place.Store(word)

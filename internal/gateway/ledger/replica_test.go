@@ -93,7 +93,8 @@ FROM series s JOIN (
     CASE WHEN failed_at > 0 THEN 1 ELSE 0 END AS failed,
     CASE WHEN delivery_failed_at > 0 THEN 1 ELSE 0 END AS delivery_failed,
     CASE WHEN exposed_at > 0 AND checked_at - exposed_at >= 600000 THEN 1 ELSE 0 END AS returned,
-    CASE WHEN ready_at > 0 OR (first_seen_at > 0 AND seen_at - first_seen_at >= 30000) THEN 1 ELSE 0 END AS confirmed,
+    CASE WHEN ready_at > 0 OR (first_seen_at > 0 AND seen_at - first_seen_at >= 30000)
+           OR (ran_since > 0 AND seen_at - ran_since >= 30000) THEN 1 ELSE 0 END AS confirmed,
     CASE WHEN failed_kind <> 'crash' AND ((recovered_at > 0 AND recovered_at - failed_at <= 600000)
            OR (proven_at > 0 AND proven_at - failure_heard_at <= 600000)) THEN 1 ELSE 0 END AS healed
   FROM votes

@@ -63,7 +63,8 @@ FROM (
   SELECT s.stage, v.platform, COALESCE(NULLIF(v.first_native_version, ''), v.native_version) AS native_version,
     v.first_os_version AS os_version, v.first_region AS region,
     CASE WHEN s.arm = 'candidate' THEN 1 ELSE 0 END AS candidate,
-    CASE WHEN v.failed_at > 0 OR v.ready_at > 0 OR v.first_seen_at > 0 AND v.seen_at - v.first_seen_at >= ready_time THEN 1 ELSE 0 END AS voted,
+    CASE WHEN v.failed_at > 0 OR v.ready_at > 0 OR v.first_seen_at > 0 AND v.seen_at - v.first_seen_at >= ready_time
+      OR v.ran_since > 0 AND v.seen_at - v.ran_since >= ready_time THEN 1 ELSE 0 END AS voted,
     CASE WHEN v.failed_at > 0 AND (v.failed_kind = 'crash' OR NOT (v.recovered_at > 0 AND v.recovered_at - v.failed_at <= heal_window
            OR v.proven_at > 0 AND v.proven_at - v.failure_heard_at <= heal_window)) THEN 1 ELSE 0 END AS failed,
     CASE WHEN v.failed_at > 0 THEN 1 ELSE 0 END AS failed_once,

@@ -87,7 +87,7 @@ func TestStages(t *testing.T) {
 		first[0].Returned, first[1].Returned = 1, 2
 		second := []ledger.Row{
 			stageRow(2, candidate, func(r *ledger.Row) { r.Devices, r.Offered, r.Installed = 3, 2, 1 }),
-			stageRow(2, control, func(r *ledger.Row) { r.Devices, r.Installed = 1, 1 }),
+			stageRow(2, control, func(r *ledger.Row) { r.Devices, r.Installed, r.Confirmed = 1, 1, 1 }), // it ran it in the first
 		}
 		expect("in the second stage", append(first, second...)...)
 
@@ -98,6 +98,7 @@ func TestStages(t *testing.T) {
 		for _, r := range []*ledger.Row{&first[0], &first[1], &second[0], &second[1]} {
 			r.Failed, r.FailedOnce = 1, 1
 		}
+		second[1].Confirmed = 0
 		expect("after failures", append(first, second...)...)
 		say(check(a, "k1", in(2, offer(bad, candidate)), hour(3)), check(a, "k1", in(2, offer(bad, candidate)), hour(4)))
 		second[0].Returned = 1

@@ -14,7 +14,7 @@ import (
 
 const (
 	voteColumns = "device, series_id, voting, exposed_at, checked_at, offered_at, answered_at, downloaded_at, installed_at, first_seen_at, seen_at, " +
-		"ready_at, failed_at, failed_kind, failure_heard_at, recovered_at, proven_at, barred, delivery_failed_at, delivery_kind, " +
+		"ran_since, ready_at, failed_at, failed_kind, failure_heard_at, recovered_at, proven_at, barred, delivery_failed_at, delivery_kind, " +
 		"platform, native_version, plugin, client_at, first_native_version, first_os_version, first_region, updated_at"
 	seriesColumns = "id, app, channel, digest, version, arm, trial, stage, candidate, release"
 )
@@ -103,7 +103,7 @@ func (s *scanned) read(rows *sql.Rows) error {
 	v := &s.vote
 	return rows.Scan(append([]any{
 		&s.device, &s.series, &v.voting, &v.exposedAt, &v.checkedAt, &v.offeredAt, &v.answeredAt, &v.downloadedAt, &v.installedAt, &v.firstSeenAt,
-		&v.seenAt, &v.readyAt, &v.failedAt, &v.failedKind, &v.failureHeardAt, &v.recoveredAt, &v.provenAt, &v.barred, &v.deliveryFailedAt, &v.deliveryKind,
+		&v.seenAt, &v.ranSince, &v.readyAt, &v.failedAt, &v.failedKind, &v.failureHeardAt, &v.recoveredAt, &v.provenAt, &v.barred, &v.deliveryFailedAt, &v.deliveryKind,
 		&v.client.Platform, &v.client.NativeVersion, &v.client.Plugin, &v.clientAt,
 		&v.kind.native, &v.kind.os, &v.kind.region, &v.updatedAt,
 	}, s.extra...)...)
@@ -112,7 +112,7 @@ func (s *scanned) read(rows *sql.Rows) error {
 // voteValues adds the values of voteColumns.
 func voteValues(to []any, device *Pseudonym, series int64, v *vote) []any {
 	return append(to, device[:], series, bit(v.voting), v.exposedAt, v.checkedAt, v.offeredAt, v.answeredAt, v.downloadedAt, v.installedAt, v.firstSeenAt,
-		v.seenAt, v.readyAt, v.failedAt, string(v.failedKind), v.failureHeardAt, v.recoveredAt, v.provenAt, bit(v.barred), v.deliveryFailedAt, string(v.deliveryKind),
+		v.seenAt, v.ranSince, v.readyAt, v.failedAt, string(v.failedKind), v.failureHeardAt, v.recoveredAt, v.provenAt, bit(v.barred), v.deliveryFailedAt, string(v.deliveryKind),
 		v.client.Platform, v.client.NativeVersion, v.client.Plugin, v.clientAt,
 		v.kind.native, v.kind.os, v.kind.region, v.updatedAt)
 }

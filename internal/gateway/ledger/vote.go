@@ -39,6 +39,7 @@ type vote struct {
 	installedAt      millis // first activation, or first check while it ran
 	firstSeenAt      millis // first check while it ran
 	seenAt           millis // last check while it ran
+	ranSince         millis // first check while it ran that earlier votes on the bundle tell of; see device.inherit
 	readyAt          millis // last word of the app that it is well; device time
 	failedAt         millis // last; device time
 	failedKind       Kind
@@ -232,12 +233,15 @@ func (r rules) returned(v *vote) bool {
 	return v.exposedAt != 0 && v.checkedAt-v.exposedAt >= max(r.ready, r.window)
 }
 
+// ranOn tells whether a check proved that the device runs the bundle well, as it did in an earlier stage. It makes no failure good.
+func (r rules) ranOn(v *vote) bool { return v.ranSince != 0 && v.seenAt-v.ranSince >= r.ready }
+
 // voteOf gives Confirmed or Failed, or false for neither. After a failure that is no crash a proof wins, but only soon: later the device has gone
 // back, and its next try is another story. What was made good once stays so until the next failure.
 func (r rules) voteOf(v *vote) (Outcome, bool) {
 	switch {
 	case v.failedAt == 0:
-		return Confirmed, r.confirmedAt(v) != 0
+		return Confirmed, r.confirmedAt(v) != 0 || r.ranOn(v)
 	case r.healed(v):
 		return Confirmed, true
 	}
@@ -276,7 +280,8 @@ func (r rules) counted(v *vote) tally {
 	return t
 }
 
-// reached gives the outcomes that the device ever reached, as 0 or 1 each. While it votes, none is lost again.
+// reached gives the outcomes that the device ever reached in the series, as 0 or 1 each. While it votes, none is lost again: what an earlier
+// stage proves is not in it, since a failure there that is told late takes that back.
 func (r rules) reached(v *vote) tally {
 	if !v.voting {
 		return tally{}

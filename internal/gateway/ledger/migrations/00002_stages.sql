@@ -39,6 +39,8 @@ ALTER TABLE votes ADD COLUMN checked_at BIGINT NOT NULL DEFAULT 0; -- last check
 ALTER TABLE votes ADD COLUMN first_native_version TEXT NOT NULL DEFAULT '';
 ALTER TABLE votes ADD COLUMN first_os_version TEXT NOT NULL DEFAULT '';
 ALTER TABLE votes ADD COLUMN first_region TEXT NOT NULL DEFAULT '';
+-- First check while it ran, by an earlier vote and since it failed last by those; 0: there is none.
+ALTER TABLE votes ADD COLUMN ran_since BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX votes_of_series ON votes (series_id);
 
 UPDATE series SET failed_once = (SELECT COUNT(*) FROM votes WHERE votes.series_id = series.id AND voting = 1 AND failed_at > 0);
