@@ -57,7 +57,7 @@ type scope struct {
 	notes    notes // has the results of all metrics, facts those that decide
 	decision plan.Decision
 
-	measurable bool // devices could see the release
+	measurable bool // devices see the release, and there is something to measure
 	anew       bool // the decision changed what the results say
 	wasQueued  bool
 	shadowed   bool // it waits for a release that has started, but not for all to see
@@ -127,8 +127,8 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (time.Duration, error
 		return nextPass, nil
 	}
 	after := s.decision.RequeueAfter
-	if s.decision.Measure {
-		after = kit.Soonest(after, untilDue(s.policy, s.notes.results, is.CommittedAt, s.facts.Now))
+	if s.measurable {
+		after = kit.Soonest(after, untilDue(s.policy, s.notes.results, s.since(), s.facts.Now))
 	}
 	if s.shadowed {
 		after = kit.Soonest(after, shadowPatience)

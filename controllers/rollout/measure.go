@@ -29,7 +29,7 @@ type Subject struct {
 	Bundle, Version, Digest string
 	Salt                    string    // of the release's cohort
 	Began                   time.Time // the release: before it no device was offered anything of it
-	Since                   time.Time // the present weight was committed
+	Since                   time.Time // what devices see of it now was committed
 	Now                     time.Time
 	Metric                  string
 	Interval                time.Duration                 // between its measurements
@@ -45,7 +45,8 @@ type Measurer interface {
 	Slices(ctx context.Context, s Subject) ([]blame.Group, error)
 }
 
-// measure renews the results of metrics that are due, while a release is visible to devices, and looks for what explains failures.
+// measure renews the results of metrics that are due, while devices can see the release at whatever weight, and looks for what explains
+// failures. It does not wait for a commit: until then devices are served what was committed before, and that may fail.
 func (r *Reconciler) measure(ctx context.Context, s *scope) (time.Duration, error) {
 	rel := s.facts.Release
 	s.notes = r.memory.recall(s.key(), trial{s.rollout.UID, rel.Revision})
@@ -54,17 +55,43 @@ func (r *Reconciler) measure(ctx context.Context, s *scope) (time.Duration, erro
 		last = results(s.rollout.Status, s.policy, rel)
 	}
 	s.notes.results = last
-	if s.measurable = rel.Active() && !rel.CommittedAt.IsZero() && len(s.policy.Metrics) > 0; s.measurable {
-		for i := range last {
-			if last[i].MeasuredAt.After(s.facts.Now) { // by a clock that was ahead of ours: it says nothing about the present weight
-				last[i].MeasuredAt = time.Time{}
-			}
-		}
+	if s.measurable = s.seen() && len(s.policy.Metrics) > 0; s.measurable {
+		s.backdate(last)
 		s.notes.results = r.renew(ctx, s, last)
 		r.seek(ctx, s)
 	}
 	s.facts.Analysis = deciding(s.notes.results)
 	return 0, nil
+}
+
+// seen tells whether devices can see the release and it is not taken back already.
+func (s *scope) seen() bool {
+	c, rel := s.facts.Channel.Candidate, s.facts.Release
+	offered := rel.Active() && rel.State != otav1alpha1.ReleaseRollingBack
+	return offered && c != nil && c.Mine && c.Release == rel.Revision && c.Digest == rel.Digest
+}
+
+// since is when what devices see of the release was committed: the wanted weight, or the one before while the wanted one is not noted.
+func (s *scope) since() time.Time {
+	if at := s.facts.Release.CommittedAt; !at.IsZero() {
+		return at
+	}
+	return s.facts.Channel.At
+}
+
+// backdate takes from results that they were measured at the present weight, when they were not: by a clock that was ahead of ours, or
+// while nobody here knew of the commit that is noted now.
+func (s *scope) backdate(last []analysis.Result) {
+	rel, c := s.facts.Release, s.facts.Channel.Candidate
+	noted := rel.CommittedAt.IsZero() && c.Weight == rel.Weight && c.Stage == rel.Stage
+	for i := range last {
+		switch at := &last[i].MeasuredAt; {
+		case at.After(s.facts.Now):
+			*at = time.Time{}
+		case noted && at.After(s.since()):
+			*at = s.since()
+		}
+	}
 }
 
 func (s *scope) key() types.NamespacedName {
@@ -82,7 +109,7 @@ func (s *scope) subject(m policy.Metric) Subject {
 	return Subject{
 		Namespace: s.rollout.Namespace, App: s.app(), Channel: s.rollout.Spec.ChannelRef.Name,
 		Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest, Salt: plan.Salt(s.facts.UID, rel.Revision),
-		Began: rel.StartedAt, Since: rel.CommittedAt, Now: s.facts.Now, Metric: m.Name, Interval: m.Interval, Prometheus: m.Source.Prometheus, Web: m.Source.Web,
+		Began: rel.StartedAt, Since: s.since(), Now: s.facts.Now, Metric: m.Name, Interval: m.Interval, Prometheus: m.Source.Prometheus, Web: m.Source.Web,
 	}
 }
 
@@ -97,7 +124,7 @@ func (r *Reconciler) renew(ctx context.Context, s *scope, last []analysis.Result
 		prev := find(last, m.Name)
 		prev.DryRun = m.Limits.DryRun
 		out[i] = prev
-		if r.Now().Before(due(m, prev, rel.CommittedAt)) {
+		if r.Now().Before(due(m, prev, s.since())) {
 			continue
 		}
 		group.Go(func() error {

@@ -51,7 +51,7 @@ func (s *scope) recordPower() {
 		return
 	}
 	t, ok := s.traffic()
-	if !s.measurable || !ok {
+	if !s.measurable || s.facts.Release.CommittedAt.IsZero() || !ok {
 		return
 	}
 	st.Power = s.policy.Power(t)
