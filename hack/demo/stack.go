@@ -196,7 +196,7 @@ func (s *stack) startGateway(ctx context.Context) error {
 		Args: []string{
 			"--listen=" + hostPort(s.gatewayURL), "--internal-listen=" + hostPort(s.internalURL), "--root=" + s.rootFile,
 			"--s3-endpoint=" + s.store.Endpoint, "--s3-bucket=" + bucket, "--s3-prefix=" + prefix,
-			"--counts-token-file=" + s.tokenFile, "--cache-dir=" + s.path("gateway-cache"), "--drain-delay=0s",
+			"--counts-token-file=" + s.tokenFile, "--cache-dir=" + s.path("gateway-cache"), "--drain-delay=0s", "--ready-time=3s",
 			"--trusted-proxies=127.0.0.1/32", // the fleet stands for the load balancer, too
 		},
 		Env:   []string{"AWS_ACCESS_KEY_ID=" + s.store.AccessKey, "AWS_SECRET_ACCESS_KEY=" + s.store.SecretKey, "AWS_REGION=us-east-1"},
