@@ -373,4 +373,8 @@ type MetricStatus struct {
 	// since is when the metric began to give this verdict.
 	// +optional
 	Since *metav1.MicroTime `json:"since,omitempty"`
+
+	// heldSince is since when a suspicion, or a control that is too small, holds the release.
+	// +optional
+	HeldSince *metav1.MicroTime `json:"heldSince,omitempty"`
 }

@@ -190,6 +190,11 @@ type ReleaseStatus struct {
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=8
 	Exclude []Slice `json:"exclude,omitempty"`
+
+	// overruledBy is who promoted although the analysis could not tell, for the next rise. Unset: nobody.
+	// +optional
+	// +kubebuilder:validation:MaxLength=256
+	OverruledBy string `json:"overruledBy,omitempty"`
 }
 
 // Rise is a rise of the weight.

@@ -44,7 +44,7 @@ func result(st *otav1alpha1.MetricStatus, m policy.Metric, rel plan.Release) ana
 	r := analysis.Result{
 		Name: st.Name, Verdict: st.Verdict, Message: st.Message, Value: st.Value, Limit: st.Limit,
 		Candidate: counts(st.Candidate), Control: counts(st.Control), Failures: st.Failures, Errors: st.Errors,
-		Since: instant(st.Since), MeasuredAt: instant(st.MeasuredAt),
+		Since: instant(st.Since), MeasuredAt: instant(st.MeasuredAt), Held: instant(st.HeldSince),
 	}
 	for _, h := range st.History {
 		r.History = append(r.History, analysis.Past{At: h.At.Time, Verdict: h.Verdict, Value: h.Value, Evidence: logOf(h.Evidence)})
@@ -53,7 +53,7 @@ func result(st *otav1alpha1.MetricStatus, m policy.Metric, rel plan.Release) ana
 		r.Tests = tests
 	}
 	m.Recall(rel, &r)
-	r.Budget(m.Limits)
+	r.Budget(m.For(rel))
 	return r
 }
 
@@ -80,7 +80,7 @@ func metricStatus(r *analysis.Result) otav1alpha1.MetricStatus {
 	out := otav1alpha1.MetricStatus{
 		Name: r.Name, Verdict: r.Verdict, Value: kit.Clip(r.Value, 32), Limit: kit.Clip(r.Limit, 64), Message: kit.Clip(r.Message, 512),
 		Candidate: armCounts(r.Candidate), Control: armCounts(r.Control), Failures: r.Failures, Errors: r.Errors,
-		MeasuredAt: micro(r.MeasuredAt), Since: micro(r.Since), Outage: outage(r),
+		MeasuredAt: micro(r.MeasuredAt), Since: micro(r.Since), HeldSince: micro(r.Held), Outage: outage(r),
 	}
 	if r.DryRun {
 		out.DryRun = otav1alpha1.DryRunEnabled

@@ -165,7 +165,7 @@ func largest(t *testing.T) *scope {
 		res := analysis.Result{
 			Name: m.Name, Verdict: otav1alpha1.VerdictNotEnoughSamples, Message: long, Value: long, Limit: long, Tests: tests, Evidence: 1e300, EvidenceLimit: 1e3,
 			Candidate: &analysis.Counts{Devices: math.MaxInt64, Failures: math.MaxInt64, Exposed: 1 << 40, Returned: math.MaxInt64},
-			Control:   &analysis.Counts{Exposed: 1 << 60}, MeasuredAt: at, Since: at.Add(-time.Hour), Failures: math.MaxInt32, Errors: math.MaxInt32,
+			Control:   &analysis.Counts{Exposed: 1 << 60}, MeasuredAt: at, Since: at.Add(-time.Hour), Held: at, Failures: math.MaxInt32, Errors: math.MaxInt32,
 		}
 		for range 10 {
 			res.History = append(res.History, analysis.Past{At: at, Verdict: otav1alpha1.VerdictNotEnoughSamples, Value: long, Evidence: 1e300})
@@ -176,7 +176,7 @@ func largest(t *testing.T) *scope {
 	rel := plan.Release{
 		Revision: math.MaxInt64, Bundle: strings.Repeat("b", 253), Version: "1.0.0", Digest: "sha256:" + strings.Repeat("a", 64),
 		State: otav1alpha1.ReleaseProgressing, Outcome: otav1alpha1.ReleaseBundleNotAdmitted, Reason: long, StepsHash: s.policy.Spec.StepsHash,
-		Step: 63, Weight: 3231, CommittedAt: at.Add(-time.Hour), EnteredAt: at, Stage: math.MaxInt32, Tries: math.MaxInt32, StartedAt: at, EndedAt: at,
+		Step: 63, Weight: 3231, CommittedAt: at.Add(-time.Hour), EnteredAt: at, Stage: math.MaxInt32, Tries: math.MaxInt32, StartedAt: at, EndedAt: at, Overruled: long,
 	}
 	for i := range 8 {
 		rel.Exclude = append(rel.Exclude, slice)

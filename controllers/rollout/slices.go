@@ -19,8 +19,6 @@ import (
 )
 
 const (
-	// suspicion is the part of the limit, as a logarithm, from which on it is asked where the failures are.
-	suspicion = 0.5
 	// seekEvery is how often it is asked. The question costs the gateways more than the counts do.
 	seekEvery = 30 * time.Second
 	// seekTimeout bounds the question: a rollback waits for it once.
@@ -29,7 +27,7 @@ const (
 	maxSlices = 8
 )
 
-// seek looks for the part of the devices that explains the failures, when the evidence is half of what takes the release back, and once
+// seek looks for the part of the devices that explains the failures, when the evidence makes the release suspicious, and once
 // more when it is all of that. What cannot be asked explains nothing: it must not delay a rollback.
 func (r *Reconciler) seek(ctx context.Context, s *scope) {
 	m, worst := s.suspected()
@@ -71,7 +69,7 @@ func (s *scope) suspected() (m policy.Metric, worst *analysis.Result) {
 	for i := range s.policy.Metrics {
 		r := &s.notes.results[i]
 		counts := s.policy.Metrics[i].Source.Telemetry != nil && !s.policy.Metrics[i].Limits.Silent && !r.DryRun
-		if !counts || r.EvidenceLimit <= 0 || r.Evidence < suspicion*r.EvidenceLimit {
+		if !counts || !r.Suspicious() {
 			continue
 		}
 		if worst == nil || r.Evidence-r.EvidenceLimit > worst.Evidence-worst.EvidenceLimit {

@@ -199,6 +199,7 @@ func release(st otav1alpha1.RolloutStatus) plan.Release {
 		CommittedAt: instant(rs.WeightCommittedAt), EnteredAt: instant(st.StepEnteredAt),
 		StartedAt: instant(rs.StartedAt), EndedAt: instant(rs.EndedAt),
 		Lift: st.Assignment != nil && st.Assignment.Lift != "", Stage: rs.Stage, Tries: rs.Tries, Exclude: rs.Exclude,
+		Overruled: rs.OverruledBy,
 	}
 	if st.CurrentStepIndex != nil {
 		out.Step = int(*st.CurrentStepIndex)
@@ -219,7 +220,7 @@ func releaseStatus(r plan.Release) *otav1alpha1.ReleaseStatus {
 		Revision: r.Revision, Bundle: r.Bundle, Version: otav1alpha1.Version(r.Version), Digest: otav1alpha1.Digest(r.Digest),
 		State: r.State, Outcome: r.Outcome, Reason: r.Reason, StepsHash: r.StepsHash,
 		WeightCommittedAt: micro(r.CommittedAt), StartedAt: micro(r.StartedAt), EndedAt: micro(r.EndedAt),
-		Stage: r.Stage, Tries: r.Tries, Exclude: r.Exclude,
+		Stage: r.Stage, Tries: r.Tries, Exclude: r.Exclude, OverruledBy: kit.Clip(r.Overruled, 256),
 	}
 	for _, rise := range r.Rises {
 		out.Rises = append(out.Rises, otav1alpha1.Rise{At: *micro(rise.At), By: plan.FormatWeight(rise.By)})

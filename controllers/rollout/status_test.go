@@ -54,7 +54,7 @@ func TestRelease_roundTrip(t *testing.T) {
 			Reason: "aborted by jane", StartedAt: at},
 		{Revision: 4, Bundle: "shop-1", Digest: "sha256:x", State: otav1alpha1.ReleaseProgressing, Weight: 100, Stage: 3, Tries: 2,
 			Rises:   []plan.Rise{{At: at, By: 25}, {At: at.Add(time.Minute), By: 75}},
-			Exclude: []otav1alpha1.Slice{{Platform: "android", NativeVersion: "<4.3.0"}, {Region: "eu"}}},
+			Exclude: []otav1alpha1.Slice{{Platform: "android", NativeVersion: "<4.3.0"}, {Region: "eu"}}, Overruled: "jane"},
 		{Revision: 5, Bundle: "shop-1", Digest: "sha256:x", State: otav1alpha1.ReleasePending, Lift: true, StartedAt: at},
 	} {
 		s := &scope{rollout: &otav1alpha1.Rollout{}, decision: plan.Decision{Release: want}}

@@ -76,6 +76,10 @@ type Result struct {
 	Since      time.Time // when the metric began to give this verdict
 	MeasuredAt time.Time
 
+	// Held is since when a suspicion, or a control that is too small, holds the release; zero: neither does. Failures of the candidate
+	// do not come while it is good, and so time alone may never end either.
+	Held time.Time
+
 	Pause   bool // a budget is spent: a person has to look
 	Ignored bool // leave the metric out: noData.then is Ignore
 }
@@ -92,7 +96,7 @@ type Past struct {
 func Judge(l Limits, prev Result, m Measurement) Result {
 	r := Result{
 		Name: prev.Name, MeasuredAt: m.At, Failures: prev.Failures, Limit: l.text(),
-		Tests: prev.Tests, Evidence: prev.Evidence, EvidenceLimit: prev.EvidenceLimit,
+		Tests: prev.Tests, Evidence: prev.Evidence, EvidenceLimit: prev.EvidenceLimit, Held: prev.Held,
 	}
 	switch err, noData := unusable(m); {
 	case err != "":
@@ -147,7 +151,14 @@ func (r *Result) Budget(l Limits) {
 		r.Pause = r.Errors > l.ErrorLimit && !l.DryRun
 	case otav1alpha1.VerdictNoData:
 		r.spendNoData(l)
+	case otav1alpha1.VerdictNotEnoughSamples:
+		r.Pause = r.stuck(l) && !l.DryRun
 	}
+}
+
+// stuck tells whether a suspicion, or a control that is too small, has held the release for longer than is waited for data.
+func (r *Result) stuck(l Limits) bool {
+	return !r.Held.IsZero() && r.MeasuredAt.Sub(r.Held) >= l.NoDataHold
 }
 
 // unusable tells apart what is no measurement: an error of the provider, or nothing to measure.

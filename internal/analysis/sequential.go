@@ -8,13 +8,11 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
 )
-
-// suspicion is the part of the logarithm of the evidence limit from which on nothing rises.
-const suspicion = 0.5
 
 // Tests are the sequential tests of a metric, first the one against the control. There are none for a thresholdRange.
 func (l Limits) Tests() []eprocess.Test {
@@ -53,7 +51,35 @@ func (r *Result) judgeStages(l Limits, stages []eprocess.Stage) error {
 	r.Candidate, r.Control = counts(now.Candidate), counts(now.Control)
 	r.Value = l.value(&now)
 	r.Verdict, r.Message = r.conclude(l, &now, len(stages))
+	r.hold(l, &now)
 	return nil
+}
+
+// hold notes since when a suspicion, or a control that is too small, holds the release, and says what ends that when it takes too long.
+func (r *Result) hold(l Limits, now *eprocess.Stage) {
+	alone := !r.Suspicious() && now.Candidate.Exposed > 0 && l.alone(now) != "" && l.MaxRate == nil
+	switch {
+	case r.Verdict != otav1alpha1.VerdictNotEnoughSamples || (!alone && !r.Suspicious()):
+		r.Held = time.Time{}
+		return
+	case r.Held.IsZero():
+		r.Held = r.MeasuredAt
+	}
+	if !r.stuck(l) {
+		return
+	}
+	what := "failures of stable devices"
+	switch {
+	case alone:
+		what = "more stable devices"
+	case l.Silent:
+		what = "candidate devices that come back"
+	case l.MaxIncrease == nil:
+		what = "more devices that do not fail"
+	case l.MaxRate != nil:
+		what += " and devices that do not fail"
+	}
+	r.Message += fmt.Sprintf("; so it is for over %s: only %s settle it, or a person", l.NoDataHold, what)
 }
 
 // present is the stage of the release. It has no devices while none has checked in, whatever was counted before.
@@ -67,9 +93,9 @@ func (l Limits) present(stages []eprocess.Stage) eprocess.Stage {
 	return now
 }
 
-// Suspicious tells whether there is half of the evidence, as a logarithm, that takes the release back: nothing rises on it.
+// Suspicious tells whether there are two thirds of the evidence, as a logarithm, that takes the release back: nothing rises on it.
 func (r *Result) Suspicious() bool {
-	return r.EvidenceLimit > 0 && r.Evidence >= suspicion*r.EvidenceLimit
+	return r.EvidenceLimit > 0 && r.Evidence >= eprocess.Suspicion*r.EvidenceLimit
 }
 
 // look renews the tests and the evidence.

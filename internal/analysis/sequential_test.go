@@ -52,7 +52,7 @@ func TestJudge_sequential(t *testing.T) {
 		"too few":                        {rate, arms([4]int64{99, 0}), more, "99 of 100 devices reported, waiting for more"},
 		"enough and good":                {rate, arms([4]int64{100, 2}), passing, "2 of 100 devices failed, limit 2 %: evidence 0.25 of 20 against it, it may go on"},
 		"above the limit, may be chance": {rate, arms([4]int64{100, 4}), passing, "4 of 100 devices failed, limit 2 %"},
-		"suspicious":                     {rate, arms([4]int64{100, 6}), more, "6 of 100 devices failed, limit 2 %: evidence 6.2 of 20 against it, waiting for more devices"},
+		"suspicious":                     {rate, arms([4]int64{94, 6}), more, "6 of 94 devices failed, limit 2 %: evidence 8.1 of 20 against it, waiting for more devices"},
 		"bad":                            {rate, arms([4]int64{100, 8}), failing, "8 of 100 devices failed, limit 2 %: evidence 73 of 20 against it, which is enough to stop"},
 		"bad below minSamples":           {rate, arms([4]int64{20, 6}), failing, "6 of 20 devices failed, limit 2 %: evidence"},
 		"more failures than devices":     {rate, arms([4]int64{5, 6}), broken, "impossible counts: stage 1 has 6 failed of 5 voted of 5 exposed devices, 0 returned in the candidate's arm"},
@@ -106,8 +106,8 @@ func TestJudge_values(t *testing.T) {
 
 // Counts that fall are an outage of the provider: they say nothing, and what was seen before is kept.
 func TestJudge_counterReset(t *testing.T) {
-	l := Limits{MaxIncrease: new(1.0), Budget: 0.05, ErrorLimit: 1}
-	rs := series(l, arms([4]int64{100, 4, 9900, 99}), arms([4]int64{10, 9, 990, 0}), arms([4]int64{0, 0, 0, 0}), arms([4]int64{101, 4, 9999, 99}))
+	l := Limits{MaxIncrease: new(1.0), Budget: 0.05, ErrorLimit: 1, NoDataHold: time.Hour}
+	rs := series(l, arms([4]int64{100, 4, 9900, 90}), arms([4]int64{10, 9, 990, 0}), arms([4]int64{0, 0, 0, 0}), arms([4]int64{101, 4, 9999, 90}))
 	for i, want := range []struct {
 		verdict otav1alpha1.Verdict
 		message string
@@ -155,7 +155,7 @@ func TestJudge_tries(t *testing.T) {
 
 // A device on which the bundle failed once counts, also when the ledger should forget it.
 func TestJudge_fewerFailures(t *testing.T) {
-	rs := series(Limits{MaxIncrease: new(1.0), Budget: 0.05}, arms([4]int64{100, 4, 9900, 99}), arms([4]int64{100, 1, 9900, 99}))
+	rs := series(Limits{MaxIncrease: new(1.0), Budget: 0.05}, arms([4]int64{100, 4, 9900, 90}), arms([4]int64{100, 1, 9900, 90}))
 	if rs[0].Verdict != otav1alpha1.VerdictNotEnoughSamples || rs[1].Verdict != rs[0].Verdict || rs[1].Evidence != rs[0].Evidence {
 		t.Errorf("got %s: %s, then %s: %s", rs[0].Verdict, rs[0].Message, rs[1].Verdict, rs[1].Message)
 	}
@@ -187,6 +187,63 @@ func TestJudge_stage(t *testing.T) {
 			}
 			if got.Candidate != nil && got.Candidate.Exposed != tc.candidates {
 				t.Errorf("%d candidates, want %d", got.Candidate.Exposed, tc.candidates)
+			}
+		})
+	}
+}
+
+// One failure by chance, while none of the stable devices fails, holds no release: nothing but a failure of those would end that. With
+// less confidence than 0.95 it may, until a person looks.
+func TestJudge_oneFailure(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := Limits{
+			MaxIncrease: new(rapid.Float64Range(1, 5).Draw(t, "limit")), Budget: rapid.Float64Range(1e-6, 0.05).Draw(t, "budget"),
+			Tries: rapid.Int32Range(0, 3).Draw(t, "tries"), NoDataHold: time.Minute,
+		}
+		m := arms([4]int64{rapid.Int64Range(1, 1e9).Draw(t, "candidate"), 1, rapid.Int64Range(1e3, 1e9).Draw(t, "control"), 0})
+		m.At = start
+		if r := Judge(l, Result{}, m); r.Verdict != otav1alpha1.VerdictPassing || !r.Held.IsZero() {
+			t.Fatalf("%s: %s", r.Verdict, r.Message)
+		}
+	})
+	if r := Judge(Limits{MaxIncrease: new(1.0), Budget: 0.1}, Result{}, arms([4]int64{100, 1, 9900, 0})); !r.Suspicious() {
+		t.Errorf("with a confidence of 0.9: %s", r.Message)
+	}
+}
+
+// Nothing but failures of stable devices ends a suspicion: a person looks when they do not come. So it is with a control that is too small.
+func TestJudge_held(t *testing.T) {
+	increase := Limits{MaxIncrease: new(1.0), Budget: 0.05, NoDataHold: 2 * time.Minute, ErrorLimit: 9, NoDataThen: otav1alpha1.NoDataIgnore}
+	rate, both, silent, dry := increase, increase, increase, increase
+	rate.MaxIncrease, rate.MaxRate = nil, new(0.02)
+	both.MaxRate, silent.Silent, dry.DryRun = new(0.9), true, true
+	suspicious, alone := arms([4]int64{100, 4, 9900, 90}), arms([4]int64{99, 1, 1, 0})
+	for name, tc := range map[string]struct {
+		limits  Limits
+		in      []Measurement
+		want    string // empty: no person is asked
+		message string
+	}{
+		"not long enough":          {increase, []Measurement{suspicious, suspicious}, "", "waiting for more devices"},
+		"suspicion":                {increase, []Measurement{suspicious, suspicious, suspicious}, "failures of stable devices", "against it, waiting for more devices; so it is for over 2m0s: only "},
+		"an outage in it":          {increase, []Measurement{suspicious, {Err: "x"}, suspicious}, "failures of stable devices", ""},
+		"suspicion of a rate":      {rate, []Measurement{arms([4]int64{94, 6}), arms([4]int64{94, 6}), arms([4]int64{94, 6})}, "more devices that do not fail", ""},
+		"suspicion by one of both": {both, []Measurement{suspicious, suspicious, suspicious}, "failures of stable devices and devices that do not fail", ""},
+		"silence":                  {silent, []Measurement{back(20, 0, 990, 150), back(20, 0, 990, 150), back(20, 0, 990, 150)}, "candidate devices that come back", ""},
+		"dry run":                  {dry, []Measurement{suspicious, suspicious, suspicious}, "", ""},
+		"control too small":        {increase, []Measurement{alone, alone, alone}, "more stable devices", "only 1 control devices have checked in"},
+		"ends by a failure":        {increase, []Measurement{suspicious, arms([4]int64{100, 4, 9900, 200}), suspicious}, "", "may go on"},
+		"nobody yet":               {increase, []Measurement{{}, {}, {}}, "", "no candidate device"},
+		"enough to stop":           {increase, []Measurement{suspicious, suspicious, arms([4]int64{100, 9, 9900, 90})}, "", "enough to stop"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rs := series(tc.limits, tc.in...)
+			r := rs[len(rs)-1]
+			if r.Pause != (tc.want != "") || !strings.Contains(r.Message, tc.message) || len(r.Message) > 512 {
+				t.Fatalf("pause %v, %s: %s", r.Pause, r.Verdict, r.Message)
+			}
+			if r.Pause && !strings.Contains(r.Message, "only "+tc.want+" settle it, or a person") {
+				t.Errorf("%s", r.Message)
 			}
 		})
 	}

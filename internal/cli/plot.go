@@ -21,6 +21,7 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
 
+	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
 	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/simulate"
 )
@@ -161,7 +162,7 @@ func addLine(p *plot.Plot, name string, c color.Color, xys plotter.XYs) error {
 	return nil
 }
 
-// addLimits draws the evidence at which a release is taken back, and the half of it (in logarithms) from which on nothing rises. Both are
+// addLimits draws the evidence at which a release is taken back, and the part of it (in logarithms) from which on nothing rises. Both are
 // higher after a slice was excluded, and then are drawn from the rollout of which that is so.
 func addLimits(p *plot.Plot, hours float64, lines []traceLine) error {
 	var steps plotter.XYs
@@ -177,7 +178,7 @@ func addLimits(p *plot.Plot, hours float64, lines []traceLine) error {
 		name  string
 		part  float64 // of the logarithm
 		color color.Color
-	}{{"taken back", 1, color.RGBA{180, 0, 0, 255}}, {"nothing rises", 0.5, color.Gray{110}}} {
+	}{{"taken back", 1, color.RGBA{180, 0, 0, 255}}, {"nothing rises", eprocess.Suspicion, color.Gray{110}}} {
 		xys := make(plotter.XYs, len(steps))
 		for i, s := range steps {
 			xys[i] = plotter.XY{X: s.X, Y: s.Y * at.part}

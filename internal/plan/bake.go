@@ -70,6 +70,9 @@ func promote(d *Decision, f Facts) {
 	case rest > 0:
 		remember(r, f.Now, rest)
 	}
-	r.State = otav1alpha1.ReleasePromoting
+	if r.Overruled != "" {
+		r.Reason = overruled(*r)
+	}
+	r.State, r.Overruled = otav1alpha1.ReleasePromoting, ""
 	promoting(d, f)
 }

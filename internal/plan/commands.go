@@ -4,6 +4,8 @@
 package plan
 
 import (
+	"slices"
+
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis"
 )
@@ -44,6 +46,7 @@ func obey(d *Decision, f Facts) {
 }
 
 // commandPromote ends the present pause, or the bake. A rise still needs a passing verdict, a window and room below the Channel's limit.
+// A suspicion, or a control that is too small, is overruled for that rise: time alone may never end either.
 func commandPromote(d *Decision, f Facts) string {
 	r := &d.Release
 	switch r.State {
@@ -55,6 +58,9 @@ func commandPromote(d *Decision, f Facts) string {
 		return "the present weight is not published yet: try again in a moment"
 	}
 	r.State, r.Reason = otav1alpha1.ReleaseProgressing, ""
+	if slices.ContainsFunc(f.Analysis, held) {
+		r.Overruled = by(f.Command)
+	}
 	switch {
 	case r.StepsHash != f.Spec.StepsHash: // the place in the new steps is not known yet
 	case r.Step < len(f.Spec.Steps) && f.Spec.Steps[r.Step].Pause:
@@ -84,7 +90,7 @@ func commandPromoteFull(d *Decision, f Facts) string {
 	case len(r.Exclude) > 0 && !visible(f, *r):
 		return "the exclusion of a slice is not published yet: try again in a moment"
 	}
-	r.State, r.Step = otav1alpha1.ReleasePromoting, len(f.Spec.Steps)
+	r.State, r.Step, r.Overruled = otav1alpha1.ReleasePromoting, len(f.Spec.Steps), ""
 	r.Reason = "promoted in full by " + by(f.Command) + ", whatever steps and bake were left"
 	return ""
 }
@@ -94,7 +100,7 @@ func commandPause(d *Decision, f Facts) string {
 	if r.State != otav1alpha1.ReleaseProgressing {
 		return notNow(*r, "is in progress", "")
 	}
-	r.State, r.Reason = otav1alpha1.ReleasePaused, "paused by "+by(f.Command)
+	r.State, r.Reason, r.Overruled = otav1alpha1.ReleasePaused, "paused by "+by(f.Command), ""
 	return ""
 }
 
@@ -104,6 +110,10 @@ func commandResume(d *Decision, f Facts) string {
 		return notNow(*r, "is paused", "")
 	}
 	for _, m := range f.Analysis {
+		if m.Pause && held(m) {
+			return "resume overrules no analysis that cannot tell: promote does so for the next rise, promote-full for all of them, and abort takes the release back: " +
+				annotate(Promote) + "; " + m.Name + ": " + m.Message
+		}
 		if m.Pause {
 			return "the analysis still cannot tell: " + m.Name + ": " + m.Message + "; to overrule it: " + annotate(PromoteFull)
 		}
@@ -143,6 +153,22 @@ func commandRetry(d *Decision, f Facts) string {
 	}
 	start(d, f, true)
 	return ""
+}
+
+// held tells whether a metric holds the release by a suspicion, or for want of a control: more of the same may never end either.
+func held(m analysis.Result) bool {
+	return m.Verdict == otav1alpha1.VerdictNotEnoughSamples && !m.Held.IsZero()
+}
+
+// overrules tells whether a person has decided in place of a metric. Nobody overrules that it fails.
+func (r Release) overrules(m analysis.Result) bool { return r.Overruled != "" && held(m) }
+
+// overruled says who did; nothing when nobody has.
+func overruled(r Release) string {
+	if r.Overruled == "" {
+		return ""
+	}
+	return "promoted by " + r.Overruled + " although the analysis cannot tell"
 }
 
 // notNow says which release a command needs, and which command leads there, if one does now.

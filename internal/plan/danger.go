@@ -40,7 +40,7 @@ func endangered(d *Decision, f Facts) bool {
 		return fails(d, f, worst.Name+": "+worst.Message)
 	}
 	for _, m := range f.Analysis {
-		if m.Pause && r.State == otav1alpha1.ReleaseProgressing {
+		if m.Pause && r.State == otav1alpha1.ReleaseProgressing && !r.overrules(m) {
 			pauseFor(r, "the analysis cannot tell, a person has to look: "+m.Name+": "+m.Message)
 		}
 	}
@@ -101,7 +101,7 @@ func pauseFor(r *Release, reason string) {
 func rollBack(d *Decision, f Facts, outcome otav1alpha1.ReleaseState, reason string) {
 	r := &d.Release
 	r.State, r.Outcome, r.Reason, r.Weight = otav1alpha1.ReleaseRollingBack, outcome, reason, 0
-	r.CommittedAt, r.EnteredAt = time.Time{}, time.Time{}
+	r.CommittedAt, r.EnteredAt, r.Overruled = time.Time{}, time.Time{}, ""
 	d.Measure = false
 	rollingBack(d, f)
 }

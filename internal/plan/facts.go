@@ -154,6 +154,8 @@ type Release struct {
 	Rises   []Rise              // within the last hour, the oldest first
 	Exclude []otav1alpha1.Slice // not offered the candidate
 
+	Overruled string // who promoted although a suspicion, or a control that is too small, holds the next rise; empty: nobody
+
 	StartedAt time.Time
 	EndedAt   time.Time
 }

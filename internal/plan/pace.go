@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -24,11 +25,13 @@ func rise(d *Decision, f Facts, to int32) {
 	if by == 0 {
 		return
 	}
+	why := overruled(*r)
 	remember(r, f.Now, by)
 	setWeight(d, r.Weight+by)
 	if r.Weight < to {
 		d.Message += fmt.Sprintf(", a part of the rise to %s %%", FormatWeight(to))
 	}
+	d.Message = because(d.Message, why)
 }
 
 // tooBold holds a release whose first weight is above what the Channel lets a release begin with: nothing is known of it then.
@@ -89,7 +92,11 @@ func passing(f Facts, r Release) (bool, string) {
 			return false, m.Name + ": waiting for a measurement of this weight"
 		}
 	}
-	verdict, worst := analysis.Overall(f.Analysis)
+	rest := slices.DeleteFunc(slices.Clone(f.Analysis), r.overrules)
+	if len(rest) == 0 {
+		return true, "" // a person answers for all of them
+	}
+	verdict, worst := analysis.Overall(rest)
 	if verdict == otav1alpha1.VerdictPassing {
 		return true, ""
 	}

@@ -50,6 +50,19 @@ func command(name string) func(*Facts) {
 	return func(f *Facts) { f.Command = &Command{ID: "1", Name: name, By: "jane"} }
 }
 
+// suspicious is a metric that holds the release: since just now, or for too long.
+func suspicious(long bool) func(*Facts) {
+	return func(f *Facts) {
+		f.Analysis[0] = analysis.Result{Name: "m", Verdict: otav1alpha1.VerdictNotEnoughSamples, Message: "evidence 8 of 20", MeasuredAt: f.Now,
+			Held: f.Now.Add(-time.Minute), Pause: long}
+	}
+}
+
+func onHold(f *Facts) { f.Release.State, f.Release.Reason = otav1alpha1.ReleasePaused, "held" }
+
+// lastStep is a release in the pause after which its bundle becomes stable.
+func lastStep(f *Facts) { f.Spec.Steps = f.Spec.Steps[:2] }
+
 func slice(restFine bool) func(*Facts) {
 	return func(f *Facts) {
 		failing(f)
@@ -140,6 +153,19 @@ func TestPlan_pace(t *testing.T) {
 		"bake ended by a person":         {change{bakes, command(Promote)}, "Promoting", 9500, 2, "Progressing", "making shop-1 stable: its bake was ended by jane", commitPatience},
 		"bake ended, but no verdict":     {change{bakes, command(Promote), func(f *Facts) { f.Analysis = nil }}, "Progressing", 9500, 2, "Holding", "first measurement", 0},
 		"bake skipped with all the rest": {change{bakes, command(PromoteFull)}, "Promoting", 9500, 2, "Progressing", "promoted in full by jane", commitPatience},
+
+		"held":                     {change{suspicious(false)}, "Progressing", 1000, 1, "Holding", "m says NotEnoughSamples: evidence 8 of 20", 0},
+		"held for too long":        {change{suspicious(true)}, "Paused", 1000, 1, "Paused", "the analysis cannot tell, a person has to look: m: evidence 8 of 20", 0},
+		"held, and promoted":       {change{suspicious(true), command(Promote)}, "Progressing", 5000, 2, "Progressing", "publishing 50 %: promoted by jane although the analysis cannot tell", commitPatience},
+		"held, paused, promoted":   {change{suspicious(true), onHold, command(Promote)}, "Progressing", 5000, 2, "Progressing", "promoted by jane although", commitPatience},
+		"held, promoted, closed":   {change{suspicious(true), command(Promote), closed}, "Progressing", 1000, 1, "WaitingForWindow", "then shop-1 rises to 50 %", 90 * time.Minute},
+		"held, promoted before":    {change{suspicious(true), func(f *Facts) { f.Release.Overruled = "jane" }}, "Progressing", 5000, 2, "Progressing", "promoted by jane", commitPatience},
+		"held, resumed":            {change{suspicious(true), onHold, command(Resume)}, "Paused", 1000, 1, "Paused", "held", 0},
+		"held, promoted to stable": {change{suspicious(true), lastStep, command(Promote)}, "Promoting", 1000, 1, "Progressing", "making shop-1 stable: promoted by jane although", commitPatience},
+		"promoted, and fails":      {change{suspicious(true), func(f *Facts) { f.Release.Overruled = "jane" }, failing}, "RollingBack", 0, 1, "RollingBack", "8 of 100", commitPatience},
+		"promoted, and another cannot tell": {change{suspicious(true), command(Promote), func(f *Facts) {
+			f.Analysis = append(f.Analysis, analysis.Result{Name: "q", Verdict: otav1alpha1.VerdictNoData, MeasuredAt: f.Now})
+		}}, "Progressing", 1000, 1, "Holding", "q says NoData", 0},
 
 		"slice excluded": {change{slice(true)}, "Progressing", 1000, 2, "Progressing",
 			"excluding the slice that explains the failures, the other devices are counted anew: slice: android: 31/40 failures", commitPatience},
@@ -248,6 +274,7 @@ func TestPlan_refusalsHelp(t *testing.T) {
 		"promote what was rolled back":  {Promote, func(f *Facts) { f.Release.State = otav1alpha1.ReleaseRolledBack }, `it is RolledBack; first: kubectl annotate otaro NAME --overwrite ota.windlass.dev/command=retry ota.windlass.dev/command-id="$(date +%s)"`},
 		"promote in full what fails":    {PromoteFull, failing, "to take the release back: kubectl annotate otaro NAME --overwrite ota.windlass.dev/command=abort"},
 		"resume what cannot be told":    {Resume, func(f *Facts) { f.Release.State, f.Analysis[0].Pause = otav1alpha1.ReleasePaused, true }, "to overrule it: kubectl annotate otaro NAME --overwrite ota.windlass.dev/command=promote-full"},
+		"resume what is held":           {Resume, func(f *Facts) { suspicious(true)(f); onHold(f) }, "promote does so for the next rise, promote-full for all of them, and abort takes the release back: kubectl annotate otaro NAME --overwrite ota.windlass.dev/command=promote"},
 		"retry what is under way":       {Retry, func(*Facts) {}, "first: kubectl annotate otaro NAME --overwrite ota.windlass.dev/command=abort"},
 		"retry what is stable":          {Retry, func(f *Facts) { f.Release.State = otav1alpha1.ReleaseCompleted }, "it is Completed"},
 		"dance":                         {"dance", func(*Facts) {}, "not dance: kubectl annotate otaro NAME"},

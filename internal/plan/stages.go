@@ -16,6 +16,7 @@ const maxExclude = 8
 // nextStage begins to count devices anew. The clocks start when the stage is committed.
 func nextStage(r *Release) {
 	r.Stage++
+	r.Overruled = ""
 	r.CommittedAt, r.EnteredAt = time.Time{}, time.Time{}
 }
 

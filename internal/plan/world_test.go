@@ -193,6 +193,9 @@ func (w *world) measure(t *rapid.T) {
 			EvidenceLimit: rapid.SampledFrom([]float64{3, 3, 0}).Draw(t, "evidence limit"),
 			Candidate:     &analysis.Counts{Devices: int64(rapid.IntRange(0, 100).Draw(t, "devices"))},
 		})
+		if rapid.Bool().Draw(t, "held") {
+			f.Analysis[i].Held = f.Now.Add(-time.Minute)
+		}
 	}
 }
 

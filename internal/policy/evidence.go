@@ -6,6 +6,8 @@ package policy
 import (
 	"fmt"
 	"math"
+	"slices"
+	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis"
@@ -67,6 +69,12 @@ func (p Policy) After(was, is plan.Release, results []analysis.Result) (out []an
 	case is.Digest != was.Digest || (again && is.Digest == ""):
 		return nil, true
 	case !again && len(is.Exclude) <= len(was.Exclude):
+		if is.Stage != was.Stage {
+			results = slices.Clone(results)
+			for i := range results {
+				results[i].Held, results[i].Pause = time.Time{}, results[i].Pause && results[i].Held.IsZero()
+			}
+		}
 		return results, false
 	}
 	for _, r := range results {

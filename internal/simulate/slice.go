@@ -12,14 +12,14 @@ import (
 	"github.com/windlass-dev/windlass/internal/plan"
 )
 
-// slice finds what explains the failures, once there is reason to ask: as the controller, at half of the evidence.
+// slice finds what explains the failures, once there is reason to ask: as the controller, under suspicion.
 func (s *rollout) slice() *plan.Slice {
 	if len(s.world.parts) < 2 {
 		return nil
 	}
 	for i, m := range s.config.Policy.Metrics {
 		r := s.result(i)
-		if r.DryRun || r.EvidenceLimit == 0 || r.Evidence < r.EvidenceLimit/2 {
+		if r.DryRun || !r.Suspicious() {
 			continue
 		}
 		tests := m.For(s.facts.Release).Tests()

@@ -183,7 +183,7 @@ func (o Options) finding(s *suspect) Finding {
 	f := Finding{Match: s.slice.match, Slice: describe(s.slice.match), Evidence: s.evidence, RestEvidence: o.verdict(s.outside)}
 	f.Candidate, f.Control = s.inside.totals()
 	f.RestCandidate, f.RestControl = s.outside.totals()
-	f.RestFine = f.RestEvidence < o.Limit/2 && o.verdict(s.outside.failing(f.Candidate)) >= o.Limit
+	f.RestFine = f.RestEvidence < eprocess.Suspicion*o.Limit && o.verdict(s.outside.failing(f.Candidate)) >= o.Limit
 	f.Message = fmt.Sprintf("slice: %s: %d/%d failures", f.Slice, f.Candidate.Failed, f.Candidate.Exposed)
 	return f
 }

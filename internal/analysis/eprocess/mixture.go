@@ -71,10 +71,10 @@ func (t Test) Log(s State) float64 {
 // LogLimit is the natural logarithm of the evidence that takes a release back.
 func (t Test) LogLimit() float64 { return -math.Log(t.Budget) + float64(t.Tries)*math.Ln2 }
 
-// Suspicion is the part of LogLimit from which on a release is under suspicion, and does not rise. One failure by chance is below it: the
-// evidence of an Increase or a Rate multiplies by less than 7.1 on a failure that is as likely by the control as by the candidate of a
-// small arm, and 20 to the power of two thirds is 7.4.
-const Suspicion = 2.0 / 3
+// Suspicion is the part of LogLimit from which on a release is under suspicion, and does not rise: two thirds. It is rounded up,
+// so that the first failure of an Increase, which is worth at most 7.41 (the expected ratio of the alternatives), is none with a budget of
+// 0.05 or less: 20 to the power of it is 7.44.
+const Suspicion = 0.67
 
 // ControlNeeded is how many control devices a stage needs before it could show, by itself, that all devices of the candidate fail or
 // fall silent.

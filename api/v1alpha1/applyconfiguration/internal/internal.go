@@ -905,6 +905,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: failures
       type:
         scalar: numeric
+    - name: heldSince
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
     - name: history
       type:
         list:
@@ -1146,6 +1149,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: outcome
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.ReleaseState
+    - name: overruledBy
+      type:
+        scalar: string
     - name: reason
       type:
         scalar: string

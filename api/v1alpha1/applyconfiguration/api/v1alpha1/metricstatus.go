@@ -49,6 +49,8 @@ type MetricStatusApplyConfiguration struct {
 	MeasuredAt *v1.MicroTime `json:"measuredAt,omitempty"`
 	// since is when the metric began to give this verdict.
 	Since *v1.MicroTime `json:"since,omitempty"`
+	// heldSince is since when a suspicion, or a control that is too small, holds the release.
+	HeldSince *v1.MicroTime `json:"heldSince,omitempty"`
 }
 
 // MetricStatusApplyConfiguration constructs a declarative configuration of the MetricStatus type for use with
@@ -195,5 +197,13 @@ func (b *MetricStatusApplyConfiguration) WithMeasuredAt(value v1.MicroTime) *Met
 // If called multiple times, the Since field is set to the value of the last call.
 func (b *MetricStatusApplyConfiguration) WithSince(value v1.MicroTime) *MetricStatusApplyConfiguration {
 	b.Since = &value
+	return b
+}
+
+// WithHeldSince sets the HeldSince field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the HeldSince field is set to the value of the last call.
+func (b *MetricStatusApplyConfiguration) WithHeldSince(value v1.MicroTime) *MetricStatusApplyConfiguration {
+	b.HeldSince = &value
 	return b
 }

@@ -45,6 +45,8 @@ type ReleaseStatusApplyConfiguration struct {
 	Rises []RiseApplyConfiguration `json:"rises,omitempty"`
 	// exclude are the slices that are not offered the candidate.
 	Exclude []SliceApplyConfiguration `json:"exclude,omitempty"`
+	// overruledBy is who promoted although the analysis could not tell, for the next rise. Unset: nobody.
+	OverruledBy *string `json:"overruledBy,omitempty"`
 }
 
 // ReleaseStatusApplyConfiguration constructs a declarative configuration of the ReleaseStatus type for use with
@@ -180,5 +182,13 @@ func (b *ReleaseStatusApplyConfiguration) WithExclude(values ...*SliceApplyConfi
 		}
 		b.Exclude = append(b.Exclude, *values[i])
 	}
+	return b
+}
+
+// WithOverruledBy sets the OverruledBy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the OverruledBy field is set to the value of the last call.
+func (b *ReleaseStatusApplyConfiguration) WithOverruledBy(value string) *ReleaseStatusApplyConfiguration {
+	b.OverruledBy = &value
 	return b
 }
