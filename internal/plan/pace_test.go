@@ -229,6 +229,29 @@ func TestPlan_partsOfAStep(t *testing.T) {
 	}
 }
 
+// The rises of the last hour count in the next release, too: an abort and a retry make no room.
+func TestPlan_risesOutliveARelease(t *testing.T) {
+	for name, change := range map[string]func(*Facts){
+		"retry":          func(f *Facts) { f.Command = &Command{ID: "1", Name: Retry, By: "jane"} },
+		"another bundle": func(f *Facts) { f.Spec.Bundle, f.Bundle.Digest = "shop-2", "d2" },
+	} {
+		f := due()
+		f.Release.State, f.Release.Weight, f.Release.Rises = otav1alpha1.ReleaseAborted, 0, []Rise{{f.Now.Add(-30 * time.Minute), 800}}
+		f.Channel.Candidate, f.Channel.MaxWeightPerHour, f.Analysis = nil, 1000, nil
+		change(&f)
+		var d Decision
+		for range 3 { // starts, and asks for its first weight
+			d = Plan(f)
+			if f.Release, f.Command = d.Release, nil; d.Release.Weight > 0 {
+				break
+			}
+		}
+		if d.Release.Weight != 200 || d.Release.Revision != 2 {
+			t.Errorf("%s: release %d at %d, want what the limit has left, 200: %s", name, d.Release.Revision, d.Release.Weight, d.Message)
+		}
+	}
+}
+
 // What the analysis has said against a digest is remembered in the next release of it, whichever way it comes about.
 func TestPlan_tries(t *testing.T) {
 	f := due()

@@ -44,6 +44,7 @@ func start(d *Decision, f Facts, lift bool) {
 	d.Release = Release{
 		Revision: old.Revision + 1, Bundle: f.Spec.Bundle, State: otav1alpha1.ReleasePending,
 		Version: f.Bundle.Version, Digest: f.Bundle.Digest, StartedAt: f.Now, StepsHash: f.Spec.StepsHash, Lift: lift, Tries: f.Bundle.Tries,
+		Rises: old.Rises, // the Channel's limit is one of the Rollout, not of a release
 	}
 	if old.Digest == f.Bundle.Digest {
 		d.Release.Tries = max(old.Tries, f.Bundle.Tries)
