@@ -63,7 +63,7 @@ type Result struct {
 	Value   string
 	Limit   string
 
-	Candidate, Control *Counts // of the present stage; telemetry only
+	Candidate, Control *Counts // of the present stage, as last counted; telemetry only
 
 	Tests         []eprocess.State // of the metric's sequential tests, in the order of Limits.Tests
 	Evidence      float64          // of the test that has most of it, as a natural logarithm
@@ -97,6 +97,7 @@ func Judge(l Limits, prev Result, m Measurement) Result {
 	r := Result{
 		Name: prev.Name, MeasuredAt: m.At, Failures: prev.Failures, Limit: l.text(),
 		Tests: prev.Tests, Evidence: prev.Evidence, EvidenceLimit: prev.EvidenceLimit, Held: prev.Held,
+		Candidate: prev.Candidate, Control: prev.Control, // an outage takes nothing back
 	}
 	switch err, noData := unusable(m); {
 	case err != "":

@@ -125,6 +125,9 @@ func TestJudge_counterReset(t *testing.T) {
 	if rs[1].Evidence != rs[0].Evidence || rs[2].Evidence != rs[0].Evidence || cmp.Diff(rs[0].Tests, rs[2].Tests) != "" {
 		t.Error("the evidence changed by counts that say nothing")
 	}
+	if c := rs[2].Candidate; c == nil || c.Exposed != 100 {
+		t.Errorf("an outage forgets what was counted: %+v", c)
+	}
 	if math.Abs(rs[3].Evidence-rs[0].Evidence) > 1e-9 {
 		t.Error("the evidence changed by an outage")
 	}

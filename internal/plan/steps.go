@@ -67,8 +67,9 @@ func pauseOver(d *Decision, f Facts, step Step) bool {
 		hold(d, otav1alpha1.PausedReason, describe(f, *r)+": waiting for a person to promote")
 		return false
 	}
-	if samples := candidates(f.Analysis); samples < step.MinSamples {
-		hold(d, otav1alpha1.ProgressingReason, fmt.Sprintf("%s: waiting for %d of %d samples", describe(f, *r), samples, step.MinSamples))
+	if samples := candidates(f.Analysis, r.CommittedAt); samples < step.MinSamples {
+		message := fmt.Sprintf("%s: waiting for %d of %d samples", describe(f, *r), samples, step.MinSamples)
+		hold(d, otav1alpha1.ProgressingReason, because(message, out(f.Analysis)))
 		return false
 	}
 	if rest := remaining(step.Duration, *r, f.Now); rest > 0 {
@@ -79,15 +80,25 @@ func pauseOver(d *Decision, f Facts, step Step) bool {
 	return vouched(d, f)
 }
 
-// candidates is the number of candidate devices that reported.
-func candidates(results []analysis.Result) int64 {
+// candidates is the number of candidate devices that reported, as measured after the stage was committed: those before are of another one.
+func candidates(results []analysis.Result, committed time.Time) int64 {
 	var most int64
 	for _, m := range results {
-		if m.Candidate != nil {
+		if m.Candidate != nil && m.MeasuredAt.After(committed) {
 			most = max(most, m.Candidate.Devices)
 		}
 	}
 	return most
+}
+
+// out says which metric cannot be measured now; nothing when all can.
+func out(results []analysis.Result) string {
+	for _, m := range results {
+		if m.Verdict == otav1alpha1.VerdictProviderError || m.Verdict == otav1alpha1.VerdictNoData {
+			return fmt.Sprintf("%s says %s: %s", m.Name, m.Verdict, m.Message)
+		}
+	}
+	return ""
 }
 
 // adoptSteps finds the place in a changed list of steps: the weight stays, and what follows is the pause, if any, before the

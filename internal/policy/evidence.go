@@ -73,6 +73,7 @@ func (p Policy) After(was, is plan.Release, results []analysis.Result) (out []an
 			results = slices.Clone(results)
 			for i := range results {
 				results[i].Held, results[i].Pause = time.Time{}, results[i].Pause && results[i].Held.IsZero()
+				results[i].Candidate, results[i].Control = nil, nil // they were of the stage before
 			}
 		}
 		return results, false

@@ -99,8 +99,8 @@ func TestAfter(t *testing.T) {
 	if got, anew := p.After(running, running, results); anew || !cmp.Equal(got, results) {
 		t.Error("nothing happened, but the results are other ones")
 	}
-	held := []analysis.Result{{Name: m.Name, Held: time.Unix(1, 0), Pause: true}, {Name: p.Metrics[1].Name, Pause: true}}
-	if got, anew := p.After(running, second, held); anew || got[0].Pause || !got[0].Held.IsZero() || !got[1].Pause || !held[0].Pause {
+	held := []analysis.Result{{Name: m.Name, Held: time.Unix(1, 0), Pause: true, Candidate: &analysis.Counts{Devices: 9}, Control: &analysis.Counts{Devices: 9}}, {Name: p.Metrics[1].Name, Pause: true}}
+	if got, anew := p.After(running, second, held); anew || got[0].Pause || !got[0].Held.IsZero() || !got[1].Pause || !held[0].Pause || got[0].Candidate != nil || got[0].Control != nil {
 		t.Errorf("a rise waits anew for what held the one before, and nothing else: %+v", got)
 	}
 	if got, anew := p.After(running, other, results); !anew || got != nil {
