@@ -117,6 +117,9 @@ func (l *Ledger) readFailures(ctx context.Context, a *attachment) error {
 			return err
 		}
 	}
+	if from := l.failuresFrom.Swap(0); from != 0 {
+		a.failureSeq = min(a.failureSeq, from-1)
+	}
 	for {
 		n := 0
 		err := each(ctx, l.db.read, func(rows *sql.Rows) error {

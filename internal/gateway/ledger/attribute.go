@@ -107,7 +107,7 @@ func (e *event) only(what marks) *said {
 // apply adds an event to the votes of its device. A vote that is not there yet is made, and counts if there is room for
 // another one. It gives false for a report that means no bundle that the ledger knows.
 func (d *device) apply(e *event, r rules, room func(*event) bool) bool {
-	defer d.inherit()
+	defer d.inherit(r)
 	if !e.report {
 		d.applyCheck(e, r, room)
 		return true
@@ -170,10 +170,11 @@ func (d *device) heal(told *entry, s *said, r rules) {
 
 // inherit notes for each vote in an arm since when its device has run the bundle by earlier votes, so that the first check of a stage
 // confirms it: fleets that check in every few hours would else need two checks in each stage. A failure that any of those tells of begins
-// that anew: only checks after it count. It is a function of what was folded, so that the order of what came in makes no difference.
-func (d *device) inherit() {
+// that anew: only checks after it count. It is a function of what was folded, so that the order of what came in makes no difference; only a vote
+// that needs no such help is left as it is, which is most of them, since a device may have many.
+func (d *device) inherit(r rules) {
 	for _, have := range *d {
-		if have.series.Arm == resolve.NoArm || have.vote.seenAt == 0 {
+		if v := &have.vote; have.series.Arm == resolve.NoArm || v.seenAt == 0 || v.failedAt != 0 || r.confirmedAt(v) != 0 {
 			continue
 		}
 		if since, known := d.ranBefore(have); known { // else old votes were forgotten
@@ -195,8 +196,11 @@ func (d *device) ranBefore(e *entry) (since millis, known bool) {
 		return 0, false
 	}
 	for _, have := range *d {
-		if have.precedes(e) {
-			first(&since, firstAfter(failed, have.vote.firstSeenAt, have.vote.seenAt))
+		if !have.precedes(e) {
+			continue
+		}
+		if at := firstAfter(failed, have.vote.firstSeenAt, have.vote.seenAt); at != 0 { // 0 would undo what another vote tells
+			first(&since, at)
 		}
 	}
 	return since, true
@@ -206,7 +210,7 @@ func (d *device) ranBefore(e *entry) (since millis, known bool) {
 // of before the trial.
 func (e *entry) precedes(o *entry) bool {
 	a, b, v, w := e.series, o.series, &e.vote, &o.vote
-	if a.App != b.App || a.Channel != b.Channel || a.Digest != b.Digest || v.kind.native != w.kind.native {
+	if a.Digest != b.Digest || a.App != b.App || a.Channel != b.Channel || v.kind.native != w.kind.native {
 		return false
 	}
 	if a.Trial == b.Trial {

@@ -27,6 +27,7 @@ type batch struct {
 	fresh        []*placedSeries     // made by this batch
 	changes      []change
 	failed       map[failure]millis // that were told of or made good; when
+	failureSeq   int64              // the first number of these in the database
 	rules        *rules
 	capped       int
 	unattributed int
@@ -58,18 +59,23 @@ type change struct {
 
 // write writes events in one transaction, and then lets the rest of the ledger know.
 func (l *Ledger) write(ctx context.Context, events []*event) error {
+	b, err := l.commit(ctx, events)
+	if err != nil {
+		return err
+	}
+	b.publish()
+	l.adopt(b.rules)
+	return nil
+}
+
+func (l *Ledger) commit(ctx context.Context, events []*event) (*batch, error) {
 	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
 	b := &batch{
 		l: l, now: millisOf(l.cfg.Now()), devices: map[Pseudonym]*device{},
 		networks: map[freshKey]int64{}, joined: map[seriesKey]int64{}, failed: map[failure]millis{},
 	}
-	if err := l.db.change(ctx, func(tx *sql.Tx) error { return b.run(ctx, tx, events) }); err != nil {
-		return err
-	}
-	b.publish()
-	l.adopt(b.rules)
-	return nil
+	return b, l.db.change(ctx, func(tx *sql.Tx) error { return b.run(ctx, tx, events) })
 }
 
 func (b *batch) run(ctx context.Context, tx *sql.Tx, events []*event) (err error) {
@@ -327,6 +333,7 @@ func (b *batch) putFailures(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
+	b.failureSeq = seq
 	list := slices.SortedFunc(maps.Keys(b.failed), func(x, y failure) int { return comparePseudonyms(x.device, y.device) })
 	for part := range chunked(list) {
 		var args []any
@@ -398,13 +405,7 @@ func (b *batch) publish() {
 		have, _ := b.l.networks.Get(key)
 		b.l.networks.Add(key, have+n)
 	}
-	for f := range b.failed {
-		if b.lifted(f) {
-			b.l.failures.forget(f.device, f.digest)
-		} else {
-			b.l.remember(f.device, f.digest)
-		}
-	}
+	b.publishFailures()
 	for _, c := range b.changes {
 		if e := c.entry; e.vote.voting {
 			b.l.metrics.reached(&c.series.Series, b.rules.reached(&e.vote).minus(b.rules.reached(&e.before)), b.now)
@@ -412,4 +413,20 @@ func (b *batch) publish() {
 	}
 	b.l.metrics.capped.Add(float64(b.capped))
 	b.l.metrics.unattributed.Add(float64(b.unattributed))
+}
+
+// publishFailures lets memory know which failures bar a bundle. Since the commit another replica may have written of the same devices, and
+// the follower may have read that already: what this batch knows is old then. So the follower reads again from here.
+func (b *batch) publishFailures() {
+	if len(b.failed) == 0 {
+		return
+	}
+	for f := range b.failed {
+		if b.lifted(f) {
+			b.l.failures.forget(f.device, f.digest)
+		} else {
+			b.l.remember(f.device, f.digest)
+		}
+	}
+	b.l.failuresFrom.CompareAndSwap(0, b.failureSeq) // an earlier batch's is lower
 }

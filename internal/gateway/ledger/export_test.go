@@ -48,9 +48,21 @@ func (l *Ledger) Change(ctx context.Context, do func(*sql.Tx) error) error {
 // DB gives the database, to look at what was written.
 func (l *Ledger) DB() *sql.DB { return l.db.read }
 
+// Refresh reads the changes of other replicas.
+func (l *Ledger) Refresh(ctx context.Context) error { return l.refresh(ctx) }
+
 // Write writes events in one batch, as the writer does.
 func (l *Ledger) Write(ctx context.Context, checks []*Check, reports []*Report) error {
-	var events []*event
+	return l.write(ctx, eventsOf(checks, reports))
+}
+
+// Commit is Write, but memory and metrics know of it when it is published.
+func (l *Ledger) Commit(ctx context.Context, checks []*Check, reports []*Report) (publish func(), err error) {
+	b, err := l.commit(ctx, eventsOf(checks, reports))
+	return b.publish, err
+}
+
+func eventsOf(checks []*Check, reports []*Report) (events []*event) {
 	for _, c := range checks {
 		e := &event{}
 		e.fromCheck(c)
@@ -61,5 +73,5 @@ func (l *Ledger) Write(ctx context.Context, checks []*Check, reports []*Report) 
 		e.fromReport(r)
 		events = append(events, e)
 	}
-	return l.write(ctx, events)
+	return events
 }

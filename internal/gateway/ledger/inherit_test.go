@@ -40,6 +40,7 @@ func TestProofGoesOn(t *testing.T) {
 		"over three stages":                {[]*event{candidate(1, 0), candidate(2, 20*second), candidate(3, 40*second)}, "1: 2: 3:confirmed"},
 		"the earlier stage comes later":    {[]*event{candidate(2, 60*minute), candidate(1, 0)}, "2:confirmed 1:"},
 		"no check in the second stage":     {[]*event{candidate(1, 0), checkOf(newSeries.at(2), markOf(Offered), 60*minute, "1.0.0")}, "1: 2:"},
+		"offered only in between":          {[]*event{candidate(1, 0), checkOf(newSeries.at(2), markOf(Offered), minute, "1.0.0"), candidate(3, 60*minute)}, "1: 2: 3:confirmed"},
 		"offered only in the first":        {[]*event{checkOf(newSeries.at(1), markOf(Offered), 0, "1.0.0"), candidate(2, 60*minute)}, "1: 2:"},
 		"failed in between":                {[]*event{candidate(1, 0), failed(minute, KindRollback), candidate(2, 60*minute)}, "1:failed 2:"},
 		"crashed in between":               {[]*event{candidate(1, 0), failed(minute, KindCrash), candidate(2, 60*minute)}, "1:failed 2:"},
@@ -124,7 +125,7 @@ func TestProofIsOfASet(t *testing.T) {
 			var d device
 			for _, e := range list { // where a report belongs is not asked: it may depend on what the ledger knew then
 				d.in(e, always).vote.fold(&e.said, usual)
-				d.inherit()
+				d.inherit(usual)
 			}
 			out := map[int32]tally{}
 			for _, have := range d {

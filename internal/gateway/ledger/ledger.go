@@ -37,6 +37,8 @@ type Ledger struct {
 	pile      pile                          // of the writer
 	oldest    atomic.Int64                  // when the first event of the pile came in; 0: it is empty
 
+	failuresFrom atomic.Int64 // the first change of failures that the follower has to read again; 0: none
+
 	attaching sync.Mutex
 	attached  atomic.Pointer[attachment] // nil until the database answered
 	refused   atomic.Pointer[refusal]    // why the database is not to be used, if it is not

@@ -215,6 +215,65 @@ func TestTwoReplicasCountAsOne(t *testing.T) {
 	}
 }
 
+// Another replica writes of a device between the commit of a batch and the moment at which memory knows of it, and what it wrote is read
+// before, too. Memory must not keep what is older.
+func TestMemoryLagsBehindCommit(t *testing.T) {
+	t.Parallel()
+	databases(t, func(t *testing.T, cfg ledger.Config) {
+		if cfg.Path == "" && cfg.DSN == "" {
+			t.Skip("a database in memory has one replica")
+		}
+		one, other := still(t, cfg), still(t, cfg)
+		must := func(err error) {
+			t.Helper()
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		for id, tc := range map[string]struct {
+			first, second ledger.Outcome
+			failed        []string
+		}{
+			"failed, then made good elsewhere": {ledger.Failed, ledger.Confirmed, nil},
+			"made good, then failed elsewhere": {ledger.Confirmed, ledger.Failed, []string{bad}},
+		} {
+			ctx := t.Context()
+			tell := func(what ledger.Outcome, after time.Duration) []*ledger.Report {
+				return []*ledger.Report{report(one, id, bad, what, start.Add(after))}
+			}
+			must(other.Write(ctx, []*ledger.Check{check(one, id, offer(bad, resolve.Candidate), start)}, tell(ledger.Failed, time.Second)))
+			must(one.Refresh(ctx))
+			publish, err := one.Commit(ctx, nil, tell(tc.first, 2*time.Second))
+			must(err)
+			must(other.Write(ctx, nil, tell(tc.second, time.Minute)))
+			must(one.Refresh(ctx))
+			publish()
+			for n, l := range []*ledger.Ledger{one, other} {
+				must(l.Refresh(ctx))
+				if got := l.Failed(l.Pseudonym(app, id)); !slices.Equal(got, tc.failed) {
+					t.Errorf("%s: replica %d knows of the failures %q, want %q", id, n, got, tc.failed)
+				}
+			}
+		}
+	})
+}
+
+// still opens a ledger that does nothing by itself.
+func still(t *testing.T, cfg ledger.Config) *ledger.Ledger {
+	t.Helper()
+	cfg.Key, cfg.Now = key, newClock().now
+	l, err := ledger.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l
+}
+
 // metric adds up a metric, of the series that have a label.
 func metric(t testing.TB, l *ledger.Ledger, name, label, value string) float64 {
 	t.Helper()
