@@ -6,6 +6,8 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,6 +19,9 @@ import (
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
 )
+
+// maxNames bounds the releases under way that a message names.
+const maxNames = 3
 
 // line makes releases of Repositories with maxActiveRollouts start one after the other: whether there is room is read from the cache, which
 // does not know at once of the release that has just started.
@@ -101,6 +106,8 @@ func (r *Reconciler) queue(ctx context.Context, s *scope, limit int) (plan.Queue
 		return out, err
 	}
 	out.Active = len(active)
+	names := slices.Sorted(maps.Keys(active))
+	out.Names = names[:min(len(names), maxNames)]
 	queued, err := r.at(ctx, s, index.Queued, ours)
 	mine := s.queuedSince()
 	for name, o := range queued {

@@ -111,9 +111,10 @@ type Window struct {
 
 // Queue is the Repository's line of releases that want to start.
 type Queue struct {
-	Limit  int // 0: there is none
-	Active int // releases under way, without this one
-	Ahead  int // releases that wait and come before this one
+	Limit  int      // 0: there is none
+	Active int      // releases under way, without this one
+	Names  []string // of the Rollouts that carry out some of them, for people
+	Ahead  int      // releases that wait and come before this one
 }
 
 // Slice is a part of the devices that explains the failures.

@@ -63,6 +63,11 @@ func onHold(f *Facts) { f.Release.State, f.Release.Reason = otav1alpha1.ReleaseP
 // lastStep is a release in the pause after which its bundle becomes stable.
 func lastStep(f *Facts) { f.Spec.Steps = f.Spec.Steps[:2] }
 
+// samples is a pause for 100 devices, of which 60 reported.
+func samples(f *Facts) {
+	f.Spec.Steps[1].MinSamples, f.Analysis[0].Candidate = 100, &analysis.Counts{Devices: 60}
+}
+
 func slice(restFine bool) func(*Facts) {
 	return func(f *Facts) {
 		failing(f)
@@ -131,8 +136,8 @@ func TestPlan_pace(t *testing.T) {
 		"first step changed meanwhile":  {change{notStarted, func(f *Facts) { f.Release.State, f.Channel.MaxFirstWeight = otav1alpha1.ReleaseProgressing, 100 }}, "Progressing", 0, 0, "InvalidSpec", "above the 1 %", 0},
 		"invalid spec, not started yet": {change{notStarted, func(f *Facts) { f.Spec.Blocked = "steps fall" }}, "Pending", 0, 0, "InvalidSpec", "steps fall", 0},
 
-		"in line": {change{notStarted, func(f *Facts) { f.Queue = Queue{Limit: 3, Active: 3, Ahead: 1} }}, "Pending", 0, 0, "Queued",
-			"position 2 in the Repository's line: 3 of at most 3 releases are under way, shop-1 starts when there is room", 0},
+		"in line": {change{notStarted, func(f *Facts) { f.Queue = Queue{Limit: 3, Active: 3, Ahead: 1, Names: []string{"a", "b"}} }}, "Pending", 0, 0, "Queued",
+			"position 2 in the Repository's line: 3 of at most 3 releases are under way (a, b, ...), shop-1 starts when there is room", 0},
 		"room for those before":     {change{notStarted, func(f *Facts) { f.Queue = Queue{Limit: 3, Active: 2, Ahead: 1} }}, "Pending", 0, 0, "Queued", "position 2", 0},
 		"room":                      {change{notStarted, func(f *Facts) { f.Queue = Queue{Limit: 3, Active: 1, Ahead: 1} }}, "Progressing", 1000, 1, "Progressing", "publishing 10 %", commitPatience},
 		"in line, and a window":     {change{notStarted, closed, func(f *Facts) { f.Queue = Queue{Limit: 1, Active: 1} }}, "Pending", 0, 0, "WaitingForWindow", "then shop-1 starts", 90 * time.Minute},
@@ -166,6 +171,12 @@ func TestPlan_pace(t *testing.T) {
 		"promoted, and another cannot tell": {change{suspicious(true), command(Promote), func(f *Facts) {
 			f.Analysis = append(f.Analysis, analysis.Result{Name: "q", Verdict: otav1alpha1.VerdictNoData, MeasuredAt: f.Now})
 		}}, "Progressing", 1000, 1, "Holding", "q says NoData", 0},
+
+		"samples before the stage": {change{samples, func(f *Facts) { f.Analysis[0].MeasuredAt = f.Release.CommittedAt }}, "Progressing", 1000, 1, "Progressing", "waiting for 0 of 100 samples", 0},
+		"samples in an outage": {change{samples, func(f *Facts) {
+			f.Analysis[0].Verdict, f.Analysis[0].Message = otav1alpha1.VerdictProviderError, "refused"
+		}},
+			"Progressing", 1000, 1, "Progressing", "waiting for 60 of 100 samples: m says ProviderError: refused", 0},
 
 		"slice excluded": {change{slice(true)}, "Progressing", 1000, 2, "Progressing",
 			"excluding the slice that explains the failures, the other devices are counted anew: slice: android: 31/40 failures", commitPatience},

@@ -5,6 +5,7 @@ package plan
 
 import (
 	"fmt"
+	"strings"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 )
@@ -88,8 +89,16 @@ func queued(d *Decision, f Facts) bool {
 	if q.Limit == 0 || q.Active+q.Ahead < q.Limit {
 		return false
 	}
-	hold(d, otav1alpha1.QueuedReason, fmt.Sprintf("position %d in the Repository's line: %d of at most %d releases are under way, "+
-		"%s starts when there is room", q.Ahead+1, q.Active, q.Limit, d.Release.Bundle))
+	active := ""
+	if len(q.Names) > 0 {
+		active = " (" + strings.Join(q.Names, ", ")
+		if len(q.Names) < q.Active {
+			active += ", ..."
+		}
+		active += ")"
+	}
+	hold(d, otav1alpha1.QueuedReason, fmt.Sprintf("position %d in the Repository's line: %d of at most %d releases are under way%s, "+
+		"%s starts when there is room", q.Ahead+1, q.Active, q.Limit, active, d.Release.Bundle))
 	whileOpen(d, f)
 	return true
 }
