@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/types"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -18,9 +17,6 @@ import (
 	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/policy"
 )
-
-// parallelQueries bounds how many metrics of one Rollout are measured at a time.
-const parallelQueries = 4
 
 // Subject is what is measured.
 type Subject struct {
@@ -98,9 +94,9 @@ func (s *scope) key() types.NamespacedName {
 	return types.NamespacedName{Namespace: s.rollout.Namespace, Name: s.rollout.Name}
 }
 
-// deciding are the results of metrics that do not just watch.
+// deciding are the results of metrics that do not just watch. One that was not measured yet has none: it must not hide that another fails.
 func deciding(results []analysis.Result) []analysis.Result {
-	return slices.DeleteFunc(slices.Clone(results), func(r analysis.Result) bool { return r.DryRun })
+	return slices.DeleteFunc(slices.Clone(results), func(r analysis.Result) bool { return r.DryRun || r.Verdict == "" })
 }
 
 // subject is what a metric of the present release is about.
@@ -111,34 +107,6 @@ func (s *scope) subject(m policy.Metric) Subject {
 		Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest, Salt: plan.Salt(s.facts.UID, rel.Revision),
 		Began: rel.StartedAt, Since: s.since(), Now: s.facts.Now, Metric: m.Name, Interval: m.Interval, Prometheus: m.Source.Prometheus, Web: m.Source.Web,
 	}
-}
-
-// renew measures what is due, side by side, and judges it.
-func (r *Reconciler) renew(ctx context.Context, s *scope, last []analysis.Result) []analysis.Result {
-	rel := s.facts.Release
-	from := countedFrom(s.rollout.Status)
-	out := make([]analysis.Result, len(s.policy.Metrics))
-	group := errgroup.Group{}
-	group.SetLimit(parallelQueries)
-	for i, m := range s.policy.Metrics {
-		prev := find(last, m.Name)
-		prev.DryRun = m.Limits.DryRun
-		out[i] = prev
-		if r.Now().Before(due(m, prev, s.since())) {
-			continue
-		}
-		group.Go(func() error {
-			measured := r.Measurer.Measure(ctx, s.subject(m))
-			if ctx.Err() == nil { // else the manager is ending: that is nobody's failure
-				measured.At = r.Now()
-				out[i] = m.Judge(rel, from, prev, measured)
-			}
-			return nil
-		})
-	}
-	_ = group.Wait() // nothing in the group returns an error
-	s.facts.Now = r.Now()
-	return out
 }
 
 // due is when a metric is measured next. What came in before a weight was committed says nothing about that weight.
