@@ -56,6 +56,7 @@ type scope struct {
 	facts    plan.Facts
 	notes    notes // has the results of all metrics, facts those that decide
 	decision plan.Decision
+	left     []otav1alpha1.EvidenceLeft // by the release that the decision ended
 
 	measurable bool // devices see the release, and there is something to measure
 	anew       bool // the decision changed what the results say
@@ -69,8 +70,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if err := r.Client.Get(ctx, req.NamespacedName, obj); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.memory.forget(req.NamespacedName)
+			r.line.leave(req.NamespacedName)
 		}
 		return kit.Settle(ctrl.Result{}, err)
+	}
+	if !obj.DeletionTimestamp.IsZero() {
+		r.line.leave(req.NamespacedName)
 	}
 	if done, err := r.finalize(ctx, obj); done || err != nil {
 		return kit.Settle(ctrl.Result{}, err)
@@ -103,6 +108,7 @@ func (r *Reconciler) validate(_ context.Context, s *scope) (time.Duration, error
 		s.invalid = kit.Stall(e.Reason, "%w", e.Err)
 	}
 	if !release(s.rollout.Status).Active() {
+		r.line.leave(s.key())
 		return 0, s.invalid
 	}
 	s.policy.Spec.Blocked = s.invalid.Error()
@@ -116,7 +122,10 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (time.Duration, error
 		return 0, err
 	}
 	was, is := s.facts.Release, s.decision.Release
-	if s.notes.results, s.anew = s.policy.After(was, is, s.notes.results); s.anew {
+	if d := s.decision.Ended; d != nil {
+		s.left = evidenceLeft(*d, s.notes.results)
+	}
+	if s.notes.results, s.anew = s.policy.After(was, is, s.notes.results, left(s.rollout.Status.History, is.Digest)); s.anew {
 		s.facts.Analysis = deciding(s.notes.results)
 	}
 	s.record()

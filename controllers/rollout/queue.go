@@ -30,11 +30,16 @@ type line struct {
 	started map[types.NamespacedName]start
 }
 
+// startPatience is how long a start counts that the cache does not know of. It is far longer than caches lag behind: its write was lost,
+// and if the Rollout still wants to start, it gets in line again.
+const startPatience = time.Minute
+
 // start of a release, in the line of a Repository.
 type start struct {
 	trial
 
 	repository string
+	at         time.Time
 }
 
 // planInLine plans while no other release starts, when the Repository has a limit and this release may start.
@@ -44,6 +49,7 @@ func (r *Reconciler) planInLine(ctx context.Context, s *scope) error {
 		return err
 	}
 	if limit == 0 {
+		r.line.leave(s.key())
 		s.decision = plan.Plan(s.facts)
 		return nil
 	}
@@ -54,7 +60,7 @@ func (r *Reconciler) planInLine(ctx context.Context, s *scope) error {
 	}
 	s.decision = plan.Plan(s.facts)
 	if rel := s.decision.Release; rel.Active() {
-		r.line.note(s.key(), start{trial{s.rollout.UID, rel.Revision}, s.repository()})
+		r.line.note(s.key(), start{trial{s.rollout.UID, rel.Revision}, s.repository(), r.Now()})
 	} else {
 		delete(r.line.started, s.key())
 	}
@@ -66,6 +72,13 @@ func (l *line) note(key types.NamespacedName, of start) {
 		l.started = map[types.NamespacedName]start{}
 	}
 	l.started[key] = of
+}
+
+// leave forgets a start: the Rollout has no limit, or cannot start.
+func (l *line) leave(key types.NamespacedName) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.started, key)
 }
 
 // limit of the Repository on releases that are under way; 0: there is none, or none is about to start.
@@ -119,14 +132,14 @@ func (r *Reconciler) queue(ctx context.Context, s *scope, limit int) (plan.Queue
 	return out, err
 }
 
-// countStarted adds the releases that have started without the cache knowing it, and forgets those of which it knows by now.
+// countStarted adds the releases that have started without the cache knowing it, and forgets those of which it knows by now, or should.
 func (r *Reconciler) countStarted(ctx context.Context, s *scope, active map[string]*otav1alpha1.Rollout) error {
 	for key, of := range r.line.started {
 		known, err := r.known(ctx, key, of.trial)
 		switch {
 		case err != nil:
 			return err
-		case known:
+		case known, r.Now().Sub(of.at) > startPatience:
 			delete(r.line.started, key)
 		case key != s.key() && key.Namespace == s.rollout.Namespace && of.repository == s.repository() && active[key.Name] == nil:
 			active[key.Name], s.shadowed = &otav1alpha1.Rollout{}, true

@@ -116,6 +116,48 @@ func TestQueue_staleCache(t *testing.T) {
 	}
 }
 
+// A start whose write was lost does not hold the others for ever, whatever became of that Rollout.
+func TestQueue_lostStart(t *testing.T) {
+	for name, change := range map[string]func(*world){
+		"made invalid": func(w *world) {
+			r := w.get("a")
+			r.Spec.Analysis.Metrics[0].MaxIncrease = "0"
+			if err := w.client.Update(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = w.Reconcile(t.Context(), requestOf(r)) // a terminal error
+		},
+		"without a Channel": func(w *world) {
+			if err := w.client.Delete(t.Context(), channel("a", "default")); err != nil {
+				t.Fatal(err)
+			}
+			w.reconcile("a")
+		},
+		"deleted": func(w *world) {
+			r := w.get("a")
+			if err := w.client.Delete(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = w.Reconcile(t.Context(), requestOf(r))
+		},
+		"never seen again": func(w *world) { w.now = w.now.Add(startPatience + time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newLine(t, new(int32(1)))
+			w.lost = errLost
+			w.reconcile("a")
+			w.lost = nil
+			if r, _ := w.reconcile("b"); place(r) != 1 {
+				t.Fatalf("the test tests nothing: b is at position %d", place(r))
+			}
+			change(w)
+			if r, _ := w.reconcile("b"); place(r) != 0 || r.Status.Weight != "1" {
+				t.Errorf("b waits at position %d: %s", place(r), r.Status.Message)
+			}
+		})
+	}
+}
+
 // What cannot start holds no place in the line.
 func TestQueue_invalidSpecLeaves(t *testing.T) {
 	w := newLine(t, new(int32(1)))
