@@ -318,6 +318,26 @@ type CommandStatus struct {
 	Message string `json:"message,omitempty"`
 }
 
+// EvidenceLeft is the evidence of a metric at the end of a release.
+type EvidenceLeft struct {
+	// name of the metric.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=63
+	Name string `json:"name,omitempty"`
+
+	// limit that the metric was held against: evidence against another one says nothing.
+	// +optional
+	// +kubebuilder:validation:MaxLength=64
+	Limit string `json:"limit,omitempty"`
+
+	// state of the sequential tests, for the controller, without what they counted.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=1024
+	State string `json:"state,omitempty"`
+}
+
 // RolloutHistoryEntry is an ended release.
 type RolloutHistoryEntry struct {
 	// revision of the release.
@@ -345,6 +365,13 @@ type RolloutHistoryEntry struct {
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	Tries int32 `json:"tries,omitempty"`
+
+	// evidence of the metrics with sequential tests, for the next release of the digest. A release that is Completed leaves none.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=16
+	Evidence []EvidenceLeft `json:"evidence,omitempty"`
 
 	// ended tells how: Completed, RolledBack, Aborted, Superseded.
 	// +optional

@@ -21,6 +21,9 @@ import (
 // maxState bounds the state of a metric's tests in status, in bytes. What does not fit is rebuilt from the gateways' counts.
 const maxState = 4096
 
+// maxEvidenceLeft bounds what a release leaves of a metric: two tests without what they counted have at most half of it.
+const maxEvidenceLeft = 1024
+
 // results reads the results out of a status, in the order of the policy; none when nothing was measured yet. Its inverse is
 // metricStatuses.
 func results(st otav1alpha1.RolloutStatus, p policy.Policy, rel plan.Release) []analysis.Result {
@@ -55,6 +58,41 @@ func result(st *otav1alpha1.MetricStatus, m policy.Metric, rel plan.Release) ana
 	m.Recall(rel, &r)
 	r.Budget(m.For(rel))
 	return r
+}
+
+// evidenceLeft is what a release that has ended leaves for the next one of its digest; a good one leaves nothing.
+func evidenceLeft(rel plan.Release, results []analysis.Result) []otav1alpha1.EvidenceLeft {
+	if rel.State == otav1alpha1.ReleaseCompleted || rel.Digest == "" {
+		return nil
+	}
+	var out []otav1alpha1.EvidenceLeft
+	for _, r := range results {
+		tests := make([]eprocess.State, len(r.Tests))
+		for i, t := range r.Tests {
+			tests[i] = t.Evidence()
+		}
+		if state := eprocess.Encode(tests); len(tests) > 0 && len(state) <= maxEvidenceLeft {
+			out = append(out, otav1alpha1.EvidenceLeft{Name: r.Name, Limit: kit.Clip(r.Limit, 64), State: state})
+		}
+	}
+	return out
+}
+
+// left is what the last release of a digest that has ended left. Whichever releases came in between.
+func left(history []otav1alpha1.RolloutHistoryEntry, digest string) []analysis.Result {
+	var out []analysis.Result
+	for i := range history {
+		if string(history[i].Digest) != digest || digest == "" {
+			continue
+		}
+		for _, e := range history[i].Evidence {
+			if tests, err := eprocess.Decode(e.State); err == nil { // else it is lost
+				out = append(out, analysis.Result{Name: e.Name, Limit: e.Limit, Tests: tests})
+			}
+		}
+		return out
+	}
+	return nil
 }
 
 // logOf reads evidence as analysis.Evidence wrote it.

@@ -66,6 +66,32 @@ func TestResults_roundTrip(t *testing.T) {
 	}
 }
 
+// What a release leaves is found again by its digest, whatever came in between; a good one, and one that nobody can name, leave nothing.
+func TestLeft(t *testing.T) {
+	p := parsed(t, rollout("shop", "production"))
+	rel := plan.Release{Revision: 1, Digest: "sha256:a", State: otav1alpha1.ReleaseSuperseding, Stage: 1}
+	r := p.Metrics[0].Judge(rel, 0, analysis.Result{Name: "failures"}, analysis.Measurement{Stages: []eprocess.Stage{arms(1, 1000, 24, 1000, 10)}})
+	entry := func(digest string, state otav1alpha1.ReleaseState) otav1alpha1.RolloutHistoryEntry {
+		of := rel
+		of.Digest, of.State = digest, state
+		return historyEntry(of, evidenceLeft(of, []analysis.Result{r, {Name: "query", Verdict: otav1alpha1.VerdictPassing}}))
+	}
+	before := []otav1alpha1.RolloutHistoryEntry{entry("sha256:b", rel.State), entry("sha256:a", rel.State), entry("sha256:a", otav1alpha1.ReleaseCompleted)}
+	again := plan.Release{Revision: 4, Digest: "sha256:a", Tries: 1}
+	got, _ := p.After(plan.Release{Revision: 3, Digest: "sha256:b"}, again, nil, left(before, again.Digest))
+	if len(got) != 1 || got[0].Name != "failures" || math.Abs(got[0].Evidence-r.Evidence) > 1e-6 || got[0].Tests[0].Len != 0 {
+		t.Errorf("got %+v, want the evidence %v", got, r.Evidence)
+	}
+	before[1].Evidence[0].State = "v9:x"
+	for name, in := range map[string][]analysis.Result{
+		"unreadable": left(before, "sha256:a"), "good": left(before[2:], "sha256:a"), "unknown": left(before, "sha256:c"), "none": left(before, ""),
+	} {
+		if in != nil {
+			t.Errorf("%s: %+v", name, in)
+		}
+	}
+}
+
 // State that cannot be read is no error: the next measurement rebuilds it.
 func TestResults_unreadableState(t *testing.T) {
 	p := parsed(t, rollout("shop", "production"))
@@ -189,7 +215,7 @@ func largest(t *testing.T) *scope {
 		rel.Rises = append(rel.Rises, plan.Rise{At: at, By: 9999})
 	}
 	for range 12 {
-		r.Status.History = append(r.Status.History, historyEntry(rel))
+		r.Status.History = append(r.Status.History, historyEntry(rel, evidenceLeft(rel, s.notes.results)))
 	}
 	s.notes.sought = search{at: at, found: &blame.Finding{Match: slice, Slice: long, Message: long, Evidence: 1e300, Candidate: huge, RestCandidate: huge}}
 	s.facts = plan.Facts{

@@ -187,7 +187,7 @@ func TestRetry(t *testing.T) {
 	if m.Evidence != "20" || m.EvidenceLimit != "40" || m.Verdict != otav1alpha1.VerdictNotEnoughSamples || m.MeasuredAt != nil || r.Status.Release.Tries != 1 {
 		t.Errorf("a retry starts with %+v", m)
 	}
-	if len(r.Status.History) != 1 || r.Status.History[0].Tries != 1 {
+	if len(r.Status.History) != 1 || r.Status.History[0].Tries != 1 || len(r.Status.History[0].Evidence) != 1 {
 		t.Errorf("history: %+v", r.Status.History)
 	}
 	ch := &otav1alpha1.Channel{}

@@ -26,7 +26,7 @@ func (s *scope) record() {
 	st, d := &s.rollout.Status, s.decision
 	st.Message = kit.Clip(s.sentence(), 1024)
 	if d.Ended != nil {
-		st.History = append([]otav1alpha1.RolloutHistoryEntry{historyEntry(*d.Ended)}, st.History...)
+		st.History = append([]otav1alpha1.RolloutHistoryEntry{historyEntry(*d.Ended, s.left)}, st.History...)
 		st.History = st.History[:min(len(st.History), maxHistory)]
 	}
 	if d.Command != nil {
@@ -228,14 +228,14 @@ func releaseStatus(r plan.Release) *otav1alpha1.ReleaseStatus {
 	return out
 }
 
-func historyEntry(r plan.Release) otav1alpha1.RolloutHistoryEntry {
+func historyEntry(r plan.Release, left []otav1alpha1.EvidenceLeft) otav1alpha1.RolloutHistoryEntry {
 	ended := string(r.State)
 	if r.State == otav1alpha1.ReleaseSuperseding {
 		ended = "Superseded"
 	}
 	return otav1alpha1.RolloutHistoryEntry{
 		Revision: r.Revision, Bundle: r.Bundle, Digest: otav1alpha1.Digest(r.Digest),
-		StartedAt: micro(r.StartedAt), EndedAt: micro(r.EndedAt), Ended: ended, Reason: kit.Clip(r.Reason, 512), Tries: r.Tries,
+		StartedAt: micro(r.StartedAt), EndedAt: micro(r.EndedAt), Ended: ended, Reason: kit.Clip(r.Reason, 512), Tries: r.Tries, Evidence: left,
 	}
 }
 

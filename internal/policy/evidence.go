@@ -61,13 +61,16 @@ func (m Metric) Recall(rel plan.Release, r *analysis.Result) {
 }
 
 // After gives what of the results holds after a decision. An exclusion begins to count anew, in its stage. A retry of the digest starts
-// with what is left: with the evidence of the try before, up to half of what takes the retry back, which is the limit that was reached. What was said of another digest is forgotten.
-// It tells whether the results are other ones.
-func (p Policy) After(was, is plan.Release, results []analysis.Result) (out []analysis.Result, anew bool) {
+// with what is left: with the evidence of the try before, up to half of what takes the retry back, which is the limit that was reached. What was said of another
+// digest is forgotten; left is what earlier releases of this one left, as status keeps it: it may not have been the last one. It tells whether the
+// results are other ones.
+func (p Policy) After(was, is plan.Release, results, left []analysis.Result) (out []analysis.Result, anew bool) {
 	again := is.Revision != was.Revision
 	switch {
-	case is.Digest != was.Digest || (again && is.Digest == ""):
+	case is.Digest == "" && (again || was.Digest != ""):
 		return nil, true
+	case is.Digest != was.Digest:
+		again, results = true, left
 	case !again && len(is.Exclude) <= len(was.Exclude):
 		if is.Stage != was.Stage {
 			results = slices.Clone(results)

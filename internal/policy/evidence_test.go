@@ -96,24 +96,39 @@ func TestAfter(t *testing.T) {
 	again.Revision, again.Tries = 2, 1
 	other.Revision, other.Digest = 2, "sha256:b"
 
-	if got, anew := p.After(running, running, results); anew || !cmp.Equal(got, results) {
+	if got, anew := p.After(running, running, results, nil); anew || !cmp.Equal(got, results) {
 		t.Error("nothing happened, but the results are other ones")
 	}
 	held := []analysis.Result{{Name: m.Name, Held: time.Unix(1, 0), Pause: true, Candidate: &analysis.Counts{Devices: 9}, Control: &analysis.Counts{Devices: 9}}, {Name: p.Metrics[1].Name, Pause: true}}
-	if got, anew := p.After(running, second, held); anew || got[0].Pause || !got[0].Held.IsZero() || !got[1].Pause || !held[0].Pause || got[0].Candidate != nil || got[0].Control != nil {
+	if got, anew := p.After(running, second, held, nil); anew || got[0].Pause || !got[0].Held.IsZero() || !got[1].Pause || !held[0].Pause || got[0].Candidate != nil || got[0].Control != nil {
 		t.Errorf("a rise waits anew for what held the one before, and nothing else: %+v", got)
 	}
-	if got, anew := p.After(running, other, results); !anew || got != nil {
+	if got, anew := p.After(running, other, results, nil); !anew || got != nil {
 		t.Errorf("another digest: %+v", got)
 	}
-	got, anew := p.After(running, excluding, results)
+	// It comes back after another one: with what it left.
+	if got, anew := p.After(other, plan.Release{Revision: 3, Digest: "sha256:a", Tries: 1}, nil, results); !anew || len(got) != 1 || got[0].Evidence < bad.EvidenceLimit-1e-9 {
+		t.Errorf("the digest of before: %+v", got)
+	}
+	// Its Bundle is away for a while: it is known what it is when it is there again.
+	away := plan.Release{Revision: 2}
+	if got, anew := p.After(running, away, results, nil); !anew || got != nil {
+		t.Errorf("away: %+v", got)
+	}
+	if got, anew := p.After(away, away, nil, nil); anew || got != nil {
+		t.Errorf("still away: %+v", got)
+	}
+	if got, anew := p.After(away, again, nil, results); !anew || len(got) != 1 || got[0].Evidence < bad.EvidenceLimit-1e-9 {
+		t.Errorf("there again: %+v", got)
+	}
+	got, anew := p.After(running, excluding, results, nil)
 	if !anew || len(got) != 2 || got[0].Evidence != 0 || got[0].Verdict != otav1alpha1.VerdictNotEnoughSamples || got[0].Tests[0].From != 2 {
 		t.Errorf("exclusion: %+v", got)
 	}
 	if !cmp.Equal(got[1], query) {
 		t.Errorf("an exclusion says nothing of a query, but it is %+v", got[1])
 	}
-	got, anew = p.After(running, again, results)
+	got, anew = p.After(running, again, results, nil)
 	if !anew || len(got) != 1 || got[0].Verdict != otav1alpha1.VerdictNotEnoughSamples || !got[0].MeasuredAt.IsZero() {
 		t.Fatalf("retry: %+v", got)
 	}
@@ -121,7 +136,7 @@ func TestAfter(t *testing.T) {
 		t.Errorf("a retry starts with %v, want the limit that was reached, %v", got[0].Evidence, bad.EvidenceLimit)
 	}
 	was := again // the analysis had spoken when the release ended
-	if got, _ := p.After(was, plan.Release{Revision: 3, Digest: was.Digest, Tries: 1}, results); got[0].Evidence > bad.EvidenceLimit+1e-9 {
+	if got, _ := p.After(was, plan.Release{Revision: 3, Digest: was.Digest, Tries: 1}, results, nil); got[0].Evidence > bad.EvidenceLimit+1e-9 {
 		t.Errorf("a retry starts with %v, more than the limit that was reached, %v", got[0].Evidence, bad.EvidenceLimit)
 	}
 	// One more failure among few is no longer forgiven, but the release is not condemned before it has begun.

@@ -72,7 +72,7 @@ func (s *rollout) measurement(m policy.Metric, before *traffic) analysis.Measure
 func (s *rollout) adopt(d plan.Decision) {
 	was, is := s.facts.Release, d.Release
 	s.decision, s.facts.Release, s.facts.Command = d, is, nil
-	s.facts.Analysis, _ = s.config.Policy.After(was, is, s.facts.Analysis)
+	s.facts.Analysis, _ = s.config.Policy.After(was, is, s.facts.Analysis, nil)
 	if len(is.Exclude) > len(was.Exclude) {
 		s.from, s.facts.Slice = is.Stage, nil
 	}

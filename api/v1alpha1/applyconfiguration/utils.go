@@ -75,6 +75,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.EncryptionKeyApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("EncryptionSpec"):
 		return &apiv1alpha1.EncryptionSpecApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("EvidenceLeft"):
+		return &apiv1alpha1.EvidenceLeftApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Finding"):
 		return &apiv1alpha1.FindingApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Floor"):

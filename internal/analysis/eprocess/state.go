@@ -30,7 +30,7 @@ func (s State) Restart(stage int32) State { return State{From: stage} }
 // Capped is the state with which a retry of the digest starts: the evidence is carried over, at most the limit that was reached.
 // Nothing was seen yet, because the next try draws its arms anew.
 func (s State) Capped(t Test) State {
-	out := State{Logs: s.Logs, Kind: s.Kind, Limit: s.Limit}
+	out := s.Evidence()
 	if over := t.Log(s) - t.LogLimit(); over > 0 {
 		for j := range out.Logs {
 			out.Logs[j] -= over
@@ -38,6 +38,9 @@ func (s State) Capped(t Test) State {
 	}
 	return out
 }
+
+// Evidence is the state without what was seen.
+func (s State) Evidence() State { return State{Logs: s.Logs, Kind: s.Kind, Limit: s.Limit} }
 
 // slot gives the place of a stage in Seen and makes one if need be: the oldest stage makes room. It is -1 for a stage that is too old.
 func (s *State) slot(id int32) int {

@@ -665,6 +665,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: sessionKey
       type:
         scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.EvidenceLeft
+  map:
+    fields:
+    - name: limit
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: state
+      type:
+        scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Finding
   map:
     fields:
@@ -1336,6 +1348,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: endedAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: evidence
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.EvidenceLeft
+          elementRelationship: associative
+          keys:
+          - name
     - name: reason
       type:
         scalar: string

@@ -27,6 +27,8 @@ type RolloutHistoryEntryApplyConfiguration struct {
 	EndedAt *v1.MicroTime `json:"endedAt,omitempty"`
 	// tries counts how often the analysis had spoken against this digest by the end of the release.
 	Tries *int32 `json:"tries,omitempty"`
+	// evidence of the metrics with sequential tests, for the next release of the digest. A release that is Completed leaves none.
+	Evidence []EvidenceLeftApplyConfiguration `json:"evidence,omitempty"`
 	// ended tells how: Completed, RolledBack, Aborted, Superseded.
 	Ended *string `json:"ended,omitempty"`
 	// reason in a sentence.
@@ -84,6 +86,19 @@ func (b *RolloutHistoryEntryApplyConfiguration) WithEndedAt(value v1.MicroTime) 
 // If called multiple times, the Tries field is set to the value of the last call.
 func (b *RolloutHistoryEntryApplyConfiguration) WithTries(value int32) *RolloutHistoryEntryApplyConfiguration {
 	b.Tries = &value
+	return b
+}
+
+// WithEvidence adds the given value to the Evidence field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Evidence field.
+func (b *RolloutHistoryEntryApplyConfiguration) WithEvidence(values ...*EvidenceLeftApplyConfiguration) *RolloutHistoryEntryApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithEvidence")
+		}
+		b.Evidence = append(b.Evidence, *values[i])
+	}
 	return b
 }
 
