@@ -41,8 +41,8 @@ type trial struct {
 type search struct {
 	at      time.Time // zero: there was none
 	failing bool      // the analysis failed already
-	stale   bool      // nobody could be asked: found is older
 	found   *blame.Finding
+	foundAt time.Time // when it was asked for
 }
 
 func (m *memory) entry(key types.NamespacedName) *remembered {

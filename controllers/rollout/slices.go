@@ -6,6 +6,7 @@ package rollout
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -21,14 +22,21 @@ import (
 const (
 	// seekEvery is how often it is asked. The question costs the gateways more than the counts do.
 	seekEvery = 30 * time.Second
-	// seekTimeout bounds the question: a rollback waits for it once.
-	seekTimeout = 3 * time.Second
+	// seekTimeout bounds the question while the release is only suspicious: it is more than the gateways take to read large channels.
+	seekTimeout = 12 * time.Second
+	// hurry bounds it when the release fails: a rollback waits for it once.
+	hurry = 3 * time.Second
+	// foundLately is how old a finding may be that explains why the release fails, when there is no answer in a hurry.
+	foundLately = 2 * time.Minute
+	// unasked is what is said when there is none.
+	unasked = "; the gateways could not tell in time on which devices"
 	// maxSlices bounds how many slices a release excludes, and names.
 	maxSlices = 8
 )
 
 // seek looks for the part of the devices that explains the failures, when the evidence makes the release suspicious, and once
-// more when it is all of that. What cannot be asked explains nothing: it must not delay a rollback.
+// more when it is all of that. What cannot be asked in time explains nothing, unless it was found a short while ago: it must not delay a
+// rollback.
 func (r *Reconciler) seek(ctx context.Context, s *scope) {
 	m, worst := s.suspected()
 	if worst == nil {
@@ -40,28 +48,43 @@ func (r *Reconciler) seek(ctx context.Context, s *scope) {
 		s.blame()
 		return
 	}
-	s.notes.sought = search{at: s.facts.Now, failing: failing, stale: true, found: s.notes.sought.found}
-	ctx, cancel := context.WithTimeout(ctx, seekTimeout)
-	defer cancel()
-	groups, err := r.Measurer.Slices(ctx, s.subject(m))
+	s.notes.sought.at, s.notes.sought.failing = s.facts.Now, failing
+	groups, err := r.groups(ctx, s.subject(m), failing)
 	if err != nil {
 		ctrl.LoggerFrom(ctx).V(1).Info("Cannot ask in which devices a bundle fails", "reason", err.Error())
-		return // what was found before may be shown, but nothing is excluded by it
+		if !s.blame() && !strings.HasSuffix(worst.Message, unasked) {
+			worst.Message += unasked
+		}
+		return
 	}
 	from := countedFrom(s.rollout.Status)
 	groups = slices.DeleteFunc(groups, func(g blame.Group) bool { return g.Stage < from })
-	s.notes.sought.stale, s.notes.sought.found = false, nil
+	s.notes.sought.found, s.notes.sought.foundAt = nil, s.facts.Now
 	if found := blame.Find(groups, blame.Options{Tests: m.For(s.facts.Release).Tests(), Limit: worst.EvidenceLimit}); len(found) > 0 {
 		s.notes.sought.found = &found[0]
 	}
 	s.blame()
 }
 
-// blame tells the plan what was found.
-func (s *scope) blame() {
-	if f := s.notes.sought.found; f != nil && !s.notes.sought.stale {
-		s.facts.Slice = &plan.Slice{Match: f.Match, Message: f.Message, RestFine: f.RestFine}
+// groups asks for the devices of a release.
+func (r *Reconciler) groups(ctx context.Context, of Subject, failing bool) ([]blame.Group, error) {
+	timeout := seekTimeout
+	if failing {
+		timeout = hurry
 	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	return r.Measurer.Slices(ctx, of)
+}
+
+// blame tells the plan what was found, unless that is too long ago: then it may be shown, but nothing is excluded by it.
+func (s *scope) blame() bool {
+	f, age := s.notes.sought.found, s.facts.Now.Sub(s.notes.sought.foundAt)
+	if f == nil || age < 0 || age > foundLately {
+		return false
+	}
+	s.facts.Slice = &plan.Slice{Match: f.Match, Message: f.Message, RestFine: f.RestFine}
+	return true
 }
 
 // suspected is the metric whose count of failed devices speaks most against the candidate; nothing when that is not enough to ask.
@@ -86,6 +109,17 @@ func countedFrom(st otav1alpha1.RolloutStatus) int32 {
 		from = max(from, st.Slices[i].Stage)
 	}
 	return from
+}
+
+// leaving says which slice the release is taken back from, until that is committed.
+func (s *scope) leaving() string {
+	rel := s.decision.Release
+	for i := range s.rollout.Status.Slices {
+		if x := &s.rollout.Status.Slices[i]; x.State == otav1alpha1.SliceExcluded && x.Stage == rel.Stage && rel.CommittedAt.IsZero() && rel.Active() {
+			return " without the excluded " + x.Message
+		}
+	}
+	return ""
 }
 
 // recordSlices puts what was found, and what is excluded, into the status. It outlives the release, until the next one starts.

@@ -77,6 +77,9 @@ func TestSlices_exclude(t *testing.T) {
 	if got := w.happened(); !slices.ContainsFunc(got, func(e string) bool { return strings.Contains(e, "SliceExcluded") && strings.Contains(e, oldAndroid) }) {
 		t.Errorf("events: %q", got)
 	}
+	if r = w.look("shop", time.Second); !strings.Contains(r.Status.Message, "publishing 1 % without the excluded "+oldAndroid) {
+		t.Errorf("message: %s", r.Status.Message)
+	}
 	// The others go on. What the first stage counted is not held against the bundle any more, even when the state gets lost.
 	w.publish(r)
 	w.stages, w.groups = append(w.stages, arms(2, 1500, 15, 1500, 15)), append(w.groups, bad(2)[1:]...)
@@ -150,6 +153,25 @@ func TestSlices_pace(t *testing.T) {
 	w.stages = []eprocess.Stage{arms(1, 2000, 95, 2000, 20)}
 	if r = w.look("shop", 6*time.Second); r.Status.Release.State != otav1alpha1.ReleaseRollingBack || w.asked != 3 {
 		t.Errorf("%s, asked %d times", r.Status.Release.State, w.asked)
+	}
+}
+
+// When there is no answer in a hurry, what was found a short while ago is excluded, and what was found long ago is not.
+func TestSlices_foundLately(t *testing.T) {
+	for after, want := range map[time.Duration]int{time.Minute: 1, foundLately + time.Second: 0} {
+		w := sliced(t, otav1alpha1.SliceExclude)
+		w.stages, w.groups = []eprocess.Stage{arms(1, 2000, 41, 2000, 20)}, bad(1)
+		r := w.look("shop", 10*time.Second)
+		if len(r.Status.Slices) != 1 || r.Status.Slices[0].State != otav1alpha1.SliceRecommended || r.Status.Release.State != otav1alpha1.ReleaseProgressing {
+			t.Fatalf("%s, slices: %+v: %s", r.Status.Release.State, r.Status.Slices, r.Status.Message)
+		}
+		w.stages, w.fault = []eprocess.Stage{arms(1, 2000, 95, 2000, 20)}, errors.New("no answer in time")
+		if r = w.look("shop", after); len(r.Status.Release.Exclude) != want {
+			t.Errorf("%s later: %s: %s", after, r.Status.Release.State, r.Status.Message)
+		}
+		if said := strings.Contains(r.Status.Release.Reason, unasked); said != (want == 0) {
+			t.Errorf("%s later: reason: %s", after, r.Status.Release.Reason)
+		}
 	}
 }
 

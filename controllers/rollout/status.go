@@ -49,8 +49,13 @@ func (s *scope) record() {
 
 // sentence says where the release is, what was measured and against which bound, and what happens next.
 func (s *scope) sentence() string {
-	if !s.measurable || s.anew || s.decision.Release.Ended() {
-		return s.decision.Message
+	next := s.decision.Message
+	if s.anew || s.decision.Release.Ended() {
+		return next
+	}
+	next += s.leaving()
+	if !s.measurable {
+		return next
 	}
 	_, worst := analysis.Overall(s.facts.Analysis)
 	for i := range s.facts.Analysis { // when all pass: the one with most evidence against the bundle
@@ -59,10 +64,10 @@ func (s *scope) sentence() string {
 			worst = r
 		}
 	}
-	if worst == nil || worst.Message == "" || strings.Contains(s.decision.Message, worst.Message) {
-		return s.decision.Message
+	if worst == nil || worst.Message == "" || strings.Contains(next, worst.Message) {
+		return next
 	}
-	return s.decision.Message + "; " + worst.Name + ": " + worst.Message
+	return next + "; " + worst.Name + ": " + worst.Message
 }
 
 // finish maps the outcome of a reconcile to conditions. A decision is no error: how it reads to GitOps tools is fixed by
