@@ -90,3 +90,19 @@ func TestUncommitted_superseding(t *testing.T) {
 		t.Errorf("%s: %s", r.Status.Release.State, r.Status.Message)
 	}
 }
+
+// A manager that is started before its gateways: they count a release without telling its stages. Nothing rises on that, and what fails is
+// taken back all the same.
+func TestStages_gatewaysWithout(t *testing.T) {
+	w := single(t, func(*otav1alpha1.Rollout, *otav1alpha1.Channel) {})
+	w.begin("shop")
+	w.stages = []eprocess.Stage{arms(0, 10_000, 100, 90_000, 900)}
+	r := w.look("shop", time.Hour)
+	if r.Status.Weight != "1" || r.Status.Analysis[0].Verdict != otav1alpha1.VerdictNotEnoughSamples {
+		t.Errorf("at %s %%: %s", r.Status.Weight, r.Status.Message)
+	}
+	w.stages = []eprocess.Stage{arms(0, 20_000, 2000, 180_000, 1800)}
+	if r = w.look("shop", 10*time.Second); r.Status.Release.State != otav1alpha1.ReleaseRollingBack {
+		t.Errorf("%s: %s", r.Status.Release.State, r.Status.Message)
+	}
+}
