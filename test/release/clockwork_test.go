@@ -64,29 +64,44 @@ type clockwork struct {
 	time time.Time
 }
 
-// actor is a Rollout with a Channel of the same name, and a server of its own for its metrics.
+// actor is a Rollout with a Channel of the same name, and the server that its metrics come from.
 type actor struct {
-	name  string
+	*teller
+
+	name string
+	due  time.Time // when the Rollout asked to be looked at
+}
+
+// teller is a server that answers what the test says.
+type teller struct {
 	url   string
-	due   time.Time   // when the Rollout asked to be looked at
-	hasty atomic.Bool // its server never answers: do not wait for long
+	hasty atomic.Bool // it never answers: do not wait for long
 
 	mu   sync.Mutex
 	says map[string]http.HandlerFunc // by the first part of the path
 }
 
-// say lets the server answer, below a path.
-func (a *actor) say(path string, h http.HandlerFunc) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.says[path] = h
+func newTeller(t *testing.T) *teller {
+	t.Helper()
+	s := &teller{says: map[string]http.HandlerFunc{}}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	s.url = server.URL
+	return s
 }
 
-func (a *actor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// say lets the server answer, below a path.
+func (s *teller) say(path string, h http.HandlerFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.says[path] = h
+}
+
+func (s *teller) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, _, _ := strings.Cut(r.URL.Path[1:], "/")
-	a.mu.Lock()
-	answer := a.says[path]
-	a.mu.Unlock()
+	s.mu.Lock()
+	answer := s.says[path]
+	s.mu.Unlock()
 	answer(w, r)
 }
 
@@ -234,12 +249,9 @@ func (c *clockwork) Counts(ctx context.Context, s rollout.Subject) ([]eprocess.S
 }
 
 // add makes an actor: a Channel, and a Rollout that shows its Bundle to some percent of the devices for a minute each.
-func (c *clockwork) add(name string, metrics func(url string) []otav1alpha1.Metric, weights ...int) *actor {
+func (c *clockwork) add(name string, by *teller, metrics []otav1alpha1.Metric, weights ...int) *actor {
 	c.Helper()
-	a := &actor{name: name, says: map[string]http.HandlerFunc{}}
-	server := httptest.NewServer(a)
-	c.Cleanup(server.Close)
-	a.url = server.URL
+	a := &actor{teller: by, name: name}
 	target, err := telemetry.ParseTarget(a.url)
 	must(c.T, err)
 	c.gateways[name] = telemetry.New(telemetry.Config{Targets: []telemetry.Target{target}, Token: func() ([]byte, error) { return []byte("token"), nil }})
@@ -247,10 +259,11 @@ func (c *clockwork) add(name string, metrics func(url string) []otav1alpha1.Metr
 	for _, w := range weights {
 		steps = append(steps, testkit.SetWeight(w), otav1alpha1.Step{Pause: &otav1alpha1.PauseStep{Duration: "1m"}})
 	}
+
 	c.create(&otav1alpha1.Channel{ObjectMeta: c.meta(name), Spec: otav1alpha1.ChannelSpec{App: "shop"}})
 	c.create(&otav1alpha1.Rollout{ObjectMeta: c.meta(name), Spec: otav1alpha1.RolloutSpec{
 		ChannelRef: otav1alpha1.LocalReference{Name: name}, BundleRef: otav1alpha1.LocalReference{Name: "shop-1"}, Steps: steps,
-		LeaseDuration: "24h", Analysis: &otav1alpha1.Analysis{Metrics: metrics(a.url)},
+		LeaseDuration: "24h", Analysis: &otav1alpha1.Analysis{Metrics: metrics},
 	}})
 	c.actors[name] = a
 	return a

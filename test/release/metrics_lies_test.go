@@ -52,19 +52,19 @@ func (p provider) path(metric string) string {
 func (c *clockwork) addLiar(name string, p provider, lies ...lie) *liar {
 	c.Helper()
 	l := &liar{truth: p.truth, lies: map[string]lie{}, told: map[string]time.Duration{}}
-	l.actor = c.add(name, func(url string) (out []otav1alpha1.Metric) {
-		for _, x := range lies {
-			m := p.metric(url + "/" + x.name)
-			m.Name, m.Interval, m.ConsecutiveErrorLimit = x.name, "10s", new(int32(1000))
-			m.NoData = &otav1alpha1.NoDataPolicy{Hold: "24h"}
-			if m.Telemetry == nil {
-				m.ThresholdRange = &otav1alpha1.ThresholdRange{Max: "0.05"}
-			}
-			l.lies[p.path(x.name)] = x
-			out = append(out, m)
+	server := newTeller(c.T)
+	var metrics []otav1alpha1.Metric
+	for _, x := range lies {
+		m := p.metric(server.url + "/" + x.name)
+		m.Name, m.Interval, m.ConsecutiveErrorLimit = x.name, "10s", new(int32(1000))
+		m.NoData = &otav1alpha1.NoDataPolicy{Hold: "24h"}
+		if m.Telemetry == nil {
+			m.ThresholdRange = &otav1alpha1.ThresholdRange{Max: "0.05"}
 		}
-		return out
-	}, 1, 10, 50)
+		l.lies[p.path(x.name)] = x
+		metrics = append(metrics, m)
+	}
+	l.actor = c.add(name, server, metrics, 1, 10, 50)
 	return l
 }
 
