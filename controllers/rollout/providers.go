@@ -60,24 +60,26 @@ func (p Providers) Measure(ctx context.Context, s Subject) analysis.Measurement 
 		return analysis.Measurement{Err: noGateway}
 	}
 	text := strings.Join([]string{"counts", s.App, s.Channel, s.Digest, s.Salt}, "\n")
-	stages, err := ask.Ask(ctx, p.Desk, s.question(ask.Telemetry, "", text), func(ctx context.Context) ([]eprocess.Stage, error) {
+	counts, err := ask.Ask(ctx, p.Desk, s.question(ask.Telemetry, "", text), func(ctx context.Context) ([]eprocess.Stage, error) {
 		return p.Telemetry.Counts(ctx, s)
 	})
 	if err != nil {
-		return analysis.Measurement{Err: err.Error()}
+		return analysis.Measurement{At: counts.At, Err: err.Error()}
 	}
-	return analysis.Measurement{Stages: slices.Clone(stages)}
+	return analysis.Measurement{At: counts.At, Stages: slices.Clone(counts.Value)}
 }
 
 // measurement tells apart that there is nothing to measure and that it cannot be told.
-func measurement(value float64, err error) analysis.Measurement {
+func measurement(number ask.Answer[float64], err error) analysis.Measurement {
+	m := analysis.Measurement{At: number.At}
 	if none, ok := errors.AsType[*query.NoDataError](err); ok {
-		return analysis.Measurement{NoData: none.Error()}
+		m.NoData = none.Error()
+	} else if err != nil {
+		m.Err = err.Error()
+	} else {
+		m.Value = number.Value
 	}
-	if err != nil {
-		return analysis.Measurement{Err: err.Error()}
-	}
-	return analysis.Measurement{Value: value}
+	return m
 }
 
 // Slices asks the gateways.
@@ -88,10 +90,10 @@ func (p Providers) Slices(ctx context.Context, s Subject) ([]blame.Group, error)
 	return p.Telemetry.Slices(ctx, s)
 }
 
-func (p Providers) query(ctx context.Context, s Subject) (float64, error) {
+func (p Providers) query(ctx context.Context, s Subject) (number ask.Answer[float64], err error) {
 	text, err := query.Render(s.Prometheus.Query, s.vars())
 	if err != nil {
-		return 0, err
+		return number, err
 	}
 	address := string(s.Prometheus.Address)
 	return ask.Ask(ctx, p.Desk, s.question(ask.Prometheus, host(address), address+"\n"+text), func(ctx context.Context) (float64, error) {
@@ -99,14 +101,14 @@ func (p Providers) query(ctx context.Context, s Subject) (float64, error) {
 	})
 }
 
-func (p Providers) get(ctx context.Context, s Subject) (float64, error) {
-	number, err := extract.Parse(s.Web.JSONPath, s.Web.CEL)
+func (p Providers) get(ctx context.Context, s Subject) (number ask.Answer[float64], err error) {
+	in, err := extract.Parse(s.Web.JSONPath, s.Web.CEL)
 	if err != nil {
-		return 0, err
+		return number, err
 	}
 	u, err := query.RenderURL(s.Web.URL, s.vars())
 	if err != nil {
-		return 0, err
+		return number, err
 	}
 	text, secret := u.String(), ""
 	if ref := s.Web.HeadersSecretRef; ref != nil {
@@ -116,15 +118,19 @@ func (p Providers) get(ctx context.Context, s Subject) (float64, error) {
 	answer, err := ask.Ask(ctx, p.Desk, s.question(ask.Web, u.Host, text), func(ctx context.Context) ([]byte, error) {
 		return p.Web.Get(ctx, u, s.Namespace, secret)
 	})
+	number.At = answer.At
 	if err != nil {
-		return 0, err
+		return number, err
 	}
-	return number.Number(ctx, answer)
+	number.Value, err = in.Number(ctx, answer.Value)
+	return number, err
 }
 
 // question is what a Subject is measured by.
 func (s Subject) question(provider, address, text string) ask.Question {
-	return ask.Question{Provider: provider, Address: address, Text: text, Since: s.Since, Interval: s.Interval}
+	return ask.Question{
+		Provider: provider, Address: address, Text: text, Namespace: s.Namespace, Since: s.Since, Interval: s.Interval,
+	}
 }
 
 func (s Subject) vars() query.Vars {

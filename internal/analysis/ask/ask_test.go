@@ -69,8 +69,8 @@ func TestAsk_sameQuestion(t *testing.T) {
 			var group sync.WaitGroup
 			for range n {
 				group.Go(func() {
-					if at, err := Ask(t.Context(), d, about("m", "up"), clocked(&asked, time.Second)); err != nil || at.Before(began) {
-						t.Errorf("got %s, %v", at, err)
+					if got, err := Ask(t.Context(), d, about("m", "up"), clocked(&asked, time.Second)); err != nil || got.Value.Before(began) {
+						t.Errorf("got %+v, %v", got, err)
 					}
 				})
 			}
@@ -158,7 +158,8 @@ func TestAsk_fresh(t *testing.T) {
 						time.Sleep(a.takes)
 						return answer{at, a.text}, nil
 					})
-					if err != nil || got.text != q.Text || got.at.Before(q.Since) || came.Sub(got.at) > q.Interval/2 {
+					value := got.Value
+					if err != nil || value.text != q.Text || value.at.Before(q.Since) || came.Sub(value.at) > q.Interval/2 || !got.At.Equal(value.at) {
 						t.Errorf("asked %+v after %s, got %+v, %v", q, came.Sub(begin), got, err)
 					}
 				})
@@ -196,8 +197,8 @@ func TestAsk_slowAddress(t *testing.T) {
 			t.Errorf("another address took %s", took)
 		}
 		group.Wait()
-		if most.Load() != width {
-			t.Errorf("%d questions at a time, want %d", most.Load(), width)
+		if most.Load() != share {
+			t.Errorf("%d questions at a time, want %d", most.Load(), share)
 		}
 	})
 }
@@ -307,7 +308,7 @@ func TestAsk_bounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, _ := newDesk(t)
 		var group sync.WaitGroup
-		for i := range width + 1 {
+		for i := range share + 1 {
 			group.Go(func() {
 				_, err := Ask(t.Context(), d, about("m", fmt.Sprint(i)), clocked(&atomic.Int32{}, 30*time.Second))
 				if provider, ok := errors.AsType[*query.ProviderError](err); err != nil && (!ok || i < 0 || provider.Err != nil) {
@@ -316,8 +317,8 @@ func TestAsk_bounded(t *testing.T) {
 			})
 		}
 		group.Wait()
-		if got := d.answers.Len(); got != width {
-			t.Errorf("%d answers are kept, want those %d whose turn came", got, width)
+		if got := d.answers.Len(); got != share {
+			t.Errorf("%d answers are kept, want those %d whose turn came", got, share)
 		}
 		for i := range 2 * maxAnswers {
 			_, _ = Ask(t.Context(), d, about(fmt.Sprint("m", i), "up"), clocked(&atomic.Int32{}, 0))
