@@ -4,16 +4,21 @@
 package e2e
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/testkit"
 )
 
 func text(status int, contentType, body string) http.HandlerFunc {
@@ -84,4 +89,51 @@ func TestMetrics_liesHold(t *testing.T) {
 	}
 	r.metrics.tell(nil)
 	r.comes(ro, metav1.ConditionTrue, otav1alpha1.CompletedReason)
+}
+
+// A real manager reads the headers of a web metric from a Secret whose owner has named the server; before that it holds, says what to do,
+// and shows the Secret to nobody.
+func TestMetrics_webHeaders(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.startManager()
+	r.comes(r.Repository(r.bucket, r.author), metav1.ConditionTrue, "")
+	bundle := r.release(1)
+	var shown, asked atomic.Int32
+	r.metrics.tell(func(w http.ResponseWriter, req *http.Request) {
+		asked.Add(1)
+		if req.Header.Get("Authorization") == "Bearer for-tests-only" {
+			shown.Add(1)
+		}
+		if req.URL.String() != fmt.Sprintf("/%s/rate?version=%s", bundle.Spec.App, bundle.Spec.Version) {
+			w.WriteHeader(http.StatusNotFound)
+		}
+		_, _ = w.Write([]byte(`{"ok":99,"all":100}`))
+	})
+	host := strings.TrimPrefix(r.metrics.URL, "http://")
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: "metrics", Annotations: map[string]string{kit.HostsAnnotation: "elsewhere.example"}},
+		StringData: map[string]string{"Authorization": "Bearer for-tests-only"}}
+	r.Create(t, secret)
+	ro := r.Rollout("shop", "production", "shop-1", testkit.SetWeight(1), testkit.PauseFor("200ms", 0), testkit.SetWeight(100))
+	ro.Spec.Analysis = &otav1alpha1.Analysis{Metrics: []otav1alpha1.Metric{{
+		Name: "crash-free", Interval: "1s", ConsecutiveErrorLimit: new(int32(1000)), ThresholdRange: &otav1alpha1.ThresholdRange{Min: "0.99"},
+		Web: &otav1alpha1.WebMetric{
+			URL: r.metrics.URL + "/{{ .app }}/rate?version={{ .version }}", CEL: "result.ok / result.all",
+			HeadersSecretRef: &otav1alpha1.LocalReference{Name: "metrics"},
+		},
+	}}}
+	r.Create(t, ro)
+	testkit.Eventually(t, r.Client, ro, testkit.HaveMessage(otav1alpha1.ReadyCondition, "Secret metrics is not for "+host),
+		testkit.HaveMessage(otav1alpha1.AnalysisPassingCondition, "kubectl annotate --overwrite secret metrics ota.windlass.dev/hosts="+host))
+	if asked.Load() != 0 {
+		t.Errorf("the server was asked %d times", asked.Load())
+	}
+	secret.Annotations[kit.HostsAnnotation] = host
+	if err := r.Client.Update(t.Context(), secret); err != nil {
+		t.Fatal(err)
+	}
+	r.comes(ro, metav1.ConditionTrue, otav1alpha1.CompletedReason)
+	if shown.Load() == 0 || shown.Load() != asked.Load() {
+		t.Errorf("%d of %d questions had the header", shown.Load(), asked.Load())
+	}
 }
