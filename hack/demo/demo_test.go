@@ -84,6 +84,9 @@ func world(stable, candidate, weight string, state otav1alpha1.ReleaseState) *vi
 	v.rollout.Status.Conditions = []metav1.Condition{
 		{Type: otav1alpha1.ReadyCondition, Reason: otav1alpha1.ProgressingReason}, {Type: otav1alpha1.AnalysisPassingCondition, Reason: "Passing"},
 	}
+	v.rollout.Status.Analysis = []otav1alpha1.MetricStatus{
+		{Name: "failures", Evidence: "3.1", EvidenceLimit: "40"}, {Name: "query"}, {Name: "silence", Evidence: "1", EvidenceLimit: "40"},
+	}
 	return v
 }
 
@@ -159,8 +162,8 @@ func TestScreen_log(t *testing.T) {
 	s.say("done")
 	want := []string{
 		"", "devices on each bundle", header,
-		" 0:00  production  1.0.0   1.1.0         1 %  Passing                  0      90      10       0",
-		" 0:00  production  1.0.0   1.1.0        10 %  Passing                  0      90      10       0",
+		" 0:00  production  1.0.0   1.1.0         1 %  Passing           3.1/40           0      90      10       0",
+		" 0:00  production  1.0.0   1.1.0        10 %  Passing           3.1/40           0      90      10       0",
 		" 0:00  done", "",
 	}
 	got := strings.Split(out.String(), "\n")
