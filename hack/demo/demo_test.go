@@ -162,8 +162,8 @@ func TestScreen_log(t *testing.T) {
 	s.say("done")
 	want := []string{
 		"", "devices on each bundle", header,
-		" 0:00  production  1.0.0   1.1.0         1 %  Passing           3.1/40           0      90      10       0",
-		" 0:00  production  1.0.0   1.1.0        10 %  Passing           3.1/40           0      90      10       0",
+		" 0:00  production  1.0.0   1.1.0         1 %  Passing           3.1/40            0      90      10       0",
+		" 0:00  production  1.0.0   1.1.0        10 %  Passing           3.1/40            0      90      10       0",
 		" 0:00  done", "",
 	}
 	got := strings.Split(out.String(), "\n")
