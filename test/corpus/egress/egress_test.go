@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"net/url"
 	"os"
 	"strings"
 	"sync/atomic"
@@ -24,6 +25,7 @@ import (
 	analysis "github.com/windlass-dev/windlass/internal/analysis/fetch"
 	"github.com/windlass-dev/windlass/internal/analysis/prometheus"
 	asked "github.com/windlass-dev/windlass/internal/analysis/query"
+	"github.com/windlass-dev/windlass/internal/analysis/web"
 	"github.com/windlass-dev/windlass/internal/egress"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/source"
@@ -116,6 +118,17 @@ func query(address string) func(context.Context, egress.Policy) error {
 	}
 }
 
+func metric(address string) func(context.Context, egress.Policy) error {
+	return func(ctx context.Context, p egress.Policy) error {
+		u, err := url.Parse(address)
+		if err != nil {
+			return err
+		}
+		_, err = web.New(analysis.New(p, patience), nil).Get(ctx, u, "", "")
+		return err
+	}
+}
+
 func head(endpoint string) func(context.Context, egress.Policy) error {
 	return func(ctx context.Context, p egress.Policy) error {
 		b, err := store.Open(store.Config{Endpoint: endpoint, Bucket: "bucket", AccessKey: "a", SecretKey: "s", Egress: &p})
@@ -164,6 +177,7 @@ func attempts(t *testing.T, port string) []attempt {
 		add("oci "+host, fetch(image(host)))
 		add("cosign "+host, attachments(host))
 		add("prometheus "+host, query("http://"+host))
+		add("web metric "+host, metric("http://"+host))
 		add("storage "+host, head("http://"+host))
 	}
 	for _, to := range redirects(port) {
@@ -284,6 +298,7 @@ func TestGood(t *testing.T) {
 		{"oci by name", []string{"http://listed.example"}, fromRegistry("http://listed.example:" + port)},
 		{"cosign", []string{"127.0.0.1"}, attachments(host)},
 		{"prometheus", []string{"127.0.0.1"}, query("http://" + host)},
+		{"web metric", []string{"127.0.0.1"}, metric("http://" + host)},
 		{"storage", []string{"127.0.0.1"}, head("http://" + host)},
 	} {
 		p, err := egress.Parse(a.allow)
