@@ -24,6 +24,7 @@ type Subject struct {
 	App, Channel            string
 	Bundle, Version, Digest string
 	Salt                    string    // of the release's cohort
+	Stage                   int32     // that the release is in
 	Began                   time.Time // the release: before it no device was offered anything of it
 	Since                   time.Time // what devices see of it now was committed
 	Now                     time.Time
@@ -104,7 +105,7 @@ func (s *scope) subject(m policy.Metric) Subject {
 	rel := s.facts.Release
 	return Subject{
 		Namespace: s.rollout.Namespace, App: s.app(), Channel: s.rollout.Spec.ChannelRef.Name,
-		Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest, Salt: plan.Salt(s.facts.UID, rel.Revision),
+		Bundle: rel.Bundle, Version: rel.Version, Digest: rel.Digest, Salt: plan.Salt(s.facts.UID, rel.Revision), Stage: rel.Stage,
 		Began: rel.StartedAt, Since: s.since(), Now: s.facts.Now, Metric: m.Name, Interval: m.Interval, Prometheus: m.Source.Prometheus, Web: m.Source.Web,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -66,6 +67,9 @@ func TestRelease_statusOfTheAnalysis(t *testing.T) {
 	r := b.rollout("shop-1", testkit.SetWeight(1), testkit.PauseFor("1s", 0), testkit.SetWeight(10), testkit.Pause())
 	b.comes(r, metav1.ConditionUnknown, otav1alpha1.PausedReason)
 	testkit.Eventually(t, b.Client, r, testkit.HaveCondition(otav1alpha1.AnalysisPassingCondition, metav1.ConditionTrue, otav1alpha1.AnalysisPassingReason))
+	// What was counted at 1 % is no count of 10 %: it takes a measurement of this stage.
+	testkit.Eventually(t, b.Client, r, gomega.HaveField("Status.Analysis", gomega.ConsistOf(gomega.HaveField("Candidate", gomega.Not(gomega.BeNil())))),
+		gomega.HaveField("Status.Power", gomega.HaveLen(2)))
 	if m := r.Status.Analysis[0]; m.State == "" || m.EvidenceLimit != "20" || len(m.History) == 0 || m.Candidate == nil || m.Candidate.Exposed != 100 {
 		t.Errorf("%+v", m)
 	}

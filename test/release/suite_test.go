@@ -116,7 +116,16 @@ type script struct {
 func (s *script) Measure(_ context.Context, subject rollout.Subject) analysis.Measurement {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.says[subject.Digest]
+	m := s.says[subject.Digest]
+	if len(m.Stages) > 0 { // the same counts in each stage
+		all := m.Stages[0]
+		m.Stages = nil
+		for all.ID = range subject.Stage {
+			all.ID++
+			m.Stages = append(m.Stages, all)
+		}
+	}
+	return m
 }
 
 // Slices are not what these stories are about.
