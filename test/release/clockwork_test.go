@@ -273,7 +273,7 @@ func (c *clockwork) add(name string, by *teller, metrics []otav1alpha1.Metric, w
 func (c *clockwork) each(do func(a *actor) error) {
 	c.Helper()
 	group := errgroup.Group{}
-	group.SetLimit(24)
+	group.SetLimit(8)
 	for _, a := range c.actors {
 		group.Go(func() error {
 			if err := do(a); err != nil {

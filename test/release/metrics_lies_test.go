@@ -89,7 +89,6 @@ func (c *clockwork) addLiars(p provider, alone ...string) (out []*liar) {
 // Metrics that lie: at each of three steps a provider answers ten times with something that is no measurement, whether it looks good or
 // bad. Nothing rises on it, nothing is taken back for it, and the status says what is wrong and for how long.
 func TestMetrics_liesHold(t *testing.T) {
-	t.Parallel()
 	c := newClockwork(t)
 	liars := c.addLiars(provider{"prometheus", prometheusMetric, prometheusTruth, prometheusLies()}, slow, "500", "nan", "plus-inf", "stale")
 	liars = append(liars, c.addLiars(provider{"cel", celMetric, webTruth, celLies()}, slow, "500", "zero-of-zero")...)

@@ -36,7 +36,6 @@ type outage struct {
 // budget: when more than the tolerated number of measurements in a row failed, the Rollout pauses, and a person lets it go on. In the
 // end all of them complete.
 func TestOutage_endsNoRollout(t *testing.T) {
-	t.Parallel()
 	c := newClockwork(t)
 	outages := []*outage{
 		{lasts: 30 * time.Second, does: refuse},
