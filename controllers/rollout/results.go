@@ -16,6 +16,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/policy"
+	"github.com/windlass-dev/windlass/internal/window"
 )
 
 // maxState bounds the state of a metric's tests in status, in bytes. What does not fit is rebuilt from the gateways' counts.
@@ -148,7 +149,7 @@ func outage(r *analysis.Result) otav1alpha1.Duration {
 	if d >= time.Minute {
 		d = d.Truncate(time.Minute)
 	}
-	return otav1alpha1.Duration(policy.Brief(d.Truncate(time.Second)))
+	return otav1alpha1.Duration(window.Brief(d.Truncate(time.Second)))
 }
 
 func counts(c *otav1alpha1.ArmCounts) *analysis.Counts {

@@ -17,6 +17,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/policy"
 	"github.com/windlass-dev/windlass/internal/simulate"
+	"github.com/windlass-dev/windlass/internal/window"
 )
 
 // Bounds of what can be asked for.
@@ -226,9 +227,9 @@ func weightText(basisPoints int32) string { return string(plan.FormatWeight(basi
 // span is a time for people, which is no more exact than it has to be: 1h30m.
 func span(d time.Duration) string {
 	if d >= 10*time.Minute {
-		return policy.Brief(d.Round(time.Minute))
+		return window.Brief(d.Round(time.Minute))
 	}
-	return policy.Brief(d.Round(time.Second))
+	return window.Brief(d.Round(time.Second))
 }
 
 // number is a number of devices for people: 12 340.

@@ -12,8 +12,8 @@ import (
 	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
-	"github.com/windlass-dev/windlass/internal/policy"
 	"github.com/windlass-dev/windlass/internal/simulate"
+	"github.com/windlass-dev/windlass/internal/window"
 )
 
 // Rows of a timeline that are shown: its begin and its end.
@@ -115,7 +115,7 @@ func outcomeText(o simulate.Outcome) string {
 func printEvents(w io.Writer, events []event) {
 	rows := [][]string{{"AT", "WEIGHT", "REASON", "VERDICT", "MESSAGE"}}
 	for _, e := range events {
-		rows = append(rows, []string{policy.Brief(seconds(e.Seconds).Round(time.Second)), string(e.Weight) + " %", e.Reason, verdictText(e.Verdict), printable(e.Message)})
+		rows = append(rows, []string{window.Brief(seconds(e.Seconds).Round(time.Second)), string(e.Weight) + " %", e.Reason, verdictText(e.Verdict), printable(e.Message)})
 	}
 	table(w, short(rows)...)
 }

@@ -13,6 +13,7 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis"
 	"github.com/windlass-dev/windlass/internal/plan"
+	"github.com/windlass-dev/windlass/internal/window"
 )
 
 // Traffic is what is known of the devices of a channel.
@@ -148,19 +149,7 @@ func (ph phase) name(p Policy, devices int64) string {
 	}
 	in := []string{string(plan.FormatWeight(ph.weight)) + " %"}
 	if !ph.open {
-		in = append(in, Brief(ph.duration), fmt.Sprintf("about %d devices", devices))
+		in = append(in, window.Brief(ph.duration), fmt.Sprintf("about %d devices", devices))
 	}
 	return fmt.Sprintf("%s (%s)", what, strings.Join(in, ", "))
-}
-
-// Brief prints a time without the parts that are zero: 30m, 1h30m, 0s.
-func Brief(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
 }

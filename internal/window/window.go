@@ -54,7 +54,7 @@ func Parse(kind otav1alpha1.WindowKind, schedule string, duration otav1alpha1.Du
 		return w, fmt.Errorf("schedule is %q: %w", schedule, err)
 	}
 	if w.Duration, err = time.ParseDuration(string(duration)); err != nil || w.Duration < MinDuration || w.Duration > MaxDuration {
-		return w, fmt.Errorf("duration is %q, expected a time from %s to %s, such as 8h or 90m", duration, brief(MinDuration), brief(MaxDuration))
+		return w, fmt.Errorf("duration is %q, expected a time from %s to %s, such as 8h or 90m", duration, Brief(MinDuration), Brief(MaxDuration))
 	}
 	if timeZone != "" {
 		w.Location, err = time.LoadLocation(timeZone)
@@ -107,11 +107,11 @@ func (w Window) String() string {
 	if w.Deny {
 		kind = otav1alpha1.WindowDeny
 	}
-	return fmt.Sprintf("%s window %q for %s (%s)", kind, w.Schedule, brief(w.Duration), w.Location)
+	return fmt.Sprintf("%s window %q for %s (%s)", kind, w.Schedule, Brief(w.Duration), w.Location)
 }
 
-// brief prints a duration without the parts that are zero: 8h, 1h30m.
-func brief(d time.Duration) string {
+// Brief prints a duration without the parts that are zero: 8h, 1h30m, 0s.
+func Brief(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = strings.TrimSuffix(s, "0s")
