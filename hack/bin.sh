@@ -3,6 +3,7 @@
 #
 #   hack/bin.sh controller-gen | golangci-lint | crd-ref-docs | govulncheck | kustomize    development tools
 #   hack/bin.sh kube-apiserver | etcd | versitygw | prometheus | registry                  real parts for tests and the demo
+#   hack/bin.sh kube-controller-manager | kube-state-metrics | argocd | helm3 | helm4 | promtool   real parts for the tests of operating it
 #   hack/bin.sh assets                                                                     folder with kube-apiserver and etcd
 #
 # The cache is outside the work tree and keyed by version, so that a fresh clone reuses it:
@@ -20,8 +21,14 @@ case "${1:-}" in
   kustomize)      dir=tools module=sigs.k8s.io/kustomize/kustomize/v5 pkg=$module ;;
   versitygw)      dir=tools module=github.com/versity/versitygw pkg=$module/cmd/versitygw ;;
   prometheus)     dir=tools module=github.com/prometheus/prometheus pkg=$module/cmd/prometheus ;;
+  promtool)       dir=tools module=github.com/prometheus/prometheus pkg=$module/cmd/promtool ;;
   registry)       dir=tools module=github.com/distribution/distribution/v3 pkg=$module/cmd/registry ;;
   kube-apiserver) dir=controlplane module=k8s.io/kubernetes pkg=$module/cmd/kube-apiserver ;;
+  kube-controller-manager) dir=controlplane module=k8s.io/kubernetes pkg=$module/cmd/kube-controller-manager ;;
+  kube-state-metrics) dir=kubestate module=k8s.io/kube-state-metrics/v2 pkg=$module ;;
+  argocd)         dir=argocd module=github.com/argoproj/argo-cd/v3 pkg=$module/cmd ;;
+  helm3)          dir=helm module=helm.sh/helm/v3 pkg=$module/cmd/helm ;;
+  helm4)          dir=helm module=helm.sh/helm/v4 pkg=$module/cmd/helm ;;
   etcd)           dir=controlplane module=go.etcd.io/etcd/server/v3 pkg=$module ;;
   assets)
     if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then echo "$KUBEBUILDER_ASSETS"; exit 0; fi
@@ -30,7 +37,7 @@ case "${1:-}" in
     mkdir -p "$out"
     ln -sfn "$api" "$out/kube-apiserver"; ln -sfn "$etcd" "$out/etcd"
     echo "$out"; exit 0 ;;
-  *) sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
+  *) sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 2 ;;
 esac
 
 cd "$here/$dir"

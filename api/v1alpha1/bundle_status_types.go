@@ -45,6 +45,13 @@ type BundleStatus struct {
 	// +listMapKey=channel
 	// +kubebuilder:validation:MaxItems=64
 	UsedBy []BundleUse `json:"usedBy,omitempty"`
+
+	// unrecorded are decisions and commands that are not in the Repository's audit log yet; the oldest first.
+	// +optional
+	// +listType=map
+	// +listMapKey=id
+	// +kubebuilder:validation:MaxItems=32
+	Unrecorded []PendingRecord `json:"unrecorded,omitempty"`
 }
 
 // ArtifactStatus is an artifact as it is in the bucket.

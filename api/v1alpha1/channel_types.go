@@ -148,6 +148,10 @@ type ChannelSpec struct {
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="self.matches('[1-9]')",message="must be above 0: to offer nothing, set serving: Halted"
 	MaxFirstWeight Percent `json:"maxFirstWeight,omitempty"`
+
+	// approvals asks for people to approve each release. When unset, none has to.
+	// +optional
+	Approvals *Approvals `json:"approvals,omitempty"`
 }
 
 // Build is a kind of installation that a device reports.
@@ -282,9 +286,28 @@ type ChannelStatus struct {
 	// +kubebuilder:validation:items:MaxLength=512
 	Warnings []string `json:"warnings,omitempty"`
 
+	// halt is the emergency stop that a person asked for by command. Unset: nobody did.
+	// +optional
+	Halt *Halt `json:"halt,omitempty"`
+
+	// rollback is what a person asked for by command, as long as it holds.
+	// +optional
+	Rollback *ChannelRollback `json:"rollback,omitempty"`
+
+	// approvals says how many approvals releases need, and how far a change to a lower number is. Unset: none.
+	// +optional
+	Approvals *ApprovalsStatus `json:"approvals,omitempty"`
+
 	// lastCommand is the last command that a person gave by annotations.
 	// +optional
 	LastCommand *CommandStatus `json:"lastCommand,omitempty"`
+
+	// unrecorded are decisions and commands that are not in the Repository's audit log yet; the oldest first.
+	// +optional
+	// +listType=map
+	// +listMapKey=id
+	// +kubebuilder:validation:MaxItems=32
+	Unrecorded []PendingRecord `json:"unrecorded,omitempty"`
 }
 
 // ContentOverride lets a digest pass content checks on this channel.

@@ -205,6 +205,8 @@ const (
 	WaitingForWindowReason = "WaitingForWindow"
 	// WeightLimitedReason means that the Channel's maxWeightPerHour lets the weight rise no further yet.
 	WeightLimitedReason = "WeightLimited"
+	// WaitingForApprovalReason means that people have to approve the release before it starts.
+	WaitingForApprovalReason = "WaitingForApproval"
 	// QueuedReason means that the Repository's maxActiveRollouts are under way.
 	QueuedReason = "Queued"
 	// RollingBackReason means that the withdrawal is not committed yet.
@@ -229,6 +231,8 @@ const (
 	CommandArgsAnnotation = Group + "/command-args"
 	// RequestedByAnnotation is who gave the command, stamped by admission.
 	RequestedByAnnotation = Group + "/requested-by"
+	// ChangedByAnnotation is who changed the spec last, stamped by admission: who cannot approve the change.
+	ChangedByAnnotation = Group + "/changed-by"
 )
 
 // DefaultRepository is the Repository that objects refer to when they name none.

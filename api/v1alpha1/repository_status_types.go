@@ -47,6 +47,32 @@ type RepositoryStatus struct {
 	// +listMapKey=app
 	// +kubebuilder:validation:MaxItems=64
 	Floors []Floor `json:"floors,omitempty"`
+
+	// halt stops all Channels of the Repository, until a person lifts it by command. Unset: nobody asked for it.
+	// +optional
+	Halt *Halt `json:"halt,omitempty"`
+
+	// audit is the end of the audit log.
+	// +optional
+	Audit *AuditStatus `json:"audit,omitempty"`
+
+	// notifications tells how far each receiver is.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=8
+	Notifications []NotificationStatus `json:"notifications,omitempty"`
+
+	// lastCommand is the last command that a person gave by annotations.
+	// +optional
+	LastCommand *CommandStatus `json:"lastCommand,omitempty"`
+
+	// unrecorded are decisions and commands that are not in the Repository's audit log yet; the oldest first.
+	// +optional
+	// +listType=map
+	// +listMapKey=id
+	// +kubebuilder:validation:MaxItems=32
+	Unrecorded []PendingRecord `json:"unrecorded,omitempty"`
 }
 
 // TrustedRootStatus tells how old the trusted root of a keyless authority is. An old one may lack keys that signatures of today

@@ -82,6 +82,14 @@ type RepositorySpec struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=64
 	Floors []Floor `json:"floors,omitempty"`
+
+	// notifications are receivers of what happens in the Repository: releases, rollbacks, commands, refusals. When unset, there are none.
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=8
+	Notifications []Notification `json:"notifications,omitempty"`
 }
 
 // InsecureMode says whether storage may be reached without TLS.

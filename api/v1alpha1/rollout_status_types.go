@@ -77,9 +77,20 @@ type RolloutStatus struct {
 	// +kubebuilder:validation:MaxItems=16
 	Analysis []MetricStatus `json:"analysis,omitempty"`
 
+	// approval is who approved the release, where the Channel asks for approvals.
+	// +optional
+	Approval *ReleaseApproval `json:"approval,omitempty"`
+
 	// lastCommand is the last command by annotation that was acted upon.
 	// +optional
 	LastCommand *CommandStatus `json:"lastCommand,omitempty"`
+
+	// unrecorded are decisions and commands that are not in the Repository's audit log yet; the oldest first.
+	// +optional
+	// +listType=map
+	// +listMapKey=id
+	// +kubebuilder:validation:MaxItems=32
+	Unrecorded []PendingRecord `json:"unrecorded,omitempty"`
 
 	// history of ended releases; the newest first.
 	// +optional
@@ -303,6 +314,10 @@ type CommandStatus struct {
 	// +optional
 	// +kubebuilder:validation:MaxLength=256
 	By string `json:"by,omitempty"`
+
+	// actor says how far by can be relied on.
+	// +optional
+	Actor Actor `json:"actor,omitempty"`
 
 	// at is when it was acted upon.
 	// +optional

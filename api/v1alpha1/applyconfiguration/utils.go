@@ -23,6 +23,12 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.AdmissionApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Analysis"):
 		return &apiv1alpha1.AnalysisApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Approval"):
+		return &apiv1alpha1.ApprovalApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Approvals"):
+		return &apiv1alpha1.ApprovalsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ApprovalsStatus"):
+		return &apiv1alpha1.ApprovalsStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ArmCounts"):
 		return &apiv1alpha1.ArmCountsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ArtifactEncryption"):
@@ -35,6 +41,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.AttestationSourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Audience"):
 		return &apiv1alpha1.AudienceApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AuditStatus"):
+		return &apiv1alpha1.AuditStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Authority"):
 		return &apiv1alpha1.AuthorityApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Bundle"):
@@ -53,6 +61,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ChannelApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChannelHistoryEntry"):
 		return &apiv1alpha1.ChannelHistoryEntryApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ChannelRollback"):
+		return &apiv1alpha1.ChannelRollbackApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChannelSpec"):
 		return &apiv1alpha1.ChannelSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ChannelStatus"):
@@ -83,6 +93,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.FloorApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Guards"):
 		return &apiv1alpha1.GuardsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Halt"):
+		return &apiv1alpha1.HaltApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("HTTPSource"):
 		return &apiv1alpha1.HTTPSourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Inspection"):
@@ -111,10 +123,16 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.NativePackageApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NoDataPolicy"):
 		return &apiv1alpha1.NoDataPolicyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Notification"):
+		return &apiv1alpha1.NotificationApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NotificationStatus"):
+		return &apiv1alpha1.NotificationStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("OCISource"):
 		return &apiv1alpha1.OCISourceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PauseStep"):
 		return &apiv1alpha1.PauseStepApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("PendingRecord"):
+		return &apiv1alpha1.PendingRecordApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PrometheusMetric"):
 		return &apiv1alpha1.PrometheusMetricApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PromotedFrom"):
@@ -131,6 +149,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.QuorumApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("RefusedBundle"):
 		return &apiv1alpha1.RefusedBundleApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ReleaseApproval"):
+		return &apiv1alpha1.ReleaseApprovalApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ReleaseStatus"):
 		return &apiv1alpha1.ReleaseStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Repository"):

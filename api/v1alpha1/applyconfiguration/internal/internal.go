@@ -26,6 +26,8 @@ func Parser() *typed.Parser {
 var parserOnce sync.Once
 var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Actor
+  scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Admission
   map:
     fields:
@@ -72,6 +74,44 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: numeric
 - name: com.github.windlass-dev.windlass.api.v1alpha1.AppID
   scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Approval
+  map:
+    fields:
+    - name: actor
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Actor
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: by
+      type:
+        scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Approvals
+  map:
+    fields:
+    - name: required
+      type:
+        scalar: numeric
+- name: com.github.windlass-dev.windlass.api.v1alpha1.ApprovalsStatus
+  map:
+    fields:
+    - name: approvedBy
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Approval
+          elementRelationship: associative
+          keys:
+          - by
+    - name: author
+      type:
+        scalar: string
+    - name: required
+      type:
+        scalar: numeric
+    - name: wanted
+      type:
+        scalar: numeric
 - name: com.github.windlass-dev.windlass.api.v1alpha1.ArmCounts
   map:
     fields:
@@ -184,6 +224,18 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: com.github.windlass-dev.windlass.api.v1alpha1.Platform
           elementRelationship: associative
+- name: com.github.windlass-dev.windlass.api.v1alpha1.AuditStatus
+  map:
+    fields:
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: hash
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
+    - name: sequence
+      type:
+        scalar: numeric
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Authority
   map:
     fields:
@@ -311,6 +363,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: signedBy
       type:
         scalar: string
+    - name: unrecorded
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.PendingRecord
+          elementRelationship: associative
+          keys:
+          - id
     - name: usedBy
       type:
         list:
@@ -414,6 +474,30 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: version
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Version
+- name: com.github.windlass-dev.windlass.api.v1alpha1.ChannelRollback
+  map:
+    fields:
+    - name: actor
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Actor
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: bundle
+      type:
+        scalar: string
+    - name: by
+      type:
+        scalar: string
+    - name: from
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
+    - name: reason
+      type:
+        scalar: string
+    - name: to
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.RollbackTarget
 - name: com.github.windlass-dev.windlass.api.v1alpha1.ChannelSpec
   map:
     fields:
@@ -429,6 +513,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: app
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.AppID
+    - name: approvals
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Approvals
     - name: audience
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Audience
@@ -456,6 +543,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.windlass-dev.windlass.api.v1alpha1.ChannelStatus
   map:
     fields:
+    - name: approvals
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.ApprovalsStatus
     - name: candidate
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.CandidateBundle
@@ -470,6 +560,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: deviation
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Deviation
+    - name: halt
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Halt
     - name: history
       type:
         list:
@@ -499,9 +592,20 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - digest
+    - name: rollback
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.ChannelRollback
     - name: stable
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.ServedBundle
+    - name: unrecorded
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.PendingRecord
+          elementRelationship: associative
+          keys:
+          - id
     - name: warnings
       type:
         list:
@@ -517,6 +621,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.windlass-dev.windlass.api.v1alpha1.CommandStatus
   map:
     fields:
+    - name: actor
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Actor
     - name: at
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
@@ -728,6 +835,21 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: url
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.URL
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Halt
+  map:
+    fields:
+    - name: actor
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Actor
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: by
+      type:
+        scalar: string
+    - name: reason
+      type:
+        scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.InsecureMode
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Inspection
@@ -1008,6 +1130,39 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: then
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.NoDataAction
+- name: com.github.windlass-dev.windlass.api.v1alpha1.Notification
+  map:
+    fields:
+    - name: actions
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: name
+      type:
+        scalar: string
+    - name: secretRef
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.LocalReference
+    - name: url
+      type:
+        scalar: string
+- name: com.github.windlass-dev.windlass.api.v1alpha1.NotificationStatus
+  map:
+    fields:
+    - name: delivered
+      type:
+        scalar: numeric
+    - name: message
+      type:
+        scalar: string
+    - name: name
+      type:
+        scalar: string
+    - name: since
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
 - name: com.github.windlass-dev.windlass.api.v1alpha1.OCISource
   map:
     fields:
@@ -1034,6 +1189,51 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: minSamples
       type:
         scalar: numeric
+- name: com.github.windlass-dev.windlass.api.v1alpha1.PendingRecord
+  map:
+    fields:
+    - name: action
+      type:
+        scalar: string
+    - name: actor
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Actor
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: bundle
+      type:
+        scalar: string
+    - name: by
+      type:
+        scalar: string
+    - name: candidate
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.ArmCounts
+    - name: control
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.ArmCounts
+    - name: digest
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
+    - name: evidence
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: atomic
+    - name: id
+      type:
+        scalar: string
+    - name: message
+      type:
+        scalar: string
+    - name: version
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Version
+    - name: weight
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Percent
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Percent
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Platform
@@ -1134,6 +1334,26 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: version
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Version
+- name: com.github.windlass-dev.windlass.api.v1alpha1.ReleaseApproval
+  map:
+    fields:
+    - name: approvedBy
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Approval
+          elementRelationship: associative
+          keys:
+          - by
+    - name: author
+      type:
+        scalar: string
+    - name: digest
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
+    - name: required
+      type:
+        scalar: numeric
 - name: com.github.windlass-dev.windlass.api.v1alpha1.ReleaseNote
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.ReleaseNotesPolicy
@@ -1232,6 +1452,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: maxActiveRollouts
       type:
         scalar: numeric
+    - name: notifications
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.Notification
+          elementRelationship: associative
+          keys:
+          - name
     - name: retention
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.RetentionSpec
@@ -1247,6 +1475,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.windlass-dev.windlass.api.v1alpha1.RepositoryStatus
   map:
     fields:
+    - name: audit
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.AuditStatus
     - name: bundles
       type:
         scalar: numeric
@@ -1269,9 +1500,23 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - app
+    - name: halt
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Halt
+    - name: lastCommand
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.CommandStatus
     - name: metadata
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.MetadataStatus
+    - name: notifications
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.NotificationStatus
+          elementRelationship: associative
+          keys:
+          - name
     - name: observedGeneration
       type:
         scalar: numeric
@@ -1286,6 +1531,14 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - authority
+    - name: unrecorded
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.PendingRecord
+          elementRelationship: associative
+          keys:
+          - id
 - name: com.github.windlass-dev.windlass.api.v1alpha1.RetentionSpec
   map:
     fields:
@@ -1415,6 +1668,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+    - name: approval
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.ReleaseApproval
     - name: assignment
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Assignment
@@ -1472,6 +1728,14 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: stepEnteredAt
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
+    - name: unrecorded
+      type:
+        list:
+          elementType:
+            namedType: com.github.windlass-dev.windlass.api.v1alpha1.PendingRecord
+          elementRelationship: associative
+          keys:
+          - id
     - name: weight
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Percent

@@ -28,6 +28,8 @@ type BundleStatusApplyConfiguration struct {
 	SignedBy *string `json:"signedBy,omitempty"`
 	// usedBy lists the channels that serve this bundle, or offer it.
 	UsedBy []BundleUseApplyConfiguration `json:"usedBy,omitempty"`
+	// unrecorded are decisions and commands that are not in the Repository's audit log yet; the oldest first.
+	Unrecorded []PendingRecordApplyConfiguration `json:"unrecorded,omitempty"`
 }
 
 // BundleStatusApplyConfiguration constructs a declarative configuration of the BundleStatus type for use with
@@ -103,6 +105,19 @@ func (b *BundleStatusApplyConfiguration) WithUsedBy(values ...*BundleUseApplyCon
 			panic("nil value passed to WithUsedBy")
 		}
 		b.UsedBy = append(b.UsedBy, *values[i])
+	}
+	return b
+}
+
+// WithUnrecorded adds the given value to the Unrecorded field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Unrecorded field.
+func (b *BundleStatusApplyConfiguration) WithUnrecorded(values ...*PendingRecordApplyConfiguration) *BundleStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithUnrecorded")
+		}
+		b.Unrecorded = append(b.Unrecorded, *values[i])
 	}
 	return b
 }

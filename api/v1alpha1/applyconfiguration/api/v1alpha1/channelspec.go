@@ -39,6 +39,8 @@ type ChannelSpecApplyConfiguration struct {
 	// maxFirstWeight is the highest weight that a release may begin with, since nothing is known of it then. When unset, "1". "100"
 	// lets a Rollout without steps release to all devices at once.
 	MaxFirstWeight *apiv1alpha1.Percent `json:"maxFirstWeight,omitempty"`
+	// approvals asks for people to approve each release. When unset, none has to.
+	Approvals *ApprovalsApplyConfiguration `json:"approvals,omitempty"`
 }
 
 // ChannelSpecApplyConfiguration constructs a declarative configuration of the ChannelSpec type for use with
@@ -134,5 +136,13 @@ func (b *ChannelSpecApplyConfiguration) WithMaxWeightPerHour(value apiv1alpha1.P
 // If called multiple times, the MaxFirstWeight field is set to the value of the last call.
 func (b *ChannelSpecApplyConfiguration) WithMaxFirstWeight(value apiv1alpha1.Percent) *ChannelSpecApplyConfiguration {
 	b.MaxFirstWeight = &value
+	return b
+}
+
+// WithApprovals sets the Approvals field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Approvals field is set to the value of the last call.
+func (b *ChannelSpecApplyConfiguration) WithApprovals(value *ApprovalsApplyConfiguration) *ChannelSpecApplyConfiguration {
+	b.Approvals = value
 	return b
 }

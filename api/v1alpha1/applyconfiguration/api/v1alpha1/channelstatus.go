@@ -34,8 +34,16 @@ type ChannelStatusApplyConfiguration struct {
 	Overrides []ContentOverrideApplyConfiguration `json:"overrides,omitempty"`
 	// warnings of content checks about the candidate.
 	Warnings []string `json:"warnings,omitempty"`
+	// halt is the emergency stop that a person asked for by command. Unset: nobody did.
+	Halt *HaltApplyConfiguration `json:"halt,omitempty"`
+	// rollback is what a person asked for by command, as long as it holds.
+	Rollback *ChannelRollbackApplyConfiguration `json:"rollback,omitempty"`
+	// approvals says how many approvals releases need, and how far a change to a lower number is. Unset: none.
+	Approvals *ApprovalsStatusApplyConfiguration `json:"approvals,omitempty"`
 	// lastCommand is the last command that a person gave by annotations.
 	LastCommand *CommandStatusApplyConfiguration `json:"lastCommand,omitempty"`
+	// unrecorded are decisions and commands that are not in the Repository's audit log yet; the oldest first.
+	Unrecorded []PendingRecordApplyConfiguration `json:"unrecorded,omitempty"`
 }
 
 // ChannelStatusApplyConfiguration constructs a declarative configuration of the ChannelStatus type for use with
@@ -146,10 +154,47 @@ func (b *ChannelStatusApplyConfiguration) WithWarnings(values ...string) *Channe
 	return b
 }
 
+// WithHalt sets the Halt field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Halt field is set to the value of the last call.
+func (b *ChannelStatusApplyConfiguration) WithHalt(value *HaltApplyConfiguration) *ChannelStatusApplyConfiguration {
+	b.Halt = value
+	return b
+}
+
+// WithRollback sets the Rollback field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Rollback field is set to the value of the last call.
+func (b *ChannelStatusApplyConfiguration) WithRollback(value *ChannelRollbackApplyConfiguration) *ChannelStatusApplyConfiguration {
+	b.Rollback = value
+	return b
+}
+
+// WithApprovals sets the Approvals field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Approvals field is set to the value of the last call.
+func (b *ChannelStatusApplyConfiguration) WithApprovals(value *ApprovalsStatusApplyConfiguration) *ChannelStatusApplyConfiguration {
+	b.Approvals = value
+	return b
+}
+
 // WithLastCommand sets the LastCommand field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the LastCommand field is set to the value of the last call.
 func (b *ChannelStatusApplyConfiguration) WithLastCommand(value *CommandStatusApplyConfiguration) *ChannelStatusApplyConfiguration {
 	b.LastCommand = value
+	return b
+}
+
+// WithUnrecorded adds the given value to the Unrecorded field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Unrecorded field.
+func (b *ChannelStatusApplyConfiguration) WithUnrecorded(values ...*PendingRecordApplyConfiguration) *ChannelStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithUnrecorded")
+		}
+		b.Unrecorded = append(b.Unrecorded, *values[i])
+	}
 	return b
 }

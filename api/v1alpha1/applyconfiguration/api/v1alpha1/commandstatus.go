@@ -21,6 +21,8 @@ type CommandStatusApplyConfiguration struct {
 	Name *string `json:"name,omitempty"`
 	// by whom, as stamped by admission.
 	By *string `json:"by,omitempty"`
+	// actor says how far by can be relied on.
+	Actor *apiv1alpha1.Actor `json:"actor,omitempty"`
 	// at is when it was acted upon.
 	At *v1.Time `json:"at,omitempty"`
 	// result of the command.
@@ -56,6 +58,14 @@ func (b *CommandStatusApplyConfiguration) WithName(value string) *CommandStatusA
 // If called multiple times, the By field is set to the value of the last call.
 func (b *CommandStatusApplyConfiguration) WithBy(value string) *CommandStatusApplyConfiguration {
 	b.By = &value
+	return b
+}
+
+// WithActor sets the Actor field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Actor field is set to the value of the last call.
+func (b *CommandStatusApplyConfiguration) WithActor(value apiv1alpha1.Actor) *CommandStatusApplyConfiguration {
+	b.Actor = &value
 	return b
 }
 

@@ -26,6 +26,8 @@ type RepositorySpecApplyConfiguration struct {
 	// floors withdraw versions for security, for ever: nothing below the floor of its app is offered again, by nobody. A floor is
 	// part of the root of trust. Where the root key is kept offline, its holders have to sign: kubectl windlass repository floor.
 	Floors []FloorApplyConfiguration `json:"floors,omitempty"`
+	// notifications are receivers of what happens in the Repository: releases, rollbacks, commands, refusals. When unset, there are none.
+	Notifications []NotificationApplyConfiguration `json:"notifications,omitempty"`
 }
 
 // RepositorySpecApplyConfiguration constructs a declarative configuration of the RepositorySpec type for use with
@@ -91,6 +93,19 @@ func (b *RepositorySpecApplyConfiguration) WithFloors(values ...*FloorApplyConfi
 			panic("nil value passed to WithFloors")
 		}
 		b.Floors = append(b.Floors, *values[i])
+	}
+	return b
+}
+
+// WithNotifications adds the given value to the Notifications field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Notifications field.
+func (b *RepositorySpecApplyConfiguration) WithNotifications(values ...*NotificationApplyConfiguration) *RepositorySpecApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithNotifications")
+		}
+		b.Notifications = append(b.Notifications, *values[i])
 	}
 	return b
 }

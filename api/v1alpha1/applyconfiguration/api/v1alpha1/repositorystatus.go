@@ -30,6 +30,16 @@ type RepositoryStatusApplyConfiguration struct {
 	TrustedRoots []TrustedRootStatusApplyConfiguration `json:"trustedRoots,omitempty"`
 	// floors that the published root of trust holds.
 	Floors []FloorApplyConfiguration `json:"floors,omitempty"`
+	// halt stops all Channels of the Repository, until a person lifts it by command. Unset: nobody asked for it.
+	Halt *HaltApplyConfiguration `json:"halt,omitempty"`
+	// audit is the end of the audit log.
+	Audit *AuditStatusApplyConfiguration `json:"audit,omitempty"`
+	// notifications tells how far each receiver is.
+	Notifications []NotificationStatusApplyConfiguration `json:"notifications,omitempty"`
+	// lastCommand is the last command that a person gave by annotations.
+	LastCommand *CommandStatusApplyConfiguration `json:"lastCommand,omitempty"`
+	// unrecorded are decisions and commands that are not in the Repository's audit log yet; the oldest first.
+	Unrecorded []PendingRecordApplyConfiguration `json:"unrecorded,omitempty"`
 }
 
 // RepositoryStatusApplyConfiguration constructs a declarative configuration of the RepositoryStatus type for use with
@@ -113,6 +123,56 @@ func (b *RepositoryStatusApplyConfiguration) WithFloors(values ...*FloorApplyCon
 			panic("nil value passed to WithFloors")
 		}
 		b.Floors = append(b.Floors, *values[i])
+	}
+	return b
+}
+
+// WithHalt sets the Halt field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Halt field is set to the value of the last call.
+func (b *RepositoryStatusApplyConfiguration) WithHalt(value *HaltApplyConfiguration) *RepositoryStatusApplyConfiguration {
+	b.Halt = value
+	return b
+}
+
+// WithAudit sets the Audit field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Audit field is set to the value of the last call.
+func (b *RepositoryStatusApplyConfiguration) WithAudit(value *AuditStatusApplyConfiguration) *RepositoryStatusApplyConfiguration {
+	b.Audit = value
+	return b
+}
+
+// WithNotifications adds the given value to the Notifications field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Notifications field.
+func (b *RepositoryStatusApplyConfiguration) WithNotifications(values ...*NotificationStatusApplyConfiguration) *RepositoryStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithNotifications")
+		}
+		b.Notifications = append(b.Notifications, *values[i])
+	}
+	return b
+}
+
+// WithLastCommand sets the LastCommand field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LastCommand field is set to the value of the last call.
+func (b *RepositoryStatusApplyConfiguration) WithLastCommand(value *CommandStatusApplyConfiguration) *RepositoryStatusApplyConfiguration {
+	b.LastCommand = value
+	return b
+}
+
+// WithUnrecorded adds the given value to the Unrecorded field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Unrecorded field.
+func (b *RepositoryStatusApplyConfiguration) WithUnrecorded(values ...*PendingRecordApplyConfiguration) *RepositoryStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithUnrecorded")
+		}
+		b.Unrecorded = append(b.Unrecorded, *values[i])
 	}
 	return b
 }

@@ -44,8 +44,12 @@ type RolloutStatusApplyConfiguration struct {
 	Slices []SliceStatusApplyConfiguration `json:"slices,omitempty"`
 	// analysis is the last result of each metric.
 	Analysis []MetricStatusApplyConfiguration `json:"analysis,omitempty"`
+	// approval is who approved the release, where the Channel asks for approvals.
+	Approval *ReleaseApprovalApplyConfiguration `json:"approval,omitempty"`
 	// lastCommand is the last command by annotation that was acted upon.
 	LastCommand *CommandStatusApplyConfiguration `json:"lastCommand,omitempty"`
+	// unrecorded are decisions and commands that are not in the Repository's audit log yet; the oldest first.
+	Unrecorded []PendingRecordApplyConfiguration `json:"unrecorded,omitempty"`
 	// history of ended releases; the newest first.
 	History []RolloutHistoryEntryApplyConfiguration `json:"history,omitempty"`
 }
@@ -188,11 +192,32 @@ func (b *RolloutStatusApplyConfiguration) WithAnalysis(values ...*MetricStatusAp
 	return b
 }
 
+// WithApproval sets the Approval field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Approval field is set to the value of the last call.
+func (b *RolloutStatusApplyConfiguration) WithApproval(value *ReleaseApprovalApplyConfiguration) *RolloutStatusApplyConfiguration {
+	b.Approval = value
+	return b
+}
+
 // WithLastCommand sets the LastCommand field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the LastCommand field is set to the value of the last call.
 func (b *RolloutStatusApplyConfiguration) WithLastCommand(value *CommandStatusApplyConfiguration) *RolloutStatusApplyConfiguration {
 	b.LastCommand = value
+	return b
+}
+
+// WithUnrecorded adds the given value to the Unrecorded field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Unrecorded field.
+func (b *RolloutStatusApplyConfiguration) WithUnrecorded(values ...*PendingRecordApplyConfiguration) *RolloutStatusApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithUnrecorded")
+		}
+		b.Unrecorded = append(b.Unrecorded, *values[i])
+	}
 	return b
 }
 
