@@ -15,8 +15,8 @@ import (
 	"github.com/windlass-dev/windlass/internal/plan"
 )
 
-// For are the limits of a metric for a release: devices have to be seen in its stage, and the analysis needs more evidence each time that it has
-// spoken against the digest.
+// For are the limits of a metric for a release: devices have to be seen in its stage, and the analysis needs more evidence each time
+// that it has spoken against the digest.
 func (m Metric) For(rel plan.Release) analysis.Limits {
 	l := m.Limits
 	l.Stage, l.Tries = rel.Stage, rel.Tries
@@ -24,18 +24,12 @@ func (m Metric) For(rel plan.Release) analysis.Limits {
 }
 
 // Judge says what a measurement means for a release, given the result before it. Tests whose state is lost count again what the ledger
-// has of all stages from the given one on; so do those whose limit was changed meanwhile, as their evidence was against another one.
+// has of all stages from the given one on. Those whose limit was changed do so by themselves, as their evidence was against another one.
 func (m Metric) Judge(rel plan.Release, from int32, prev analysis.Result, measured analysis.Measurement) analysis.Result {
-	l := m.For(rel)
 	if m.tests() != len(prev.Tests) {
 		prev.Tests = m.fresh(from)
 	}
-	r := analysis.Judge(l, prev, measured)
-	if m.tests() > 0 && prev.Limit != "" && r.Limit != prev.Limit {
-		prev.Tests = m.fresh(from)
-		r = analysis.Judge(l, prev, measured)
-	}
-	return r
+	return analysis.Judge(m.For(rel), prev, measured)
 }
 
 // fresh are tests that have seen nothing, and count from a stage on.
@@ -60,10 +54,10 @@ func (m Metric) Recall(rel plan.Release, r *analysis.Result) {
 	}
 }
 
-// After gives what of the results holds after a decision. An exclusion begins to count anew, in its stage. A retry of the digest starts
-// with what is left: with the evidence of the try before, up to half of what takes the retry back, which is the limit that was reached. What was said of another
-// digest is forgotten; left is what earlier releases of this one left, as status keeps it: it may not have been the last one. It tells whether the
-// results are other ones.
+// After gives what of the results holds after a decision, and tells whether the results are other ones.
+// An exclusion begins to count anew, in its stage. What was said of another digest is forgotten. A retry of the digest starts with what
+// is left, as status keeps it of earlier releases of it, since the last release may have been of another one: with the evidence of the
+// try before, up to half of what takes the retry back, which is the limit that was reached.
 func (p Policy) After(was, is plan.Release, results, left []analysis.Result) (out []analysis.Result, anew bool) {
 	again := is.Revision != was.Revision
 	switch {
@@ -119,7 +113,8 @@ func (m Metric) retried(is plan.Release, r analysis.Result) analysis.Result {
 		out.Tests = append(out.Tests, r.Tests[i].Capped(t))
 	}
 	m.Recall(is, &out)
-	out.Message = fmt.Sprintf("starts with evidence %s of %s against it, of the try before", analysis.Evidence(out.Evidence), analysis.Evidence(out.EvidenceLimit))
+	out.Message = fmt.Sprintf("starts with evidence %s of %s against it, of the try before",
+		analysis.Evidence(out.Evidence), analysis.Evidence(out.EvidenceLimit))
 	return out
 }
 

@@ -81,6 +81,10 @@ func TestJudge_changedLimit(t *testing.T) {
 	if r = loose.Judge(running, 0, r, measured(stage(1, 30))); r.Verdict != otav1alpha1.VerdictPassing {
 		t.Errorf("%s: %s", r.Verdict, r.Message)
 	}
+	r = strict.Judge(second, 2, analysis.Result{Name: strict.Name}, measured(stage(1, 200), stage(2, 10)))
+	if r = loose.Judge(second, 2, r, measured(stage(1, 200), stage(2, 10))); r.Verdict != otav1alpha1.VerdictPassing {
+		t.Errorf("with another limit, what was excluded counts again: %s: %s", r.Verdict, r.Message)
+	}
 }
 
 func TestAfter(t *testing.T) {
