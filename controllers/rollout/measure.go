@@ -52,20 +52,13 @@ func (r *Reconciler) measure(ctx context.Context, s *scope) (time.Duration, erro
 		last = results(s.rollout.Status, s.policy, rel)
 	}
 	s.notes.results = last
-	if s.measurable = s.seen() && len(s.policy.Metrics) > 0; s.measurable {
+	if s.measurable = plan.Offered(s.facts, rel) && len(s.policy.Metrics) > 0; s.measurable {
 		s.backdate(last)
 		s.notes.results = r.renew(ctx, s, last)
 		r.seek(ctx, s)
 	}
 	s.facts.Analysis = deciding(s.notes.results)
 	return 0, nil
-}
-
-// seen tells whether devices can see the release and it is not taken back already.
-func (s *scope) seen() bool {
-	c, rel := s.facts.Channel.Candidate, s.facts.Release
-	offered := rel.Active() && rel.State != otav1alpha1.ReleaseRollingBack
-	return offered && c != nil && c.Mine && c.Release == rel.Revision && c.Digest == rel.Digest
 }
 
 // since is when what devices see of the release was committed: the wanted weight, or the one before while the wanted one is not noted.
@@ -79,8 +72,8 @@ func (s *scope) since() time.Time {
 // backdate takes from results that they were measured at the present weight, when they were not: by a clock that was ahead of ours, or
 // while nobody here knew of the commit that is noted now.
 func (s *scope) backdate(last []analysis.Result) {
-	rel, c := s.facts.Release, s.facts.Channel.Candidate
-	noted := rel.CommittedAt.IsZero() && c.Weight == rel.Weight && c.Stage == rel.Stage
+	rel := s.facts.Release
+	noted := rel.CommittedAt.IsZero() && plan.Visible(s.facts, rel)
 	for i := range last {
 		switch at := &last[i].MeasuredAt; {
 		case at.After(s.facts.Now):

@@ -87,7 +87,7 @@ func commandPromoteFull(d *Decision, f Facts) string {
 	switch {
 	case !mine(f, *r):
 		return "no device has been offered this release yet: try again when its first weight is published"
-	case len(r.Exclude) > 0 && !visible(f, *r):
+	case len(r.Exclude) > 0 && !Visible(f, *r):
 		return "the exclusion of a slice is not published yet: try again in a moment"
 	}
 	r.State, r.Step, r.Overruled = otav1alpha1.ReleasePromoting, len(f.Spec.Steps), ""

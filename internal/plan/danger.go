@@ -102,7 +102,6 @@ func rollBack(d *Decision, f Facts, outcome otav1alpha1.ReleaseState, reason str
 	r := &d.Release
 	r.State, r.Outcome, r.Reason, r.Weight = otav1alpha1.ReleaseRollingBack, outcome, reason, 0
 	r.CommittedAt, r.EnteredAt, r.Overruled = time.Time{}, time.Time{}, ""
-	d.Measure = false
 	rollingBack(d, f)
 }
 

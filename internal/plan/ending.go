@@ -12,7 +12,6 @@ func promoting(d *Decision, f Facts) {
 		complete(d, f)
 		return
 	}
-	d.Measure = true
 	wait(d, otav1alpha1.ProgressingReason, because("making "+r.Bundle+" stable", r.Reason))
 }
 

@@ -173,7 +173,6 @@ type Decision struct {
 	Reason       string // of the Ready condition
 	Message      string // one sentence for people
 	RequeueAfter time.Duration
-	Measure      bool // the analysis has to go on
 	Waiting      bool // a commit is under way
 }
 

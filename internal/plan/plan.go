@@ -98,7 +98,6 @@ func release(d *Decision, f Facts) {
 		return
 	}
 	noteCommit(r, f)
-	d.Measure = !r.CommittedAt.IsZero()
 	if r.StepsHash != f.Spec.StepsHash && f.Spec.Blocked == "" {
 		adoptSteps(d, f)
 	}

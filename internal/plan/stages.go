@@ -36,7 +36,7 @@ func setWeight(d *Decision, weight int32) {
 
 // noteCommit starts the clocks when the wanted weight is visible, and stops them when the channel withdrew it.
 func noteCommit(r *Release, f Facts) {
-	switch seen := visible(f, *r); {
+	switch seen := Visible(f, *r); {
 	case r.CommittedAt.IsZero() && seen:
 		r.CommittedAt = f.Channel.At
 	case !r.CommittedAt.IsZero() && !seen:
@@ -63,9 +63,14 @@ func mine(f Facts, r Release) bool {
 	return c != nil && c.Mine && c.Release == r.Revision && c.Digest == r.Digest
 }
 
-// visible tells whether devices can see this release at the wanted weight, without the slices that are excluded.
-func visible(f Facts, r Release) bool {
+// Visible tells whether devices can see this release at the wanted weight, without the slices that are excluded.
+func Visible(f Facts, r Release) bool {
 	return r.Weight > 0 && mine(f, r) && f.Channel.Candidate.Weight == r.Weight && f.Channel.Candidate.Stage == r.Stage
+}
+
+// Offered tells whether devices can see this release, at whatever weight, and it is not taken back already.
+func Offered(f Facts, r Release) bool {
+	return r.Active() && r.State != otav1alpha1.ReleaseRollingBack && mine(f, r)
 }
 
 // promoted tells whether devices can see this release as stable.
