@@ -6,7 +6,10 @@ BIN := hack/bin.sh
 LDFLAGS := -s -w
 # The tests start API servers: a test that hangs should fail before CI gives up.
 TEST_TIMEOUT ?= 10m
-PKG ?= ./...
+E2E_TIMEOUT ?= 20m
+# The tests of the whole thing with the tools around it take longer: make test-e2e runs them, make test all others.
+E2E := ./test/clients/... ./test/e2e/... ./test/gitops/... ./test/install/... ./test/release/...
+PKG ?= $(shell go list ./... | grep -vxFf <(go list -e $(E2E)))
 # What is generated into the tree; make verify fails when it differs from the sources.
 GENERATED := api config/crd config/rbac docs/api
 
@@ -14,7 +17,7 @@ GENERATED := api config/crd config/rbac docs/api
 
 .PHONY: help
 help: ## List the targets.
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Run three releases against simulated devices, without a cluster. PROMETHEUS=1 adds a real Prometheus, KEEP=1 keeps it running.
@@ -30,8 +33,12 @@ build: ## Build the manager, the gateway, the kubectl plugin and the device flee
 ##@ Check
 
 .PHONY: test
-test: servers ## Run all tests with the race detector, against a real API server, object store and Prometheus. PKG=./... selects.
+test: servers ## Run the tests, but those of test-e2e, with the race detector. PKG=./internal/plan/... selects.
 	KUBEBUILDER_ASSETS="$$($(BIN) assets)" go test -race -timeout $(TEST_TIMEOUT) $(PKG)
+
+.PHONY: test-e2e
+test-e2e: servers servers-e2e ## Run the long tests: releases from commit to device, clients, Argo CD, Flux, Helm, installing. E2E=./test/gitops selects.
+	KUBEBUILDER_ASSETS="$$($(BIN) assets)" go test -race -timeout $(E2E_TIMEOUT) $(E2E)
 
 .PHONY: test-corpus
 test-corpus: servers ## Try all bad inputs, and good ones, and print what was accepted and refused of each class.
@@ -39,9 +46,14 @@ test-corpus: servers ## Try all bad inputs, and good ones, and print what was ac
 	@WINDLASS_CORPUS=full KUBEBUILDER_ASSETS="$$($(BIN) assets)" go test -count=1 -timeout 60m -v ./test/corpus/... ./internal/publish ./test/e2e 2>&1 \
 	  | tee bin/test-corpus.log | grep -E '^ *(TRIED|GOOD|SAME|--- (FAIL|SKIP)|FAIL|ok|panic)'
 
+# Building takes long on a machine that never did it: it is done before the tests, so that it is not counted against them.
 .PHONY: servers
 servers: ## Build the servers that the tests start, unless the cache has them.
-	@for name in assets versitygw prometheus registry kustomize; do $(BIN) $$name >/dev/null || exit; done
+	@for name in assets versitygw prometheus promtool registry kustomize kube-state-metrics; do $(BIN) $$name >/dev/null || exit; done
+
+.PHONY: servers-e2e
+servers-e2e: ## Build what test-e2e needs besides: Argo CD, both Helms, kube-controller-manager.
+	@for name in kube-controller-manager helm3 helm4 argocd; do $(BIN) $$name >/dev/null || exit; done
 
 .PHONY: bench
 bench: servers ## Measure ingest, commit, rollback and gateway.
