@@ -86,7 +86,7 @@ func managerOptions(o options) ctrl.Options {
 	must(otav1alpha1.AddToScheme(scheme))
 	out := ctrl.Options{
 		Scheme:                        scheme,
-		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr, SecureServing: o.secureMetrics},
+		Metrics:                       metricsserver.Options{BindAddress: o.metricsAddr, SecureServing: o.secureMetrics, CertDir: o.metricsCerts},
 		HealthProbeBindAddress:        o.probeAddr,
 		LeaderElection:                o.leaderElect,
 		LeaderElectionID:              "manager." + otav1alpha1.Group,
@@ -99,7 +99,7 @@ func managerOptions(o options) ctrl.Options {
 		},
 		Controller: config.Controller{ReconciliationTimeout: reconcileTimeout},
 	}
-	if o.secureMetrics {
+	if o.secureMetrics && o.metricsAuth {
 		out.Metrics.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
 	if o.namespace != "" {

@@ -24,6 +24,8 @@ type options struct {
 	namespace     string
 	metricsAddr   string
 	secureMetrics bool
+	metricsAuth   bool
+	metricsCerts  string
 	probeAddr     string
 	logLevel      slog.Level
 
@@ -97,7 +99,9 @@ func parseOptions(args []string) (options, error) {
 	}
 	fs.StringVar(&o.namespace, "namespace", "", "watch this namespace only; empty: all")
 	fs.StringVar(&o.metricsAddr, "metrics-bind-address", ":8443", "address of the manager's own metrics; 0 turns them off")
-	fs.BoolVar(&o.secureMetrics, "metrics-secure", true, "serve metrics by TLS, to users that may read /metrics")
+	fs.BoolVar(&o.secureMetrics, "metrics-secure", true, "serve metrics by TLS")
+	fs.BoolVar(&o.metricsAuth, "metrics-auth", true, "serve metrics to users only that may read /metrics, with --metrics-secure; it takes the right to create TokenReviews and SubjectAccessReviews")
+	fs.StringVar(&o.metricsCerts, "metrics-cert-dir", "", "folder with tls.crt and tls.key for --metrics-secure, which are read again when they change; empty: a certificate that is made at each start")
 	fs.StringVar(&o.probeAddr, "health-probe-bind-address", ":8081", "address of /healthz and /readyz; 0 turns them off")
 	fs.TextVar(&o.logLevel, "log-level", slog.LevelInfo, "DEBUG, INFO, WARN or ERROR")
 	fs.BoolVar(&o.leaderElect, "leader-elect", true, "let one replica work at a time")
@@ -124,6 +128,8 @@ func (o options) validate(rest []string) error {
 		return fmt.Errorf("--max-artifact-size is %s, expected a size such as 2Gi", o.maxArtifactSize.String())
 	case o.transfers < 1 || o.concurrency < 1:
 		return errors.New("--transfers and --concurrency must be at least 1")
+	case o.metricsCerts != "" && !o.secureMetrics:
+		return errors.New("--metrics-cert-dir needs --metrics-secure: without TLS there is nothing to use a certificate for")
 	case len(o.gatewayURLs) > 0 && o.gatewayTokenFile == "":
 		return errors.New("--gateway-url needs --gateway-token-file: gateways tell counts to nobody else")
 	}

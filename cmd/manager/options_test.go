@@ -43,3 +43,30 @@ func TestAddressFlags(t *testing.T) {
 		t.Errorf("got %v, want to hear of what is expected", err)
 	}
 }
+
+func TestMetricsFlags(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		args             string
+		secure, filtered bool
+		certs            string
+	}{
+		"as they are":            {"", true, true, ""},
+		"a certificate":          {"--metrics-cert-dir=/certs", true, true, "/certs"},
+		"without rights for it":  {"--metrics-auth=false", true, false, ""},
+		"without TLS, so no one": {"--metrics-secure=false", false, false, ""},
+	} {
+		o, err := parseOptions(strings.Fields(tc.args))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		got := managerOptions(o).Metrics
+		if got.SecureServing != tc.secure || (got.FilterProvider != nil) != tc.filtered || got.CertDir != tc.certs {
+			t.Errorf("%s: got %+v", name, got)
+		}
+	}
+	if _, err := parseOptions(strings.Fields("--metrics-secure=false --metrics-cert-dir=/certs")); err == nil {
+		t.Error("a certificate without TLS is taken")
+	}
+}
