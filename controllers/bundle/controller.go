@@ -9,7 +9,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -186,9 +185,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 	if len(s.losses) > 0 {
 		trustLostTotal.Inc()
 	}
-	for _, e := range slices.Concat(lossEvents(s.losses), transitions(s.old, s.bundle)) {
-		r.Recorder.Eventf(s.old, nil, e.kind, e.reason, e.action, "%s", e.note)
-	}
+	kit.Tell(r.Recorder, s.old, transitions(s))
 	return nil
 }
 

@@ -194,9 +194,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, old *otav1alpha1.Channel, 
 	if err := r.Client.Status().Apply(ctx, ac, fieldOwner, client.ForceOwnership); err != nil {
 		return err
 	}
-	for _, e := range transitions(&old.Status, &s.channel.Status) {
-		r.Recorder.Eventf(old, nil, e.kind, e.reason, e.action, "%s", e.text)
-	}
+	kit.Tell(r.Recorder, old, transitions(&old.Status, &s.channel.Status))
 	return nil
 }
 

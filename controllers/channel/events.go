@@ -6,47 +6,72 @@ package channel
 import (
 	"fmt"
 
-	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/kit"
 )
 
-// note is one transition, for people who watch.
-type note struct{ kind, reason, action, text string }
+// Events are all that the controller tells of.
+var Events = kit.EventTable{
+	kit.Normal("CommandAccepted", "Command", "a person's command was carried out", "the command, by whom, and what it did"),
+	kit.Warning("CommandRefused", "Command", "a person's command was not carried out", "the command, by whom, and why"),
+	kit.Normal("StableChanged", "Publish", "devices outside of a release are offered another bundle", "the version"),
+	kit.Warning("BundleRefused", "Publish", "a digest came onto the list of what the channel refuses", "the version and why"),
+	kit.Warning("Halted", "Publish", "devices are offered nothing any more", "why and by whom"),
+	kit.Normal("Unhalted", "Publish", "devices are offered updates again", "that they are"),
+}
 
 // transitions are the events of a status change: one a transition, none for what stays as it is.
-func transitions(old, now *otav1alpha1.ChannelStatus) []note {
-	var out []note
+func transitions(old, now *otav1alpha1.ChannelStatus) []kit.Event {
+	var out []kit.Event
 	if b, a := digest(old.Stable), digest(now.Stable); a != b && now.Published != nil && old.Published != nil {
-		out = append(out, note{corev1.EventTypeNormal, "StableChanged", "Publish", "serving " + stableVersion(*now)})
+		out = append(out, aboutServed(now.Stable, Events.New("StableChanged", "serving "+stableVersion(*now))))
 	}
 	for _, r := range now.Refused {
 		if !isRefused(*old, r.Digest) {
-			out = append(out, note{corev1.EventTypeWarning, "BundleRefused", "Publish", fmt.Sprintf("%s is refused: %s", r.Version, r.Reason)})
+			e := Events.New("BundleRefused", fmt.Sprintf("%s is refused: %s", r.Version, r.Reason))
+			e.Version, e.Digest = r.Version, r.Digest
+			out = append(out, e)
 		}
 	}
-	out = append(out, commandNotes(old.LastCommand, now.LastCommand)...)
+	out = append(out, commandEvents(old.LastCommand, now.LastCommand)...)
 	was := apimeta.IsStatusConditionFalse(old.Conditions, otav1alpha1.ServingCondition)
-	is := apimeta.IsStatusConditionFalse(now.Conditions, otav1alpha1.ServingCondition)
-	if is && !was {
-		out = append(out, note{corev1.EventTypeWarning, "Halted", "Publish", "no device is offered anything"})
+	is := apimeta.FindStatusCondition(now.Conditions, otav1alpha1.ServingCondition)
+	halted := apimeta.IsStatusConditionFalse(now.Conditions, otav1alpha1.ServingCondition)
+	if halted && !was {
+		out = append(out, Events.New("Halted", "no device is offered anything"+because(is.Message)))
 	}
-	if was && !is {
-		out = append(out, note{corev1.EventTypeNormal, "Unhalted", "Publish", "devices are served again"})
+	if was && !halted {
+		out = append(out, Events.New("Unhalted", "devices are served again"))
 	}
 	return out
 }
 
-// commandNotes tell what became of a command.
-func commandNotes(old, now *otav1alpha1.CommandStatus) []note {
-	switch {
-	case now == nil || old != nil && old.ID == now.ID:
-		return nil
-	case now.Result == otav1alpha1.CommandRefused:
-		return []note{{corev1.EventTypeWarning, "CommandRefused", "Command", now.Name + " by " + now.By + ": " + now.Message}}
+func because(reason string) string {
+	if reason == "" {
+		return ""
 	}
-	return []note{{corev1.EventTypeWarning, "CommandAccepted", "Command", now.Name + " by " + now.By}}
+	return ": " + reason
+}
+
+// commandEvents tell what became of a command.
+func commandEvents(old, now *otav1alpha1.CommandStatus) []kit.Event {
+	if now == nil || old != nil && old.ID == now.ID {
+		return nil
+	}
+	reason := "CommandAccepted"
+	if now.Result == otav1alpha1.CommandRefused {
+		reason = "CommandRefused"
+	}
+	return []kit.Event{Events.New(reason, now.Name+" by "+now.By+because(now.Message)).Asked(now.By, now.Actor)}
+}
+
+func aboutServed(b *otav1alpha1.ServedBundle, e kit.Event) kit.Event {
+	if b == nil {
+		return e
+	}
+	return e.About(b.Bundle, b.Version, b.Digest)
 }
 
 func digest(b *otav1alpha1.ServedBundle) otav1alpha1.Digest {

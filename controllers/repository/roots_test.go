@@ -281,7 +281,7 @@ func TestTransitionsOfRootsAndFloors(t *testing.T) {
 	}
 	var reasons []string
 	for _, n := range transitions(old, now) {
-		reasons = append(reasons, n.reason)
+		reasons = append(reasons, n.Reason)
 	}
 	if want := []string{"RootPublished", "FloorRaised", otav1alpha1.FloorLoweredReason}; !slices.Equal(reasons, want) {
 		t.Errorf("got %v, want %v", reasons, want)

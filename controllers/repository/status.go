@@ -71,8 +71,6 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 	if err := r.Client.Status().Apply(ctx, ac, fieldOwner, client.ForceOwnership); err != nil {
 		return err
 	}
-	for _, n := range transitions(s.old, s.repo) {
-		r.Recorder.Eventf(s.repo, nil, n.kind, n.reason, n.action, "%s", n.note)
-	}
+	kit.Tell(r.Recorder, s.repo, transitions(s.old, s.repo))
 	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -55,12 +54,4 @@ func (s *scope) describeRoots(roots []sigstoreRoot, now time.Time) {
 	default:
 		apimeta.RemoveStatusCondition(&st.Conditions, otav1alpha1.TrustedRootsFreshCondition)
 	}
-}
-
-// ageNotices tell that a trusted root has become old.
-func ageNotices(old, now *otav1alpha1.Repository) []notice {
-	if c := changed(old, now, otav1alpha1.TrustedRootsFreshCondition); c != nil && c.Status == metav1.ConditionFalse {
-		return []notice{{corev1.EventTypeWarning, c.Reason, "Verify", c.Message}}
-	}
-	return nil
 }

@@ -18,6 +18,7 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/analysis"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/policy"
@@ -49,6 +50,7 @@ type Reconciler struct {
 
 // scope is what one reconcile knows. Nothing outlives the call.
 type scope struct {
+	old      *otav1alpha1.Rollout
 	rollout  *otav1alpha1.Rollout // working copy: only its status changes
 	channel  *otav1alpha1.Channel // nil: it does not exist
 	policy   policy.Policy
@@ -56,6 +58,7 @@ type scope struct {
 	facts    plan.Facts
 	notes    notes // has the results of all metrics, facts those that decide
 	decision plan.Decision
+	rests    []analysis.Result          // what was measured when it was made
 	left     []otav1alpha1.EvidenceLeft // by the release that the decision ended
 
 	measurable bool // devices see the release, and there is something to measure
@@ -80,7 +83,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if done, err := r.finalize(ctx, obj); done || err != nil {
 		return kit.Settle(ctrl.Result{}, err)
 	}
-	s := &scope{rollout: obj.DeepCopy()}
+	s := &scope{old: obj, rollout: obj.DeepCopy()}
 	res, err := r.run(ctx, s)
 	res, err = s.finish(res, err)
 	res, werr := r.writeStatus(ctx, obj, s, res)
@@ -122,6 +125,7 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (time.Duration, error
 		return 0, err
 	}
 	was, is := s.facts.Release, s.decision.Release
+	s.rests = s.notes.results
 	if d := s.decision.Ended; d != nil {
 		s.left = evidenceLeft(*d, s.notes.results)
 	}
@@ -172,8 +176,6 @@ func (r *Reconciler) writeStatus(ctx context.Context, old *otav1alpha1.Rollout, 
 	if s.anew { // only now: a decision that got lost has to be made again, from what was measured
 		r.memory.drop(key)
 	}
-	for _, e := range transitions(s) {
-		r.Recorder.Eventf(old, nil, e.kind, e.reason, e.action, "%s", e.note)
-	}
+	kit.Tell(r.Recorder, old, transitions(s))
 	return res, nil
 }

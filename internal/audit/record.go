@@ -26,7 +26,6 @@ type Record struct {
 	Channel   string `json:"channel,omitempty"`
 
 	Action  string            `json:"action"` // the reason of the Kubernetes event (docs/events.md)
-	Type    string            `json:"type"`   // Normal or Warning
 	Message string            `json:"message,omitempty"`
 	By      string            `json:"by,omitempty"` // empty: the manager decided by itself
 	Actor   otav1alpha1.Actor `json:"actor,omitempty"`

@@ -5,6 +5,8 @@ package kit
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
 
@@ -91,4 +93,13 @@ func Tell(recorder events.EventRecorder, about runtime.Object, told []Event) {
 	for _, e := range told {
 		recorder.Eventf(about, nil, e.Type, e.Reason, e.Action, "%s", e.Note)
 	}
+}
+
+// Changed gives a condition whose status or reason is another now, else nil.
+func Changed(old, now []metav1.Condition, kind string) *metav1.Condition {
+	was, is := apimeta.FindStatusCondition(old, kind), apimeta.FindStatusCondition(now, kind)
+	if is != nil && was != nil && was.Status == is.Status && was.Reason == is.Reason {
+		return nil
+	}
+	return is
 }
