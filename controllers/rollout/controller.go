@@ -74,6 +74,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 		if apierrors.IsNotFound(err) {
 			r.memory.forget(req.NamespacedName)
 			r.line.leave(req.NamespacedName)
+			withdrawMetrics(req.NamespacedName)
 		}
 		return kit.Settle(ctrl.Result{}, err)
 	}
@@ -83,6 +84,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if done, err := r.finalize(ctx, obj); done || err != nil {
 		return kit.Settle(ctrl.Result{}, err)
 	}
+	introduce(req.NamespacedName)
 	s := &scope{old: obj, rollout: obj.DeepCopy()}
 	res, err := r.run(ctx, s)
 	res, err = s.finish(res, err)
@@ -173,6 +175,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, old *otav1alpha1.Rollout, 
 		return res, err
 	}
 	r.memory.wrote(key, r.Now())
+	count(key, &old.Status, &s.rollout.Status, r.Now())
 	if s.anew { // only now: a decision that got lost has to be made again, from what was measured
 		r.memory.drop(key)
 	}

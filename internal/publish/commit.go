@@ -38,7 +38,7 @@ func (p *Publisher) commit(ctx context.Context, batch map[ChannelKey]*submission
 	if err != nil {
 		return news, false, fmt.Errorf("sign: %w", err)
 	}
-	if err := p.publish(ctx, w, d); err != nil {
+	if err := measure(func() error { return p.publish(ctx, w, d) }); err != nil {
 		return news, false, err
 	}
 	d.world.committedAt = p.cfg.Clock.Now()

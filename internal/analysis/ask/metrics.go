@@ -37,9 +37,10 @@ func newMetrics() metrics {
 			Help: "Measurements that took the answer to a question which was asked for another one.",
 		}, []string{"provider"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "windlass_analysis_question_duration_seconds",
-			Help:    "Time until a provider of metrics answered, or was given up.",
-			Buckets: []float64{.005, .02, .1, .5, 2, 10, 30},
+			Name:                        "windlass_analysis_question_duration_seconds",
+			Help:                        "Time until a provider of metrics answered, or was given up.",
+			Buckets:                     []float64{.005, .02, .1, .5, 2, 10, 30},
+			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}, []string{"provider"}),
 	}
 }

@@ -46,6 +46,7 @@ type Adapter struct {
 	log       *slog.Logger
 	requests  *prometheus.CounterVec
 	durations *prometheus.HistogramVec
+	bytes     *prometheus.CounterVec
 	inFlight  prometheus.Gauge
 	hsts      []string
 }
@@ -62,11 +63,14 @@ func New(log *slog.Logger, r prometheus.Registerer) *Adapter {
 			Buckets:                     []float64{0.0001, 0.0005, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10, 60},
 			NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 		}, []string{"route", "method"}),
+		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "windlass_gateway_http_response_bytes_total", Help: "Bytes of the bodies of answers.",
+		}, []string{"route"}),
 		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "windlass_gateway_http_requests_in_flight", Help: "Requests that are being answered.",
 		}),
 	}
-	r.MustRegister(a.requests, a.durations, a.inFlight)
+	r.MustRegister(a.requests, a.durations, a.bytes, a.inFlight)
 	return a
 }
 
@@ -137,11 +141,15 @@ type handler struct {
 	route    Route
 	codes    map[int]prometheus.Counter
 	duration prometheus.Observer
+	sent     prometheus.Counter // bytes
 }
 
 // Handler adapts one route.
 func (a *Adapter) Handler(route Route) http.Handler {
-	h := &handler{Adapter: a, route: route, codes: map[int]prometheus.Counter{}, duration: a.durations.WithLabelValues(route.Name, route.Method)}
+	h := &handler{
+		Adapter: a, route: route, codes: map[int]prometheus.Counter{}, duration: a.durations.WithLabelValues(route.Name, route.Method),
+		sent: a.bytes.WithLabelValues(route.Name),
+	}
 	for _, code := range commonCodes {
 		h.codes[code] = h.count(code)
 	}
@@ -243,6 +251,7 @@ func (h *handler) done(res *response, r *http.Request, start time.Time) {
 	}
 	counter.Inc()
 	h.duration.Observe(took.Seconds())
+	h.sent.Add(float64(res.bytes))
 	if h.log.Enabled(r.Context(), slog.LevelDebug) {
 		h.log.Debug("Answered", "route", h.route.Name, "method", r.Method, "code", code, "bytes", res.bytes, "duration", took)
 	}

@@ -6,6 +6,7 @@ package ledger
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -46,7 +47,8 @@ func newMetrics(l *Ledger) *metrics {
 		"Gateways that stopped without writing what they had, found by this replica.")
 	m.flush = prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name: "windlass_gateway_ledger_flush_seconds", Help: "Time that writing a batch took.",
-		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		Buckets:                     []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		NativeHistogramBucketFactor: 1.1, NativeHistogramMaxBucketNumber: 100, NativeHistogramMinResetDuration: time.Hour,
 	})
 	m.tracked = prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "windlass_gateway_ledger_rows", Help: "Devices in the database, counted for each arm of each bundle.",
