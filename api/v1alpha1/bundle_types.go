@@ -35,7 +35,9 @@ type Bundle struct {
 	Spec BundleSpec `json:"spec,omitzero"`
 
 	// status is what the manager found out.
+	// Until the manager has seen the object, observedGeneration is -1: tools that wait (kstatus) would take no status for done.
 	// +optional
+	// +kubebuilder:default:={observedGeneration:-1}
 	Status BundleStatus `json:"status,omitzero"`
 }
 

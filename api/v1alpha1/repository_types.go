@@ -29,7 +29,9 @@ type Repository struct {
 	Spec RepositorySpec `json:"spec,omitzero"`
 
 	// status is what the manager found and did.
+	// Until the manager has seen the object, observedGeneration is -1: tools that wait (kstatus) would take no status for done.
 	// +optional
+	// +kubebuilder:default:={observedGeneration:-1}
 	Status RepositoryStatus `json:"status,omitzero"`
 }
 

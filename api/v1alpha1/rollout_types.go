@@ -34,7 +34,9 @@ type Rollout struct {
 	Spec RolloutSpec `json:"spec,omitzero"`
 
 	// status is how far the release is, and why.
+	// Until the manager has seen the object, observedGeneration is -1: tools that wait (kstatus) would take no status for done.
 	// +optional
+	// +kubebuilder:default:={observedGeneration:-1}
 	Status RolloutStatus `json:"status,omitzero"`
 }
 

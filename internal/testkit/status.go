@@ -6,15 +6,19 @@ package testkit
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
+	kstatus "github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/testkit/argo"
 )
 
 // status is the part of every status that kstatus and people read first.
@@ -62,6 +66,9 @@ func StatusProblems(obj client.Object) []string {
 		}
 		seen[c.Type] = true
 		out = append(out, conditionProblems(c)...)
+	}
+	if len(out) == 0 { // else the tools may well disagree
+		out = toolProblems(obj)
 	}
 	return out
 }
@@ -150,23 +157,50 @@ func conditionProblems(c metav1.Condition) []string {
 	return out
 }
 
-// What kstatus says of an object (sigs.k8s.io/cli-utils, pkg/kstatus).
+// What kstatus says of an object (github.com/fluxcd/cli-utils, which Flux and Helm 4 use).
 const (
-	Current    = "Current"
-	InProgress = "InProgress"
-	Failed     = "Failed"
+	Current    = string(kstatus.CurrentStatus)
+	InProgress = string(kstatus.InProgressStatus)
+	Failed     = string(kstatus.FailedStatus)
 )
 
-// KStatus is what tools that wait for an object see, by kstatus' rules for resources that follow the conventions.
+// KStatus is what tools that wait for an object see; an error's text when they cannot tell.
 func KStatus(obj client.Object) string {
-	conds, observed, err := statusOf(obj)
-	switch {
-	case err != nil, observed != obj.GetGeneration(), apimeta.IsStatusConditionTrue(conds, otav1alpha1.ReconcilingCondition):
-		return InProgress
-	case apimeta.IsStatusConditionTrue(conds, otav1alpha1.StalledCondition):
-		return Failed
-	case apimeta.IsStatusConditionTrue(conds, otav1alpha1.ReadyCondition):
-		return Current
+	raw, err := runtime.DefaultUnstructuredConverter.ToUnstructured(obj)
+	if err != nil {
+		return err.Error()
 	}
-	return InProgress
+	res, err := kstatus.Compute(&unstructured.Unstructured{Object: raw})
+	if err != nil {
+		return err.Error()
+	}
+	return string(res.Status)
+}
+
+// toolProblems: kstatus and Argo CD's health tell the same story. What failed for the one is Degraded for the other, and what is
+// done is Healthy, or halted by a person; a release that is being taken back, or held, is neither failed nor done yet.
+func toolProblems(obj client.Object) []string {
+	if obj.GetDeletionTimestamp() != nil {
+		return nil // both look no further
+	}
+	raw, err := argo.FromObject(obj)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	health, err := argo.HealthOf(raw)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	fits := map[string][]string{
+		Current: {argo.Healthy, argo.Suspended}, Failed: {argo.Degraded}, InProgress: {argo.Progressing, argo.Suspended, argo.Degraded},
+	}
+	var out []string
+	waits := KStatus(obj)
+	if obj.GetAnnotations()[argo.FirstStep] == "" && !slices.Contains(fits[waits], health.Status) {
+		out = append(out, fmt.Sprintf("kstatus says %s, and Argo CD %s: %s", waits, health.Status, health.Message))
+	}
+	if health.Message == "" || strings.ContainsAny(health.Message, "\n\r") {
+		out = append(out, fmt.Sprintf("Argo CD shows %q, expected a sentence", health.Message))
+	}
+	return out
 }

@@ -25,6 +25,7 @@ type BundleApplyConfiguration struct {
 	// spec is what the author says of the update. It cannot be changed, but for revoked.
 	Spec *BundleSpecApplyConfiguration `json:"spec,omitempty"`
 	// status is what the manager found out.
+	// Until the manager has seen the object, observedGeneration is -1: tools that wait (kstatus) would take no status for done.
 	Status *BundleStatusApplyConfiguration `json:"status,omitempty"`
 }
 

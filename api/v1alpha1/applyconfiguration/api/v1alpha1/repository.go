@@ -25,6 +25,7 @@ type RepositoryApplyConfiguration struct {
 	// spec is what the platform team asks for.
 	Spec *RepositorySpecApplyConfiguration `json:"spec,omitempty"`
 	// status is what the manager found and did.
+	// Until the manager has seen the object, observedGeneration is -1: tools that wait (kstatus) would take no status for done.
 	Status *RepositoryStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -25,6 +25,7 @@ type RolloutApplyConfiguration struct {
 	// spec is how to release.
 	Spec *RolloutSpecApplyConfiguration `json:"spec,omitempty"`
 	// status is how far the release is, and why.
+	// Until the manager has seen the object, observedGeneration is -1: tools that wait (kstatus) would take no status for done.
 	Status *RolloutStatusApplyConfiguration `json:"status,omitempty"`
 }
 
