@@ -109,10 +109,10 @@ func TestDescribeRoots(t *testing.T) {
 		t.Errorf("message changes from %q to %q", first.Message, c.Message)
 	}
 	old := &otav1alpha1.Repository{}
-	if got := ageNotices(old, s.repo); len(got) != 1 || got[0].reason != otav1alpha1.TrustedRootOldReason {
+	if got := transitions(old, s.repo); len(got) != 1 || got[0].Reason != otav1alpha1.TrustedRootOldReason {
 		t.Errorf("events are %+v", got)
 	}
-	if got := ageNotices(s.repo, s.repo); len(got) != 0 {
+	if got := transitions(s.repo, s.repo); len(got) != 0 {
 		t.Errorf("events are %+v of what stays", got)
 	}
 }

@@ -4,9 +4,27 @@
 package audit
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+)
+
+const (
+	// Folder holds the records, below the Repository's prefix.
+	Folder = "audit/"
+	// MaxRecord is the largest record in bytes: all fields of a PendingRecord at their limits, escaped, have less.
+	MaxRecord = 256 << 10
+
+	hashPrefix     = "sha256:"
+	sequenceDigits = 12
 )
 
 // Record is one line of the log. The order of the fields is that of the JSON.
@@ -33,7 +51,7 @@ type Record struct {
 	Bundle    string                 `json:"bundle,omitempty"`
 	Version   string                 `json:"version,omitempty"`
 	Digest    string                 `json:"digest,omitempty"`
-	Weight    string                 `json:"weight,omitempty"` // percent
+	Weight    string                 `json:"weight,omitempty"` // percent of the devices, from then on
 	Evidence  []string               `json:"evidence,omitempty"`
 	Candidate *otav1alpha1.ArmCounts `json:"candidate,omitempty"`
 	Control   *otav1alpha1.ArmCounts `json:"control,omitempty"`
@@ -49,4 +67,56 @@ type Head struct {
 	Sequence int64 // of the last record; zero: there is none
 	Hash     string
 	At       time.Time // when it was appended
+}
+
+// Encode gives the record as it is in the bucket, one line with a line feed at its end, and its hash.
+func (r Record) Encode() (line []byte, hash string, err error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(r); err != nil {
+		return nil, "", fmt.Errorf("encode record %s: %w", r.ID, err)
+	}
+	if b.Len() > MaxRecord {
+		return nil, "", fmt.Errorf("record %s has %d bytes, at most %d are allowed", r.ID, b.Len(), MaxRecord)
+	}
+	return b.Bytes(), HashOf(b.Bytes()), nil
+}
+
+// HashOf is the hash of a record as it is in the bucket, whatever is in it.
+func HashOf(line []byte) string {
+	sum := sha256.Sum256(line)
+	return hashPrefix + hex.EncodeToString(sum[:])
+}
+
+// Decode reads a record as it is in the bucket. Fields that it does not know are of later versions.
+func Decode(line []byte) (Record, error) {
+	var r Record
+	body, ok := bytes.CutSuffix(line, []byte("\n"))
+	switch {
+	case !ok || bytes.ContainsRune(body, '\n'):
+		return r, errors.New("it is not one line that ends with a line feed")
+	case len(line) > MaxRecord:
+		return r, fmt.Errorf("it has %d bytes, at most %d are expected", len(line), MaxRecord)
+	}
+	if err := json.Unmarshal(body, &r); err != nil {
+		return Record{}, errors.New("it is not the JSON of a record")
+	}
+	if r.Sequence < 1 || r.ID == "" || r.Action == "" {
+		return Record{}, errors.New("it lacks sequence, id or action")
+	}
+	r.Hash = HashOf(line)
+	return r, nil
+}
+
+// Key is the name of the object of a sequence. Names are in the order of their sequences.
+func Key(sequence int64) string {
+	return fmt.Sprintf("%s%0*d.json", Folder, sequenceDigits, sequence)
+}
+
+// SequenceOf is the inverse of Key.
+func SequenceOf(key string) (int64, bool) {
+	digits, ok := strings.CutSuffix(strings.TrimPrefix(key, Folder), ".json")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	return n, ok && err == nil && n > 0 && Key(n) == key
 }

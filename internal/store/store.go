@@ -162,9 +162,9 @@ func newTransport(cfg Config) (http.RoundTripper, error) {
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
 	if cfg.WrapTransport != nil {
-		return cfg.WrapTransport(t), nil
+		return measured{cfg.WrapTransport(t)}, nil
 	}
-	return t, nil
+	return measured{t}, nil
 }
 
 // Head asks for an object without its content.
@@ -191,10 +191,18 @@ func (b *Bucket) Delete(ctx context.Context, key string) error {
 
 // List gives all objects whose keys start with a prefix, in the order of their keys. It ends after the first error.
 func (b *Bucket) List(ctx context.Context, prefix string) iter.Seq2[Object, error] {
+	return b.ListAfter(ctx, prefix, "")
+}
+
+// ListAfter is List for keys that come after one, which need not exist; after the empty one come all.
+func (b *Bucket) ListAfter(ctx context.Context, prefix, after string) iter.Seq2[Object, error] {
 	return func(yield func(Object, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		opts := minio.ListObjectsOptions{Prefix: b.prefix + prefix, Recursive: true}
+		if after != "" {
+			opts.StartAfter = b.prefix + after
+		}
 		for info := range b.core.ListObjectsIter(ctx, b.bucket, opts) {
 			if info.Err != nil {
 				yield(Object{}, b.fail("list", prefix, info.Err))
