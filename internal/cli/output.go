@@ -11,6 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
 )
 
@@ -18,15 +19,56 @@ const (
 	formatText = "text"
 	formatJSON = "json"
 	formatYAML = "yaml"
+	formatWide = "wide" // more columns
+	formatName = "name" // kind and name of each object, a line each
 )
 
-var formats = []string{formatText, formatJSON, formatYAML}
+var (
+	formats       = []string{formatText, formatJSON, formatYAML}
+	objectFormats = []string{formatText, formatWide, formatJSON, formatYAML, formatName}
+)
 
-func (a *app) checkOutput() error {
-	if !slices.Contains(formats, a.output) {
-		return usage("--output: expected text, json or yaml, got %q", a.output)
+// outputFlag is --output with the shorthand -o, for verbs that have no file to write: there -o is --out. It takes the place of the one
+// that all commands have.
+func (a *app) outputFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&a.output, "output", "o", formatText, "")
+	err := cmd.RegisterFlagCompletionFunc("output", func(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+		return formsOf(cmd), cobra.ShellCompDirectiveNoFileComp
+	})
+	if err != nil {
+		panic(err) // there is no such flag: a bug
+	}
+	setForms(cmd, formats)
+}
+
+// setForms says which forms the result of a command has.
+func setForms(cmd *cobra.Command, forms []string) {
+	cmd.Annotations = map[string]string{formsAnnotation: strings.Join(forms, " ")}
+	cmd.Flags().Lookup("output").Usage = "form of the result on stdout: " + either(forms)
+}
+
+// formsAnnotation of a command are the forms of its result.
+const formsAnnotation = "forms"
+
+func formsOf(cmd *cobra.Command) []string {
+	if own, ok := cmd.Annotations[formsAnnotation]; ok {
+		return strings.Fields(own)
+	}
+	return formats
+}
+
+func (a *app) checkOutput(cmd *cobra.Command) error {
+	forms := formsOf(cmd)
+	if !slices.Contains(forms, a.output) {
+		return usage("--output: expected %s, got %q", either(forms), a.output)
 	}
 	return nil
+}
+
+// either lists what may be chosen: text, json or yaml.
+func either(words []string) string {
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
 // print writes a result in the form that was asked for. text is the form for people.

@@ -11,10 +11,13 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
 )
 
 // Exit codes. They are part of what pipelines rely on.
@@ -48,8 +51,9 @@ func System() Streams {
 // app is one run of the command line.
 type app struct {
 	Streams
-	output string
-	quiet  bool
+	output      string
+	quiet       bool
+	connections map[*cobra.Command]*genericclioptions.ConfigFlags // of the verbs that reach a cluster
 }
 
 // Run runs one command and gives its exit code. What went wrong is told on Err as "error: ...".
@@ -79,7 +83,7 @@ used, on made-up devices (simulate) or on what Prometheus recorded (replay).
 These commands work on files alone: they reach no cluster and no network, unless they say so. The result goes to stdout in the
 form that --output chooses, everything else to stderr. Exit codes: 0 done, 1 error, 2 wrong usage, 3 refused by a policy or
 by a signature that does not verify.`,
-		a.bundleCommand(), a.repositoryCommand(), a.simulateCommand(), a.replayCommand())
+		a.bundleCommand(), a.repositoryCommand(), a.simulateCommand(), a.replayCommand(), a.listCommand())
 	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl windlass"}
 	root.SilenceErrors, root.SilenceUsage = true, true
 	flags := root.PersistentFlags()
@@ -90,7 +94,7 @@ by a signature that does not verify.`,
 		if err := cmd.ValidateFlagGroups(); err != nil {
 			return usage("expected flags that go together: %w", err)
 		}
-		return a.checkOutput()
+		return a.checkOutput(cmd)
 	}
 	complete(root, "output", formats...)
 	return root
@@ -109,16 +113,20 @@ func group(name, short, long string, verbs ...*cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// verb is what all commands that do something share. run gets as many arguments as use names.
+// verb is what all commands that do something share. run gets as many arguments as use names; those in brackets may be left out.
 func verb(use, short, long, example string, run func(ctx context.Context, args []string) error) *cobra.Command {
 	cmd := &cobra.Command{Use: use, Short: short, Long: trim(long), Example: indent(example), DisableFlagsInUseLine: true}
 	cmd.Use += " [flags]"
 	want := arguments(use)
+	least := slices.IndexFunc(want, func(word string) bool { return strings.HasPrefix(word, "[") })
+	if least < 0 {
+		least = len(want)
+	}
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if n := cmd.ArgsLenAtDash(); n >= 0 {
 			args = args[:n]
 		}
-		if len(args) != len(want) {
+		if len(args) < least || len(args) > len(want) {
 			return usage("expected %d arguments %v, got %d; see %s --help", len(want), want, len(args), cmd.CommandPath())
 		}
 		return nil
