@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -45,7 +46,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 	now := clock.Steady()
 	commits := newCommits(ctx)
 	set := publish.NewSet(commits.notify)
-	if err := mgr.Add(set); err != nil {
+	if err := errors.Join(mgr.Add(set), metrics.Registry.Register(set)); err != nil {
 		return fmt.Errorf("add the publishers: %w", err)
 	}
 	repo := &repository.Reconciler{

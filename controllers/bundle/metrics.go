@@ -41,6 +41,12 @@ var (
 
 func init() {
 	metrics.Registry.MustRegister(phaseDuration, verificationsTotal, inspectionsTotal, trustLostTotal)
+	for _, result := range []string{"verified", "refused"} { // Prometheus sees no increase in a counter that appears with its first one
+		verificationsTotal.WithLabelValues(result)
+	}
+	for _, result := range []string{"inspected", "attested", "unopened", "refused"} {
+		inspectionsTotal.WithLabelValues(result)
+	}
 }
 
 // observe measures a stage of a transfer.

@@ -83,7 +83,9 @@ func (s *Set) Collect(ch chan<- prometheus.Metric) {
 			expires = state.ExpiresAt
 		}
 	}
-	gauge := func(d *prometheus.Desc, value float64) { ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value) }
+	gauge := func(d *prometheus.Desc, value float64) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value)
+	}
 	gauge(repositoriesDesc, float64(len(publishers)))
 	gauge(pendingDesc, float64(pending))
 	if !expires.IsZero() {
