@@ -11,7 +11,7 @@ E2E_TIMEOUT ?= 20m
 E2E := ./test/clients/... ./test/e2e/... ./test/gitops/... ./test/install/... ./test/release/...
 PKG ?= $(shell go list ./... | grep -vxFf <(go list -e $(E2E)))
 # What is generated into the tree; make verify fails when it differs from the sources.
-GENERATED := api config/crd config/rbac docs/api
+GENERATED := api charts/windlass/files config/crd config/rbac docs/api
 
 ##@ Use
 
@@ -94,3 +94,7 @@ manifests: ## Generate the CRDs from the types and the manager's role from the m
 .PHONY: api-docs
 api-docs: ## Generate docs/api/v1alpha1.md from the types.
 	$$($(BIN) crd-ref-docs) --source-path=api/v1alpha1 --config=hack/api-docs/config.yaml --renderer=markdown --output-path=docs/api/v1alpha1.md
+
+.PHONY: chart
+chart: manifests ## Take over into the Helm chart what config/ has.
+	go run ./hack/chart
