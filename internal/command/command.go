@@ -53,6 +53,8 @@ type Given struct {
 	Name string
 	Args string // not clipped: parsers bound it
 	By   string // empty: nothing says who
+
+	Actor otav1alpha1.Actor // how far By can be relied on (internal/actor): who reads a command asks, and fills it in
 }
 
 // Read gives the command of an object's annotations. Nil: there is none, or last says that it was acted upon.
@@ -80,7 +82,7 @@ func (g Given) Annotations() map[string]string {
 // Status records what became of the command. A nil refusal means that it is carried out.
 func (g Given) Status(at time.Time, refusal error) *otav1alpha1.CommandStatus {
 	out := &otav1alpha1.CommandStatus{
-		ID: g.ID, Name: g.Name, By: g.By, At: &metav1.Time{Time: at.Truncate(time.Second)}, Result: otav1alpha1.CommandAccepted,
+		ID: g.ID, Name: g.Name, By: g.By, Actor: g.Actor, At: &metav1.Time{Time: at.Truncate(time.Second)}, Result: otav1alpha1.CommandAccepted,
 	}
 	if refusal != nil {
 		out.Result, out.Message = otav1alpha1.CommandRefused, clip(refusal.Error(), maxMessage)
