@@ -36,11 +36,6 @@ type Policy struct {
 	Baseline   map[string]string // versions of the packages in the installed app, by name; nil: not compared
 }
 
-// Needs tells whether the policy needs to know what is in the artifact.
-func (p Policy) Needs() bool {
-	return p.AppStores || len(p.Checks) > 0 || p.NativeCode != "" || p.Baseline != nil
-}
-
 // Action gives what findings of a check lead to: as Checks say, else NativeCode for the checks that it is about, else the profile.
 // Where a baseline is compared, what belongs to the comparison denies.
 func (p Policy) Action(c Check) Action {

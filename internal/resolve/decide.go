@@ -63,15 +63,6 @@ type View struct {
 	origins map[string]bool   // web origins that any channel allows
 }
 
-// Decide gives the decision for a device that follows a channel. A nil View is one that was never loaded.
-func (v *View) Decide(app, channel string, d *Device, now time.Time) Decision {
-	c, reason := v.Channel(app, channel, now)
-	if c == nil {
-		return Decision{Action: None, Reason: reason}
-	}
-	return c.Decide(d, now)
-}
-
 // Channel finds a channel, or says why there is none to be had. Follow also asks whether a device may follow it.
 func (v *View) Channel(app, channel string, now time.Time) (*Channel, Reason) {
 	if why := v.lacks(app, now); why != noReason {

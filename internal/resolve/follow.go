@@ -68,10 +68,7 @@ func (c *Channel) Public() bool { return c.follow.visibility == public }
 // SelfAssignable tells whether a device may choose this channel itself.
 func (c *Channel) SelfAssignable() bool { return c.follow.selfAssignable }
 
-// Origins are the web origins that pages may ask from (CORS), such as https://app.example.com.
-func (c *Channel) Origins() []string { return c.follow.origins }
-
-// AllowsOrigin tells whether pages of a web origin may ask. It takes the Origin header as browsers send it.
+// AllowsOrigin tells whether pages of a web origin, such as https://app.example.com, may ask (CORS). It takes the Origin header as browsers send it.
 func (c *Channel) AllowsOrigin(origin string) bool { return slices.Contains(c.follow.origins, origin) }
 
 // closed tells whether the channel is only for devices that were put there. One of which nothing is known counts as open: a

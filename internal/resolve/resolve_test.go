@@ -386,7 +386,11 @@ func TestView(t *testing.T) {
 		{nil, "shop", "production", now, "NoMetadata"},
 	} {
 		d := device()
-		if got := tc.view.Decide(tc.app, tc.channel, &d, tc.at).Reason; got != tc.want {
+		c, got := tc.view.Channel(tc.app, tc.channel, tc.at)
+		if c != nil {
+			got = c.Decide(&d, tc.at).Reason
+		}
+		if got != tc.want {
 			t.Errorf("%s/%s at %v: %s, want %s", tc.app, tc.channel, tc.at, got, tc.want)
 		}
 	}

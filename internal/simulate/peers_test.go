@@ -91,18 +91,3 @@ func TestRun_flaggerProgress(t *testing.T) {
 		t.Errorf("%s after %s at %d, expected to roll back at the tick after the second failed check, without a rise", got.Outcome, got.Took, got.Weight)
 	}
 }
-
-// A tuned peer keeps the share of false alarms, which the default does not.
-func TestTuned(t *testing.T) {
-	c := config(t, "good")
-	c.Options.Rule = Argo
-	p := Tuned(c, 200, 0.05)
-	c.Options.Peer = p
-	if got := Many(c, 200, 0.99).RolledBack.Estimate; got > 0.05 {
-		t.Errorf("tuned to %+v: %v false alarms, expected at most 0.05", p, got)
-	}
-	c.Scenario = Scenario{Kind: Bad, Ratio: 10}
-	if got := Many(c, 200, 0.99).RolledBack.Estimate; got < 0.9 {
-		t.Errorf("tuned to %+v: finds %v of the releases that fail ten times as often, expected most", p, got)
-	}
-}

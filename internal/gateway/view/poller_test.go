@@ -90,7 +90,12 @@ func (h *harness) want(p *view.Poller, channel, versionOrReason string) {
 	if p.View() != nil {
 		v = &p.View().View
 	}
-	got := v.Decide("shop", channel, &d, time.Now().Add(h.offset))
+	at := time.Now().Add(h.offset)
+	c, reason := v.Channel("shop", channel, at)
+	got := resolve.Decision{Action: resolve.None, Reason: reason}
+	if c != nil {
+		got = c.Decide(&d, at)
+	}
 	if got.Action == resolve.Update && got.Bundle.Version == versionOrReason || string(got.Reason) == versionOrReason {
 		return
 	}

@@ -227,8 +227,10 @@ func (w *world) offered() string {
 	if v == nil {
 		return ""
 	}
-	if got := v.Decide(app, channel, &d, time.Now()); got.Action == resolve.Update {
-		return got.Bundle.Version
+	if c, _ := v.Channel(app, channel, time.Now()); c != nil {
+		if got := c.Decide(&d, time.Now()); got.Action == resolve.Update {
+			return got.Bundle.Version
+		}
 	}
 	return ""
 }
