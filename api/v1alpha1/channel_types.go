@@ -32,7 +32,9 @@ type Channel struct {
 	Spec ChannelSpec `json:"spec,omitzero"`
 
 	// status is what devices are served, and why.
+	// Until the manager has seen the object, observedGeneration is -1: tools that wait (kstatus) would take no status for done.
 	// +optional
+	// +kubebuilder:default:={observedGeneration:-1}
 	Status ChannelStatus `json:"status,omitzero"`
 }
 
@@ -294,6 +296,10 @@ type ChannelStatus struct {
 	// +optional
 	Rollback *ChannelRollback `json:"rollback,omitempty"`
 
+	// allowed is a digest whose refusal a person lifts by command, until that is committed.
+	// +optional
+	Allowed *AllowedBundle `json:"allowed,omitempty"`
+
 	// approvals says how many approvals releases need, and how far a change to a lower number is. Unset: none.
 	// +optional
 	Approvals *ApprovalsStatus `json:"approvals,omitempty"`
@@ -449,7 +455,7 @@ type RefusedBundle struct {
 	// +kubebuilder:validation:MaxLength=512
 	Reason string `json:"reason,omitempty"`
 
-	// by whom: rollout/name, bundle/name for a revocation or lost trust, or repository/name for a floor.
+	// by whom: rollout/name, user/name for a rollback by command, bundle/name for a revocation or lost trust, or repository/name for a floor.
 	// +optional
 	// +kubebuilder:validation:MaxLength=300
 	By string `json:"by,omitempty"`

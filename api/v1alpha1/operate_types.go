@@ -121,9 +121,15 @@ type ApprovalsStatus struct {
 	ApprovedBy []Approval `json:"approvedBy,omitempty"`
 }
 
-// ChannelRollback is a rollback that a person asked for by command. It holds until Git asks for another bundle.
+// ChannelRollback is a rollback that a person asked for by command. It holds until a Rollout offers a bundle again.
 type ChannelRollback struct {
-	// from is the digest that was taken back. It is refused.
+	// order counts the commands that change what is served. The release document says up to which it has carried them out, so that
+	// none is carried out twice.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Order int64 `json:"order,omitempty"`
+
+	// from is the digest that was taken back: of the candidate, or else of what was stable. It is refused. Unset: nothing was served.
 	// +optional
 	From Digest `json:"from,omitempty"`
 
@@ -136,6 +142,38 @@ type ChannelRollback struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	Bundle string `json:"bundle,omitempty"`
+
+	// reason that the person gave.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Reason string `json:"reason,omitempty"`
+
+	// by whom.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=256
+	By string `json:"by,omitempty"`
+
+	// actor says how far by can be relied on.
+	// +optional
+	Actor Actor `json:"actor,omitempty"`
+
+	// at is when.
+	// +optional
+	At *metav1.Time `json:"at,omitempty"`
+}
+
+// AllowedBundle is a digest whose refusal a person lifts by command. It goes once that is committed.
+type AllowedBundle struct {
+	// order counts the commands that change what is served, as that of a rollback does.
+	// +required
+	// +kubebuilder:validation:Minimum=1
+	Order int64 `json:"order,omitempty"`
+
+	// digest of the artifact.
+	// +required
+	Digest Digest `json:"digest,omitempty"`
 
 	// reason that the person gave.
 	// +optional

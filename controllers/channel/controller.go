@@ -80,7 +80,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Channel) (r
 		return kit.Settle(ctrl.Result{}, err)
 	}
 	s := &scope{channel: obj.DeepCopy()}
-	if st := serve.Obey(obj, r.Wall()); st != nil { // recorded before anything rests on it: the record wakes the Channel again
+	if st, _ := serve.Obey(obj, r.Wall(), nil); st != nil { // recorded before anything rests on it: the record wakes the Channel again
 		s.channel.Status = *st
 		return kit.Settle(ctrl.Result{}, r.writeStatus(ctx, obj, s))
 	}

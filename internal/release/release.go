@@ -40,6 +40,7 @@ type Document struct {
 	Candidate *Candidate `json:"candidate,omitempty"` // none: no rollout is active
 	Previous  *Bundle    `json:"previous,omitempty"`  // stable before stable: served when stable is revoked, and where it is excluded
 	Refused   []Refusal  `json:"refused,omitempty"`   // devices that run one of these are brought back
+	Orders    int64      `json:"orders,omitempty"`    // up to which commands of people are carried out, for the manager; they are counted
 }
 
 // Serving values.

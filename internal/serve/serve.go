@@ -27,13 +27,14 @@ const DefaultLease = time.Hour
 
 // Facts are all that the next document depends on.
 type Facts struct {
-	Channel   *otav1alpha1.Channel
-	Committed *release.Document // nil: nothing is published yet
-	Rollouts  []otav1alpha1.Rollout
-	Bundles   map[string]*otav1alpha1.Bundle // by name: those of the assignments, of the document, and the floor
-	Floor     *otav1alpha1.Bundle            // that guards.floor names; nil: none
-	Upstream  *otav1alpha1.Channel           // that admission.promotedFrom names; nil: none
-	PublicURL string
+	Channel    *otav1alpha1.Channel
+	Repository *otav1alpha1.Repository // that publishes it; nil: only its halt, which is not known then, is read here
+	Committed  *release.Document       // nil: nothing is published yet
+	Rollouts   []otav1alpha1.Rollout
+	Bundles    map[string]*otav1alpha1.Bundle // by name: those of the assignments, of the document, and the floor
+	Floor      *otav1alpha1.Bundle            // that guards.floor names; nil: none
+	Upstream   *otav1alpha1.Channel           // that admission.promotedFrom names; nil: none
+	PublicURL  string
 
 	LeastVersion string                  // floor of the app in the Repository's root of trust; empty: none
 	Withdrawn    map[string]string       // digests that the Repository knows under versions below it, see Withdrawn
@@ -69,7 +70,9 @@ func Next(f Facts) Outcome {
 	o.floor(f)
 	o.refuse(f)
 	o.withdraw(f)
+	o.takeBack(f)
 	o.lift(f)
+	o.allow(f)
 	o.thin(f)
 	o.drop(f)
 	o.promote(f)
@@ -93,7 +96,7 @@ func base(f Facts) *release.Document {
 func applyPolicy(d *release.Document, f Facts) {
 	spec := f.Channel.Spec
 	d.Serving = release.Active
-	if spec.Serving == otav1alpha1.ServingHalted {
+	if Halted(f.Channel, f.Repository) != "" {
 		d.Serving = release.Halted
 	}
 	d.PublicURL = f.PublicURL
@@ -185,15 +188,18 @@ func (o *Outcome) refuse(f Facts) {
 
 // lift takes off the list what a person allowed again, but for what has to be refused all the same.
 func (o *Outcome) lift(f Facts) {
-	d := o.Document
 	for i := range f.Rollouts {
 		a := f.Rollouts[i].Status.Assignment
 		if a == nil || a.Lift == "" {
 			continue
 		}
-		if _, refusing := o.Refusals[string(a.Digest)]; !refusing {
-			d.Refused = slices.DeleteFunc(d.Refused, func(x release.Refusal) bool { return x.Digest == string(a.Digest) })
-		}
+		o.liftDigest(string(a.Digest))
+	}
+}
+
+func (o *Outcome) liftDigest(digest string) {
+	if _, refusing := o.Refusals[digest]; !refusing {
+		o.Document.Refused = slices.DeleteFunc(o.Document.Refused, func(x release.Refusal) bool { return x.Digest == digest })
 	}
 }
 

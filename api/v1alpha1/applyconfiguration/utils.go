@@ -21,6 +21,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 	// Group=ota.windlass.dev, Version=v1alpha1
 	case v1alpha1.SchemeGroupVersion.WithKind("Admission"):
 		return &apiv1alpha1.AdmissionApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("AllowedBundle"):
+		return &apiv1alpha1.AllowedBundleApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Analysis"):
 		return &apiv1alpha1.AnalysisApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Approval"):

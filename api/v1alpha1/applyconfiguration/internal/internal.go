@@ -49,6 +49,27 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             scalar: string
           elementRelationship: associative
+- name: com.github.windlass-dev.windlass.api.v1alpha1.AllowedBundle
+  map:
+    fields:
+    - name: actor
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Actor
+    - name: at
+      type:
+        namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time
+    - name: by
+      type:
+        scalar: string
+    - name: digest
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
+    - name: order
+      type:
+        scalar: numeric
+    - name: reason
+      type:
+        scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.Analysis
   map:
     fields:
@@ -279,6 +300,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.BundleStatus
+      default:
+        observedGeneration: -1
 - name: com.github.windlass-dev.windlass.api.v1alpha1.BundleRole
   scalar: string
 - name: com.github.windlass-dev.windlass.api.v1alpha1.BundleSource
@@ -450,6 +473,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.ChannelStatus
+      default:
+        observedGeneration: -1
 - name: com.github.windlass-dev.windlass.api.v1alpha1.ChannelHistoryEntry
   map:
     fields:
@@ -492,6 +517,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: from
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Digest
+    - name: order
+      type:
+        scalar: numeric
     - name: reason
       type:
         scalar: string
@@ -543,6 +571,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.windlass-dev.windlass.api.v1alpha1.ChannelStatus
   map:
     fields:
+    - name: allowed
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.AllowedBundle
     - name: approvals
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.ApprovalsStatus
@@ -1435,6 +1466,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.RepositoryStatus
+      default:
+        observedGeneration: -1
 - name: com.github.windlass-dev.windlass.api.v1alpha1.RepositorySpec
   map:
     fields:
@@ -1586,6 +1619,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: status
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.RolloutStatus
+      default:
+        observedGeneration: -1
 - name: com.github.windlass-dev.windlass.api.v1alpha1.RolloutHistoryEntry
   map:
     fields:

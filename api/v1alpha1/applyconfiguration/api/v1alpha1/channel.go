@@ -25,6 +25,7 @@ type ChannelApplyConfiguration struct {
 	// spec is the policy of the channel.
 	Spec *ChannelSpecApplyConfiguration `json:"spec,omitempty"`
 	// status is what devices are served, and why.
+	// Until the manager has seen the object, observedGeneration is -1: tools that wait (kstatus) would take no status for done.
 	Status *ChannelStatusApplyConfiguration `json:"status,omitempty"`
 }
 

@@ -13,9 +13,12 @@ import (
 // ChannelRollbackApplyConfiguration represents a declarative configuration of the ChannelRollback type for use
 // with apply.
 //
-// ChannelRollback is a rollback that a person asked for by command. It holds until Git asks for another bundle.
+// ChannelRollback is a rollback that a person asked for by command. It holds until a Rollout offers a bundle again.
 type ChannelRollbackApplyConfiguration struct {
-	// from is the digest that was taken back. It is refused.
+	// order counts the commands that change what is served. The release document says up to which it has carried them out, so that
+	// none is carried out twice.
+	Order *int64 `json:"order,omitempty"`
+	// from is the digest that was taken back: of the candidate, or else of what was stable. It is refused. Unset: nothing was served.
 	From *apiv1alpha1.Digest `json:"from,omitempty"`
 	// to is what devices are brought back to: Stable is what was stable before, Bundle the one that bundle names.
 	To *apiv1alpha1.RollbackTarget `json:"to,omitempty"`
@@ -35,6 +38,14 @@ type ChannelRollbackApplyConfiguration struct {
 // apply.
 func ChannelRollback() *ChannelRollbackApplyConfiguration {
 	return &ChannelRollbackApplyConfiguration{}
+}
+
+// WithOrder sets the Order field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Order field is set to the value of the last call.
+func (b *ChannelRollbackApplyConfiguration) WithOrder(value int64) *ChannelRollbackApplyConfiguration {
+	b.Order = &value
+	return b
 }
 
 // WithFrom sets the From field in the declarative configuration to the given value

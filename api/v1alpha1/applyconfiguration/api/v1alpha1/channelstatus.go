@@ -38,6 +38,8 @@ type ChannelStatusApplyConfiguration struct {
 	Halt *HaltApplyConfiguration `json:"halt,omitempty"`
 	// rollback is what a person asked for by command, as long as it holds.
 	Rollback *ChannelRollbackApplyConfiguration `json:"rollback,omitempty"`
+	// allowed is a digest whose refusal a person lifts by command, until that is committed.
+	Allowed *AllowedBundleApplyConfiguration `json:"allowed,omitempty"`
 	// approvals says how many approvals releases need, and how far a change to a lower number is. Unset: none.
 	Approvals *ApprovalsStatusApplyConfiguration `json:"approvals,omitempty"`
 	// lastCommand is the last command that a person gave by annotations.
@@ -167,6 +169,14 @@ func (b *ChannelStatusApplyConfiguration) WithHalt(value *HaltApplyConfiguration
 // If called multiple times, the Rollback field is set to the value of the last call.
 func (b *ChannelStatusApplyConfiguration) WithRollback(value *ChannelRollbackApplyConfiguration) *ChannelStatusApplyConfiguration {
 	b.Rollback = value
+	return b
+}
+
+// WithAllowed sets the Allowed field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Allowed field is set to the value of the last call.
+func (b *ChannelStatusApplyConfiguration) WithAllowed(value *AllowedBundleApplyConfiguration) *ChannelStatusApplyConfiguration {
+	b.Allowed = value
 	return b
 }
 

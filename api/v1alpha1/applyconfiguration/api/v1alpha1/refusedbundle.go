@@ -21,7 +21,7 @@ type RefusedBundleApplyConfiguration struct {
 	Version *apiv1alpha1.Version `json:"version,omitempty"`
 	// reason in a sentence.
 	Reason *string `json:"reason,omitempty"`
-	// by whom: rollout/name, bundle/name for a revocation or lost trust, or repository/name for a floor.
+	// by whom: rollout/name, user/name for a rollback by command, bundle/name for a revocation or lost trust, or repository/name for a floor.
 	By *string `json:"by,omitempty"`
 	// at is when.
 	At *v1.Time `json:"at,omitempty"`
