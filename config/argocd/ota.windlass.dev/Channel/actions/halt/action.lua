@@ -3,7 +3,7 @@
 local annotations = obj.metadata.annotations or {}
 annotations["ota.windlass.dev/command"] = "halt"
 annotations["ota.windlass.dev/command-id"] = "argocd-" .. obj.metadata.resourceVersion
-annotations["ota.windlass.dev/requested-by"] = "argocd"
+annotations["ota.windlass.dev/requested-by"] = nil -- not who asked before: the API server stamps it
 local reason = (actionParams or {})["reason"] or ""
 if reason == "" then
   reason = "halted in Argo CD"

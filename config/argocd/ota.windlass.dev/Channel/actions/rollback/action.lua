@@ -4,7 +4,7 @@
 local annotations = obj.metadata.annotations or {}
 annotations["ota.windlass.dev/command"] = "rollback"
 annotations["ota.windlass.dev/command-id"] = "argocd-" .. obj.metadata.resourceVersion
-annotations["ota.windlass.dev/requested-by"] = "argocd"
+annotations["ota.windlass.dev/requested-by"] = nil -- not who asked before: the API server stamps it
 local to = (actionParams or {})["to"] or ""
 if to == "" then
   to = "Stable"
