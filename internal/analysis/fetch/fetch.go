@@ -29,6 +29,8 @@ const (
 	maxConns = 8
 	// maxHeader is how many bytes of header are read.
 	maxHeader = 64 << 10
+	// maxDrain is how many bytes of a body without interest are read.
+	maxDrain = 4 << 10
 )
 
 // Client asks web servers. It may be used by several goroutines.
@@ -63,7 +65,7 @@ type Request struct {
 	URL       string
 	Header    http.Header
 	Body      string
-	MaxAnswer int // bytes
+	MaxAnswer int // bytes; 0: the body of the answer is of no interest
 }
 
 // Answer is what a server answered with any status.
@@ -102,6 +104,10 @@ func (c *Client) once(ctx context.Context, r Request) (Answer, error) {
 		return Answer{}, &connError{req.URL.Host, err}
 	}
 	defer res.Body.Close()
+	if r.MaxAnswer == 0 {
+		_, _ = io.CopyN(io.Discard, res.Body, maxDrain) // what the connection needs to be used again, if it is little
+		return Answer{Code: res.StatusCode}, nil
+	}
 	raw, err := io.ReadAll(io.LimitReader(res.Body, int64(r.MaxAnswer)+1))
 	if err != nil {
 		return Answer{}, &connError{req.URL.Host, err}
