@@ -18,12 +18,13 @@ const (
 	Resume      = "resume"
 	Abort       = "abort"
 	Retry       = "retry"
+	Approve     = "approve" // the argument is the digest that is approved
 )
 
 // commands maps each command to what it does. It returns why the command cannot be carried out now.
 var commands = map[string]func(*Decision, Facts) string{
 	Promote: commandPromote, PromoteFull: commandPromoteFull, Pause: commandPause,
-	Resume: commandResume, Abort: commandAbort, Retry: commandRetry,
+	Resume: commandResume, Abort: commandAbort, Retry: commandRetry, Approve: commandApprove,
 }
 
 // obey carries out a command once and records what became of it.
@@ -35,8 +36,8 @@ func obey(d *Decision, f Facts) {
 	do, ok := commands[f.Command.Name]
 	switch {
 	case !ok:
-		d.Command.Refused = "a Rollout knows promote, promote-full, pause, resume, abort and retry, not " + f.Command.Name + ": " + annotate(Promote)
-	case f.Command.Args != "":
+		d.Command.Refused = "a Rollout knows promote, promote-full, pause, resume, abort, retry and approve, not " + f.Command.Name + ": " + annotate(Promote)
+	case f.Command.Args != "" && !f.approves():
 		d.Command.Refused = "commands of a Rollout take no arguments: remove the annotation " + otav1alpha1.CommandArgsAnnotation
 	case d.Release.Revision == 0:
 		d.Command.Refused = "no release has started yet"

@@ -26,6 +26,8 @@ type Facts struct {
 	Running Bundle  // that Release.Bundle names; as Bundle when both are the same
 	Channel Channel
 
+	Approvals Approvals // that the release needs to start
+
 	Window Window // of the spec's windows, now
 	Queue  Queue  // of the Repository; the zero Queue has no limit
 	Slice  *Slice // that explains the failures; nil: none does
@@ -131,7 +133,11 @@ type Rise struct {
 }
 
 // Command is what a person asks for.
-type Command struct{ ID, Name, Args, By string }
+type Command struct {
+	ID, Name, Args, By string
+
+	Actor otav1alpha1.Actor // how far By can be relied on
+}
 
 // Release is the state of a release, as status keeps it.
 type Release struct {
@@ -155,7 +161,8 @@ type Release struct {
 	Rises   []Rise              // within the last hour, the oldest first
 	Exclude []otav1alpha1.Slice // not offered the candidate
 
-	Overruled string // who promoted although a suspicion, or a control that is too small, holds the next rise; empty: nobody
+	Approval  *otav1alpha1.ReleaseApproval // how far it is while the release waits for it, then how it was; nil: nobody had to
+	Overruled string                       // who promoted although a suspicion, or a control that is too small, holds the next rise; empty: nobody
 
 	StartedAt time.Time
 	EndedAt   time.Time

@@ -10,15 +10,15 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 )
 
-// pending waits for the Bundle, its admission, the Channel, a window and the Repository's line, in this order: what waits in line
-// waits for nothing else.
+// pending waits for the Bundle, its admission, approvals, the Channel, a window and the Repository's line, in this order: what waits in
+// line waits for nothing else.
 func pending(d *Decision, f Facts) {
 	r := &d.Release
 	if b := f.Bundle; r.Digest != b.Digest {
 		r.Digest, r.Tries = b.Digest, b.Tries
 	}
 	r.Version = f.Bundle.Version
-	if unfit(d, f) || invalid(d, f) || waits(d, f) || queued(d, f) {
+	if unfit(d, f) || invalid(d, f) || unapproved(d, f) || waits(d, f) || queued(d, f) {
 		return
 	}
 	r.State, r.Lift, r.StepsHash = otav1alpha1.ReleaseProgressing, false, f.Spec.StepsHash

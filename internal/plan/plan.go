@@ -15,12 +15,17 @@ const commitPatience = 30 * time.Second
 // Plan decides what a rollout does next. It takes at most one transition that devices can see.
 func Plan(f Facts) Decision {
 	d := &Decision{Release: f.Release}
-	obey(d, f)
+	if !f.approves() {
+		obey(d, f)
+	}
 	if f.Release.Revision == 0 {
 		start(d, f, false)
 	}
 	if superseded := f.Spec.Bundle != d.Release.Bundle || d.Release.State == otav1alpha1.ReleaseSuperseding; superseded && !supersede(d, f) {
 		return *d
+	}
+	if f.approves() { // of the release that the spec asks for now: until that is there, it waits
+		obey(d, f)
 	}
 	switch d.Release.State {
 	case otav1alpha1.ReleasePending:
@@ -44,7 +49,8 @@ func start(d *Decision, f Facts, lift bool) {
 	d.Release = Release{
 		Revision: old.Revision + 1, Bundle: f.Spec.Bundle, State: otav1alpha1.ReleasePending,
 		Version: f.Bundle.Version, Digest: f.Bundle.Digest, StartedAt: f.Now, StepsHash: f.Spec.StepsHash, Lift: lift, Tries: f.Bundle.Tries,
-		Rises: old.Rises, // the Channel's limit is one of the Rollout, not of a release
+		Rises:    old.Rises,    // the Channel's limit is one of the Rollout, not of a release
+		Approval: old.Approval, // of a digest, which may be the same
 	}
 	if old.Digest == f.Bundle.Digest {
 		d.Release.Tries = max(old.Tries, f.Bundle.Tries)
