@@ -18,6 +18,7 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/actor"
 	"github.com/windlass-dev/windlass/internal/analysis"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
@@ -43,6 +44,7 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	Measurer Measurer
 	Now      func() time.Time // of step timers: must not jump (see clock.Steady)
+	Trust    actor.Asker      // how far names of people can be relied on
 
 	memory memory
 	line   line

@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/approval"
 	"github.com/windlass-dev/windlass/internal/index"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
@@ -30,6 +31,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (time.Duration, erro
 		Now: r.Now(), UID: string(s.rollout.UID), Spec: s.policy.Spec, Release: release(s.rollout.Status), Command: command(s.rollout),
 	}
 	f.Window = plan.Window(window.At(s.policy.Windows, f.Now))
+	r.people(ctx, s, &f)
 	if f.Channel, err = r.channel(ctx, s.rollout, channel); err != nil {
 		return 0, err
 	}
@@ -44,6 +46,21 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (time.Duration, erro
 	}
 	s.facts = f
 	return 0, nil
+}
+
+// people tells who has to approve the release, and how far the names of people can be relied on, where that matters.
+func (r *Reconciler) people(ctx context.Context, s *scope, f *plan.Facts) {
+	if s.channel != nil {
+		f.Approvals.Required = approval.Needs(s.channel)
+	}
+	if f.Command == nil && f.Approvals.Required == 0 {
+		return
+	}
+	trust := r.Trust.Ask(ctx)
+	f.Approvals.Rule = approval.Rule{Authors: approval.Authors(s.rollout.Annotations), Doubt: trust.Doubt}
+	if f.Command != nil {
+		f.Command.Actor = trust.Actor
+	}
 }
 
 // channel tells what devices can see of a Channel, and who else releases on it.

@@ -34,7 +34,7 @@ func (s *scope) record() {
 	}
 	rel := d.Release
 	rel.Reason = kit.Clip(rel.Reason, 512)
-	st.Release = releaseStatus(rel)
+	st.Release, st.Approval = releaseStatus(rel), rel.Approval
 	st.CurrentStepIndex = new(int32(rel.Step))
 	st.Step = fmt.Sprintf("%d/%d", min(rel.Step+1, len(s.policy.Spec.Steps)), len(s.policy.Spec.Steps))
 	st.StepEnteredAt = micro(rel.EnteredAt)
@@ -204,7 +204,7 @@ func release(st otav1alpha1.RolloutStatus) plan.Release {
 		CommittedAt: instant(rs.WeightCommittedAt), EnteredAt: instant(st.StepEnteredAt),
 		StartedAt: instant(rs.StartedAt), EndedAt: instant(rs.EndedAt),
 		Lift: st.Assignment != nil && st.Assignment.Lift != "", Stage: rs.Stage, Tries: rs.Tries, Exclude: rs.Exclude,
-		Overruled: rs.OverruledBy,
+		Overruled: rs.OverruledBy, Approval: st.Approval,
 	}
 	if st.CurrentStepIndex != nil {
 		out.Step = int(*st.CurrentStepIndex)
@@ -246,7 +246,7 @@ func historyEntry(r plan.Release, left []otav1alpha1.EvidenceLeft) otav1alpha1.R
 
 func commandStatus(c *plan.CommandResult, now time.Time) *otav1alpha1.CommandStatus {
 	out := &otav1alpha1.CommandStatus{
-		ID: c.Command.ID, Name: c.Command.Name, By: c.Command.By, At: &metav1.Time{Time: now.Truncate(time.Second)},
+		ID: c.Command.ID, Name: c.Command.Name, By: c.Command.By, Actor: c.Command.Actor, At: &metav1.Time{Time: now.Truncate(time.Second)},
 		Result: otav1alpha1.CommandAccepted,
 	}
 	if c.Refused != "" {

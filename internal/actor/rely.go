@@ -162,7 +162,9 @@ func selects(m *admissionv1.MatchResources) string {
 
 // covers tells whether a rule matches an operation on all objects of a resource, in all versions of the API.
 func covers(r admissionv1.NamedRuleWithOperations, resource string, operation admissionv1.OperationType) bool {
-	has := func(list []string, want string) bool { return slices.Contains(list, want) || slices.Contains(list, "*") }
+	has := func(list []string, want string) bool {
+		return slices.Contains(list, want) || slices.Contains(list, "*")
+	}
 	return len(r.ResourceNames) == 0 && has(r.APIGroups, otav1alpha1.Group) && slices.Contains(r.APIVersions, "*") && has(r.Resources, resource) &&
 		(slices.Contains(r.Operations, operation) || slices.Contains(r.Operations, admissionv1.OperationAll)) &&
 		(r.Scope == nil || *r.Scope == admissionv1.AllScopes || *r.Scope == admissionv1.NamespacedScope)

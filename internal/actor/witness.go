@@ -29,6 +29,17 @@ type Trust struct {
 	Doubt string // why they cannot, and what to install; empty: they can
 }
 
+// Asker tells how far names can be relied on. A nil one relies on none.
+type Asker func(context.Context) Trust
+
+// Ask asks.
+func (a Asker) Ask(ctx context.Context) Trust {
+	if a == nil {
+		return of("the manager does not ask for the admission policies")
+	}
+	return a(ctx)
+}
+
 // Witness asks the API server whether the policies are installed, at most once a minute. It is safe for concurrent use.
 type Witness struct {
 	Live client.Reader // without a cache: nothing of policies is listed or watched
