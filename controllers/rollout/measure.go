@@ -5,7 +5,6 @@ package rollout
 
 import (
 	"context"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -57,7 +56,7 @@ func (r *Reconciler) measure(ctx context.Context, s *scope) (time.Duration, erro
 		s.notes.results = r.renew(ctx, s, last)
 		r.seek(ctx, s)
 	}
-	s.facts.Analysis = deciding(s.notes.results)
+	s.facts.Analysis = analysis.Deciding(s.notes.results)
 	return 0, nil
 }
 
@@ -89,9 +88,7 @@ func (s *scope) key() types.NamespacedName {
 }
 
 // deciding are the results of metrics that do not just watch. One that was not measured yet has none: it must not hide that another fails.
-func deciding(results []analysis.Result) []analysis.Result {
-	return slices.DeleteFunc(slices.Clone(results), func(r analysis.Result) bool { return r.DryRun || r.Verdict == "" })
-}
+func deciding(results []analysis.Result) []analysis.Result { return analysis.Deciding(results) }
 
 // subject is what a metric of the present release is about.
 func (s *scope) subject(m policy.Metric) Subject {
@@ -103,20 +100,11 @@ func (s *scope) subject(m policy.Metric) Subject {
 	}
 }
 
-// due is when a metric is measured next. What came in before a weight was committed says nothing about that weight.
-func due(m policy.Metric, last analysis.Result, committed time.Time) time.Time {
-	from := last.MeasuredAt
-	if !from.After(committed) {
-		from = committed
-	}
-	return from.Add(m.Interval)
-}
-
 // untilDue is the time until the next measurement.
 func untilDue(p policy.Policy, results []analysis.Result, committed, now time.Time) time.Duration {
 	var soonest time.Duration
 	for _, m := range p.Metrics {
-		soonest = kit.Soonest(soonest, max(due(m, find(results, m.Name), committed).Sub(now), nextPass))
+		soonest = kit.Soonest(soonest, max(m.Due(find(results, m.Name), committed).Sub(now), nextPass))
 	}
 	return soonest
 }

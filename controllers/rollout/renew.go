@@ -64,7 +64,7 @@ func (w *round) gateways(metric int) bool { return w.policy.Metrics[metric].Sour
 func (w *round) ask(ctx context.Context, gateways bool) {
 	w.facts.Now = w.Now()
 	for i, m := range w.policy.Metrics {
-		if w.gateways(i) != gateways || w.asking[i] || w.facts.Now.Before(due(m, w.results[i], w.since())) {
+		if w.gateways(i) != gateways || w.asking[i] || w.facts.Now.Before(m.Due(w.results[i], w.since())) {
 			continue
 		}
 		w.asking[i] = true
@@ -118,7 +118,7 @@ func (w *round) untilCounts() time.Duration {
 	soonest := time.Hour // longer than any question takes
 	for i, m := range w.policy.Metrics {
 		if w.gateways(i) && !w.asking[i] {
-			soonest = min(soonest, max(due(m, w.results[i], w.since()).Sub(w.Now()), nextPass))
+			soonest = min(soonest, max(m.Due(w.results[i], w.since()).Sub(w.Now()), nextPass))
 		}
 	}
 	return soonest
@@ -130,6 +130,6 @@ func (s *scope) urgent(results []analysis.Result) bool {
 	if rel.State == otav1alpha1.ReleasePaused || rel.Step < s.policy.Spec.FirstCheck {
 		return false
 	}
-	verdict, _ := analysis.Overall(deciding(results))
+	verdict, _ := analysis.Overall(analysis.Deciding(results))
 	return verdict == otav1alpha1.VerdictFailing
 }

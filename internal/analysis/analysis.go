@@ -8,6 +8,7 @@ package analysis
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -232,6 +233,11 @@ func rank(v otav1alpha1.Verdict) int {
 		return 3
 	}
 	return 4
+}
+
+// Deciding are the results of metrics that do not just watch. One that was not measured yet has none: it must not hide that another fails.
+func Deciding(results []Result) []Result {
+	return slices.DeleteFunc(slices.Clone(results), func(r Result) bool { return r.DryRun || r.Verdict == "" })
 }
 
 // Overall is the worst verdict of all metrics that count, and the metric that gave it. Those that only watch do not count. No metric at

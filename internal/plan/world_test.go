@@ -5,7 +5,6 @@ package plan
 
 import (
 	"fmt"
-	"reflect"
 	"slices"
 	"time"
 
@@ -96,35 +95,9 @@ func (w *world) look() {
 	w.facts.Window = w.windows(w.facts.Now)
 }
 
-// commit makes the channel do what it is assigned, as serve.Next would.
+// commit makes the channel do what it is assigned.
 func (w *world) commit() {
-	a, ch := Assignment(w.facts.UID, w.facts.Release), &w.facts.Channel
-	own := ch.Candidate != nil
-	switch {
-	case a == nil:
-		ch.Candidate = nil
-	case a.State == otav1alpha1.AssignmentCandidate && ch.Refused[string(a.Digest)] == "":
-		weight, _ := ParseWeight(string(a.Weight))
-		next := &Candidate{Mine: true, Release: a.Release, Digest: string(a.Digest), Weight: weight, Stage: a.Stage}
-		if !reflect.DeepEqual(next, ch.Candidate) {
-			ch.At = w.facts.Now
-		}
-		ch.Candidate = next
-	case a.State == otav1alpha1.AssignmentPromoted && own && ch.Candidate.Release == a.Release:
-		ch.StableDigest, ch.Candidate = string(a.Digest), nil
-	case a.State == otav1alpha1.AssignmentPromoted:
-	default:
-		ch.Candidate = nil
-	}
-	if a != nil && a.Refuse != "" {
-		ch.Refused[string(a.Digest)] = a.Refuse
-		if ch.StableDigest == string(a.Digest) {
-			ch.StableDigest = ""
-		}
-	}
-	if a != nil && a.Lift != "" {
-		delete(ch.Refused, string(a.Digest))
-	}
+	w.facts.Channel, _ = w.facts.Channel.Commit(w.facts.UID, w.facts.Release, w.facts.Now)
 }
 
 var verdicts = []otav1alpha1.Verdict{

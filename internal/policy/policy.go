@@ -36,6 +36,15 @@ type Metric struct {
 	Source   *otav1alpha1.Metric // as the spec has it
 }
 
+// Due is when the metric is measured next. What came in before a weight was committed says nothing about that weight.
+func (m Metric) Due(last analysis.Result, committed time.Time) time.Time {
+	from := last.MeasuredAt
+	if !from.After(committed) {
+		from = committed
+	}
+	return from.Add(m.Interval)
+}
+
 // Error says why a spec cannot be carried out. Reason is that of the Ready condition: InvalidSpec or NotSupportedYet.
 type Error struct {
 	Reason string

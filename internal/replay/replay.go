@@ -113,7 +113,7 @@ func (r *run) decide() {
 	for range mostPasses {
 		before := f.Release
 		f.Window = plan.Window(window.At(r.config.Policy.Windows, f.Now))
-		f.Analysis = r.deciding()
+		f.Analysis = analysis.Deciding(r.results)
 		r.decision = plan.Plan(*f)
 		f.Release, f.Command = r.decision.Release, nil
 		r.note()
@@ -123,48 +123,10 @@ func (r *run) decide() {
 	}
 }
 
-// deciding are the results of metrics that were measured and do not just watch.
-func (r *run) deciding() []analysis.Result {
-	var out []analysis.Result
-	for i := range r.results {
-		if m := &r.results[i]; !m.DryRun && !m.MeasuredAt.IsZero() {
-			out = append(out, *m)
-		}
-	}
-	return out
-}
-
 // commit makes devices see what is assigned. It is false when they do already.
-func (r *run) commit() bool {
-	a, ch := plan.Assignment(uid, r.facts.Release), &r.facts.Channel
-	switch {
-	case a == nil:
-		return false
-	case a.State == otav1alpha1.AssignmentCandidate:
-		weight, err := plan.ParseWeight(string(a.Weight))
-		if err != nil {
-			panic("plan assigned the weight " + string(a.Weight)) // plan formats what it parses
-		}
-		next := plan.Candidate{Mine: true, Release: a.Release, Digest: string(a.Digest), Weight: weight, Stage: a.Stage}
-		if ch.Candidate != nil && *ch.Candidate == next || weight == 0 {
-			return false
-		}
-		ch.Candidate, ch.At = &next, r.facts.Now
-	case a.State == otav1alpha1.AssignmentPromoted:
-		if ch.StableDigest == string(a.Digest) {
-			return false
-		}
-		ch.StableDigest, ch.Candidate, ch.At = string(a.Digest), nil, r.facts.Now
-	default:
-		if ch.Candidate == nil && (a.Refuse == "" || ch.Refused[string(a.Digest)] != "") {
-			return false
-		}
-		ch.Candidate, ch.At = nil, r.facts.Now
-		if a.Refuse != "" {
-			ch.Refused[string(a.Digest)] = a.Refuse
-		}
-	}
-	return true
+func (r *run) commit() (changed bool) {
+	r.facts.Channel, changed = r.facts.Channel.Commit(uid, r.facts.Release, r.facts.Now)
+	return changed
 }
 
 // over tells whether nothing more will happen, or the recorded time is over.
@@ -204,22 +166,15 @@ func (r *run) measuring() bool {
 	return rel.Active() && !rel.CommittedAt.IsZero()
 }
 
-// due is when a metric is measured next, as the controller has it: what came in before a weight was committed says nothing about it.
+// due is when a metric is measured next.
 func (r *run) due(i int) time.Time {
-	from := r.facts.Release.CommittedAt
-	if at := r.results[i].MeasuredAt; at.After(from) {
-		from = at
-	}
-	return from.Add(r.config.Policy.Metrics[i].Interval)
+	return r.config.Policy.Metrics[i].Due(r.results[i], r.facts.Release.CommittedAt)
 }
 
 // person is when a person promotes from a pause that has no end.
 func (r *run) person() (time.Time, bool) {
-	rel, steps := r.facts.Release, r.facts.Spec.Steps
-	if rel.State != otav1alpha1.ReleaseProgressing || rel.Step >= len(steps) || !steps[rel.Step].Indefinite() || rel.EnteredAt.IsZero() {
-		return time.Time{}, false
-	}
-	return rel.EnteredAt.Add(r.config.Person), true
+	rel := r.facts.Release
+	return rel.EnteredAt.Add(r.config.Person), rel.Waits(r.facts.Spec.Steps)
 }
 
 // look measures what is due, and lets the person promote.

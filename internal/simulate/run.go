@@ -182,24 +182,8 @@ func (s *rollout) decide() {
 
 // served tells whether devices see what is assigned.
 func (s *rollout) served() bool {
-	a, c := plan.Assignment(uid, s.facts.Release), s.facts.Channel.Candidate
-	switch {
-	case a == nil:
-		return c == nil
-	case a.State == otav1alpha1.AssignmentCandidate:
-		return c != nil && *c == candidate(a)
-	case a.State == otav1alpha1.AssignmentPromoted:
-		return s.facts.Channel.StableDigest == string(a.Digest)
-	}
-	return c == nil && (a.Refuse == "" || s.facts.Channel.Refused[string(a.Digest)] != "")
-}
-
-func candidate(a *otav1alpha1.Assignment) plan.Candidate {
-	weight, err := plan.ParseWeight(string(a.Weight))
-	if err != nil {
-		panic("plan assigned the weight " + string(a.Weight)) // plan formats what it parses
-	}
-	return plan.Candidate{Mine: true, Release: a.Release, Digest: string(a.Digest), Weight: weight, Stage: a.Stage}
+	_, changed := s.facts.Channel.Commit(uid, s.facts.Release, s.clock())
+	return !changed
 }
 
 // commit makes devices see what is assigned, once the channel is ready with it.
@@ -208,22 +192,15 @@ func (s *rollout) commit() {
 		return
 	}
 	s.commitAt = never
-	a, ch := plan.Assignment(uid, s.facts.Release), &s.facts.Channel
-	switch {
-	case a != nil && a.State == otav1alpha1.AssignmentCandidate:
-		next := candidate(a)
-		ch.Candidate, ch.At = &next, s.clock()
-		s.trace.Weight = max(s.trace.Weight, next.Weight)
+	was := s.facts.Channel.StableDigest
+	s.facts.Channel, _ = s.facts.Channel.Commit(uid, s.facts.Release, s.clock())
+	switch c := s.facts.Channel.Candidate; {
+	case c != nil:
+		s.trace.Weight = max(s.trace.Weight, c.Weight)
 		exclude := s.facts.Release.Exclude
-		s.world.begin(next.Stage, next.Weight, func(k kind) bool { return matchesAny(exclude, k) })
-	case a != nil && a.State == otav1alpha1.AssignmentPromoted:
-		ch.StableDigest, ch.Candidate = string(a.Digest), nil
+		s.world.begin(c.Stage, c.Weight, func(k kind) bool { return matchesAny(exclude, k) })
+	case s.facts.Channel.StableDigest != was:
 		s.trace.Weight = plan.FullWeight
-	default:
-		ch.Candidate = nil
-		if a != nil && a.Refuse != "" {
-			ch.Refused[string(a.Digest)] = a.Refuse
-		}
 	}
 }
 
@@ -246,11 +223,8 @@ func (s *rollout) next() time.Duration {
 
 // person is when a person promotes from a pause that has no end.
 func (s *rollout) person() (time.Duration, bool) {
-	r, steps := s.facts.Release, s.facts.Spec.Steps
-	if r.State != otav1alpha1.ReleaseProgressing || r.Step >= len(steps) || !steps[r.Step].Indefinite() || r.CommittedAt.IsZero() {
-		return 0, false
-	}
-	return r.EnteredAt.Sub(s.config.Options.Start) + s.config.Options.Person, true
+	r := s.facts.Release
+	return r.EnteredAt.Sub(s.config.Options.Start) + s.config.Options.Person, r.Waits(s.facts.Spec.Steps)
 }
 
 // measuring tells whether devices see the candidate.
@@ -259,18 +233,13 @@ func (s *rollout) measuring() bool {
 	return r.Active() && !r.CommittedAt.IsZero()
 }
 
-// due is when a metric is measured next, as the controller has it: what came in before a weight was committed says nothing about it.
+// due is when a metric is measured next.
 func (s *rollout) due(i int) time.Duration {
-	from := s.facts.Release.CommittedAt
-	if at := s.result(i).MeasuredAt; at.After(from) {
-		from = at
-	}
-	o := s.config.Options
-	apart := s.config.Policy.Metrics[i].Interval
+	o, m := s.config.Options, s.config.Policy.Metrics[i]
 	if o.Look > 0 {
-		apart = max(apart, o.Look, s.world.now/looksApart)
+		m.Interval = max(m.Interval, o.Look, s.world.now/looksApart)
 	}
-	return from.Sub(o.Start) + apart
+	return m.Due(s.result(i), s.facts.Release.CommittedAt).Sub(o.Start)
 }
 
 // ended closes the trace when the rollout is over.
