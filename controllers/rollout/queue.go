@@ -170,7 +170,8 @@ func (s *scope) queuedSince() time.Time {
 // cache: nothing of them may be changed.
 func (r *Reconciler) at(ctx context.Context, s *scope, place string, channels map[string]bool) (map[string]*otav1alpha1.Rollout, error) {
 	var list otav1alpha1.RolloutList
-	err := r.Client.List(ctx, &list, client.InNamespace(s.rollout.Namespace), client.MatchingFields{index.RolloutPlace: place}, client.UnsafeDisableDeepCopy)
+	err := r.Client.List(ctx, &list, client.InNamespace(s.rollout.Namespace),
+		client.MatchingFields{index.RolloutPlace: place}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, fmt.Errorf("list Rollouts that are %s: %w", place, err)
 	}
@@ -186,7 +187,8 @@ func (r *Reconciler) at(ctx context.Context, s *scope, place string, channels ma
 // channels are those of the Repository, by name.
 func (r *Reconciler) channels(ctx context.Context, s *scope) (map[string]bool, error) {
 	var list otav1alpha1.ChannelList
-	err := r.Client.List(ctx, &list, client.InNamespace(s.rollout.Namespace), client.MatchingFields{index.ChannelRepository: s.repository()}, client.UnsafeDisableDeepCopy)
+	err := r.Client.List(ctx, &list, client.InNamespace(s.rollout.Namespace),
+		client.MatchingFields{index.ChannelRepository: s.repository()}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil, fmt.Errorf("list Channels of Repository %s: %w", s.repository(), err)
 	}

@@ -131,11 +131,13 @@ func (r *Result) conclude(l Limits, now *eprocess.Stage, stages int) (otav1alpha
 	case r.Suspicious():
 		return otav1alpha1.VerdictNotEnoughSamples, fmt.Sprintf("%s, limit %s: %s, waiting for more devices", measured, l.bounds(), evidence)
 	case now.Candidate.Exposed == 0:
-		return otav1alpha1.VerdictNotEnoughSamples, "no candidate device has checked in since the weight was raised or devices were excluded: waiting for them"
+		return otav1alpha1.VerdictNotEnoughSamples,
+			"no candidate device has checked in since the weight was raised or devices were excluded: waiting for them"
 	case alone != "" && l.MaxRate == nil:
 		return otav1alpha1.VerdictNotEnoughSamples, alone + ": waiting for more, as there is no maxRate to judge by"
 	case now.Candidate.Voted < l.MinSamples:
-		return otav1alpha1.VerdictNotEnoughSamples, fmt.Sprintf("%d of %d devices reported, waiting for more: %s", now.Candidate.Voted, l.MinSamples, evidence)
+		return otav1alpha1.VerdictNotEnoughSamples,
+			fmt.Sprintf("%d of %d devices reported, waiting for more: %s", now.Candidate.Voted, l.MinSamples, evidence)
 	}
 	message := fmt.Sprintf("%s, limit %s: %s, it may go on", measured, l.bounds(), evidence)
 	if alone != "" {
@@ -153,7 +155,8 @@ func (l Limits) alone(now *eprocess.Stage) string {
 	case now.Control.Exposed == 0:
 		return "no control device has checked in"
 	case now.Control.Exposed < need:
-		return fmt.Sprintf("only %d control devices have checked in, and with fewer than %d not even a total failure would show", now.Control.Exposed, need)
+		return fmt.Sprintf("only %d control devices have checked in, and with fewer than %d not even a total failure would show",
+			now.Control.Exposed, need)
 	}
 	return ""
 }

@@ -25,7 +25,8 @@ const (
 func (a *app) printSimulation(w io.Writer, s simulation) {
 	rows := [][]string{
 		{"rollout", printable(s.Rollout) + " on channel " + printable(s.Channel)}, {"steps", s.Steps},
-		{"devices", fmt.Sprintf("%s, each checks in %g times an hour; stable fails on %s of them", number(float64(s.Devices)), s.CheckIns, share(s.BaseRate))},
+		{"devices", fmt.Sprintf("%s, each checks in %g times an hour; stable fails on %s of them",
+			number(float64(s.Devices)), s.CheckIns, share(s.BaseRate))},
 		{"promise", promise(s.FalseAlarms)},
 	}
 	table(w, rows...)
@@ -46,9 +47,11 @@ func printPeers(w io.Writer, rules []tally) {
 		switch {
 		case t == nil:
 		case t.Level > 0:
-			fmt.Fprintf(w, "%s stops when a test of two proportions says so, %s of the time by mistake, each %s\n", rules[i].Rule, share(t.Level), span(seconds(t.Seconds)))
+			fmt.Fprintf(w, "%s stops when a test of two proportions says so, %s of the time by mistake, each %s\n",
+				rules[i].Rule, share(t.Level), span(seconds(t.Seconds)))
 		default:
-			fmt.Fprintf(w, "%s measures each %s, and counts the times above %s against a limit of %d\n", rules[i].Rule, span(seconds(t.Seconds)), share(t.MaxRate), t.Allowed)
+			fmt.Fprintf(w, "%s measures each %s, and counts the times above %s against a limit of %d\n",
+				rules[i].Rule, span(seconds(t.Seconds)), share(t.MaxRate), t.Allowed)
 		}
 	}
 }
@@ -77,7 +80,8 @@ func (a *app) printExperiment(w io.Writer, e *experiment) {
 	if right := t.Outcome == simulate.Completed; right == e.Bad {
 		code = yellow
 	}
-	fmt.Fprintf(w, "\n%s: a typical rollout: %s after %s, %s devices exposed, %s failed%s\n\n", e.Scenario, a.colour(code, outcomeText(t.Outcome)), span(seconds(t.Seconds)),
+	fmt.Fprintf(w, "\n%s: a typical rollout: %s after %s, %s devices exposed, %s failed%s\n\n",
+		e.Scenario, a.colour(code, outcomeText(t.Outcome)), span(seconds(t.Seconds)),
 		number(float64(t.Exposed)), number(float64(t.Failed)), lost(t.Lost))
 	printEvents(w, t.Events)
 	meaning := "to take one back is a false alarm"
@@ -87,7 +91,8 @@ func (a *app) printExperiment(w io.Writer, e *experiment) {
 	case e.Bad:
 		meaning = "one that becomes stable is missed"
 	}
-	fmt.Fprintf(w, "\n%s: %s rollouts of each rule; %s; 99 %% intervals, medians (and 90 %%):\n\n", e.Scenario, number(float64(e.Rules[0].Rollouts)), meaning)
+	fmt.Fprintf(w, "\n%s: %s rollouts of each rule; %s; 99 %% intervals, medians (and 90 %%):\n\n",
+		e.Scenario, number(float64(e.Rules[0].Rollouts)), meaning)
 	printTallies(w, e)
 }
 
@@ -115,7 +120,9 @@ func outcomeText(o simulate.Outcome) string {
 func printEvents(w io.Writer, events []event) {
 	rows := [][]string{{"AT", "WEIGHT", "REASON", "VERDICT", "MESSAGE"}}
 	for _, e := range events {
-		rows = append(rows, []string{window.Brief(seconds(e.Seconds).Round(time.Second)), string(e.Weight) + " %", e.Reason, verdictText(e.Verdict), printable(e.Message)})
+		rows = append(rows, []string{
+			window.Brief(seconds(e.Seconds).Round(time.Second)), string(e.Weight) + " %", e.Reason, verdictText(e.Verdict), printable(e.Message),
+		})
 	}
 	table(w, short(rows)...)
 }

@@ -222,7 +222,8 @@ func guarded(ctx context.Context, q Question, by func(context.Context) (any, err
 		if fault := recover(); fault != nil {
 			cause := fmt.Errorf("panic: %v", fault)
 			logr.FromContextOrDiscard(ctx).Error(cause, "a provider of metrics panicked", "provider", q.Provider, "stack", string(debug.Stack()))
-			err = &query.ProviderError{Reason: q.Provider + ": asking ended by a fault of the manager, want an answer: report it with the manager's log", Err: cause}
+			reason := q.Provider + ": asking ended by a fault of the manager, want an answer: report it with the manager's log"
+			err = &query.ProviderError{Reason: reason, Err: cause}
 		}
 	}()
 	return by(ctx)
@@ -255,5 +256,6 @@ func timedOut(err error) bool {
 
 // busy is the error of a question whose turn did not come.
 func busy(address string) error {
-	return &query.ProviderError{Reason: address + " is asked so much that the question did not have its turn in time: share queries between Rollouts, or make intervals longer"}
+	return &query.ProviderError{Reason: address + " is asked so much that the question did not have its turn in time: " +
+		"share queries between Rollouts, or make intervals longer"}
 }
