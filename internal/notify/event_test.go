@@ -21,7 +21,7 @@ func record(sequence int64) audit.Record {
 	return audit.Record{
 		Sequence: sequence, Previous: "sha256:aa", ID: "0b6f/3/RollingBack", At: time.Date(2026, 11, 22, 10, 0, 0, 123456000, time.UTC),
 		Kind: "Rollout", Namespace: "mobile", Name: "shop", UID: "0b6f", App: "com.example.shop", Channel: "production",
-		Action: "RollingBack", Type: "Warning", Message: "shop-3: failed", Bundle: "shop-3", Version: "1.2.0", Weight: "10",
+		Action: "RollingBack", Message: "shop-3: failed", Bundle: "shop-3", Version: "1.2.0", Weight: "10",
 		Evidence: []string{"failures: 9/40"}, Candidate: &otav1alpha1.ArmCounts{}, MetadataVersion: 12,
 	}
 }
