@@ -327,7 +327,7 @@ type CommandStatus struct {
 	// +optional
 	Result CommandResult `json:"result,omitempty"`
 
-	// message says why a command was refused.
+	// message is what the command was given, such as a reason; or says why it was refused.
 	// +optional
 	// +kubebuilder:validation:MaxLength=512
 	Message string `json:"message,omitempty"`

@@ -79,10 +79,12 @@ func (g Given) Annotations() map[string]string {
 	}
 }
 
-// Status records what became of the command. A nil refusal means that it is carried out.
+// Status records what became of the command: its message is what it was given, or the refusal. A nil refusal means that it is
+// carried out.
 func (g Given) Status(at time.Time, refusal error) *otav1alpha1.CommandStatus {
 	out := &otav1alpha1.CommandStatus{
 		ID: g.ID, Name: g.Name, By: g.By, Actor: g.Actor, At: &metav1.Time{Time: at.Truncate(time.Second)}, Result: otav1alpha1.CommandAccepted,
+		Message: clip(g.Args, maxMessage),
 	}
 	if refusal != nil {
 		out.Result, out.Message = otav1alpha1.CommandRefused, clip(refusal.Error(), maxMessage)

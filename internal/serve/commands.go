@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/actor"
 	"github.com/windlass-dev/windlass/internal/command"
 )
 
@@ -24,18 +25,22 @@ type order struct {
 	status  *otav1alpha1.ChannelStatus
 	facts   *Facts // nil for commands that need none
 	at      *metav1.Time
+	doubt   string // why names of people cannot be relied on; empty: they can
 }
 
 // commands that a Channel knows, without those that need facts. Each says why it cannot be carried out.
-var commands = map[string]func(*order) error{command.Halt: halt, command.Unhalt: unhalt, command.Override: override}
+var commands = map[string]func(*order) error{
+	command.Halt: halt, command.Unhalt: unhalt, command.Override: override, command.Approve: approve,
+}
 
 // informed are the commands that need to know what is served. They have their turn one by one, when the status says what the one
 // before has led to.
 var informed = map[string]func(*order) error{command.Rollback: rollback, command.Allow: allow}
 
 // Obey carries out the command that the annotations of a Channel give, unless that was done before, and records what became of it.
-// Nil: there is nothing to do. A command that needs facts is left alone without, and waits until it has its turn.
-func Obey(ch *otav1alpha1.Channel, now time.Time, f *Facts) (st *otav1alpha1.ChannelStatus, waits bool) {
+// Nil: there is nothing to do. A command that needs facts is left alone without, and waits until it has its turn. Trust says how far the
+// name of who gave it can be relied on.
+func Obey(ch *otav1alpha1.Channel, now time.Time, trust actor.Trust, f *Facts) (st *otav1alpha1.ChannelStatus, waits bool) {
 	given := command.Read(ch.Annotations, ch.Status.LastCommand)
 	if given == nil {
 		return nil, false
@@ -55,8 +60,9 @@ func Obey(ch *otav1alpha1.Channel, now time.Time, f *Facts) (st *otav1alpha1.Cha
 	if given.By == "" {
 		given.By = command.Unverified
 	}
+	given.Actor = trust.Actor
 	st = ch.Status.DeepCopy()
-	o := &order{Given: *given, channel: ch, status: st, facts: f, at: &metav1.Time{Time: now.Truncate(time.Second)}}
+	o := &order{Given: *given, channel: ch, status: st, facts: f, at: &metav1.Time{Time: now.Truncate(time.Second)}, doubt: trust.Doubt}
 	err := do(o)
 	if err != nil {
 		st = ch.Status.DeepCopy() // a command is carried out, or not

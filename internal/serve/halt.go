@@ -17,7 +17,7 @@ func halt(o *order) error {
 	if err != nil {
 		return badArgs(err)
 	}
-	o.status.Halt = &otav1alpha1.Halt{Reason: reason, By: o.By, At: o.at}
+	o.status.Halt = &otav1alpha1.Halt{Reason: reason, By: o.By, Actor: o.Actor, At: o.at}
 	return nil
 }
 

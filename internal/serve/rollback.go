@@ -40,9 +40,23 @@ func rollback(o *order) error {
 			MaxRefused, command.Allow)
 	}
 	o.status.Rollback = &otav1alpha1.ChannelRollback{
-		Order: o.next(), From: otav1alpha1.Digest(from), To: t.To, Bundle: t.Bundle, Reason: t.Reason, By: o.By, At: o.at,
+		Order: o.next(), From: otav1alpha1.Digest(from), To: t.To, Bundle: t.Bundle, Reason: t.Reason, By: o.By, Actor: o.Actor, At: o.at,
 	}
 	return nil
+}
+
+// Wanted names the Bundles that people want devices to be brought back to, by commands that are to be carried out.
+func Wanted(ch *otav1alpha1.Channel) []string {
+	var names []string
+	if r := ch.Status.Rollback; r != nil && r.Bundle != "" {
+		names = append(names, r.Bundle)
+	}
+	if g := command.Read(ch.Annotations, ch.Status.LastCommand); g != nil && g.Name == command.Rollback {
+		if t, err := command.ParseRollback(g.Args); err == nil && t.Bundle != "" {
+			names = append(names, t.Bundle)
+		}
+	}
+	return names
 }
 
 // newest is the digest that a rollback takes back: of the candidate, also of one whose commit is under way, else of what is stable.
@@ -121,7 +135,7 @@ func allow(o *order) error {
 	if why, stands := Next(f).Refusals[string(a.Digest)]; stands {
 		return fmt.Errorf("the refusal stays: %s (%s)", why.Reason, why.By)
 	}
-	o.status.Allowed = &otav1alpha1.AllowedBundle{Order: o.next(), Digest: a.Digest, Reason: a.Reason, By: o.By, At: o.at}
+	o.status.Allowed = &otav1alpha1.AllowedBundle{Order: o.next(), Digest: a.Digest, Reason: a.Reason, By: o.By, Actor: o.Actor, At: o.at}
 	return nil
 }
 
