@@ -19,9 +19,11 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/ingest"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/trust"
@@ -56,6 +58,8 @@ type Reconciler struct {
 	Repositories Repositories
 	Options      Options
 	Now          func() time.Time
+	Outbox       audit.Outbox
+	Recorded     <-chan event.GenericEvent // Bundles whose records the log has; when nil, nobody tells
 
 	worker  *ingest.Worker
 	pool    *ingest.Pool[transferKey]
@@ -162,6 +166,8 @@ func (s *scope) finish(res ctrl.Result, err error) (ctrl.Result, error) {
 // land. Events and memory follow only when it did.
 func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 	s.bundle.Status.SignedBy = strings.Join(s.signers(), ", ")
+	about, told := subject(s.old), transitions(s)
+	s.bundle.Status.Unrecorded = r.Outbox.Next(about, s.old.Status.Unrecorded, told, r.Now())
 	if !apiequality.Semantic.DeepEqual(s.old.Status, s.bundle.Status) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 		defer cancel()
@@ -185,8 +191,14 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 	if len(s.losses) > 0 {
 		trustLostTotal.Inc()
 	}
-	kit.Tell(r.Recorder, s.old, transitions(s))
+	kit.Tell(r.Recorder, s.old, told)
+	r.Outbox.Submit(about, s.bundle.Status.Unrecorded)
 	return nil
+}
+
+// subject is what the audit log calls a Bundle.
+func subject(b *otav1alpha1.Bundle) audit.Subject {
+	return audit.Subject{Kind: "Bundle", Object: b, App: string(b.Spec.App), Repository: repositoryKey(b)}
 }
 
 func keyOf(b *otav1alpha1.Bundle) transferKey {

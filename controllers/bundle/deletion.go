@@ -32,6 +32,15 @@ func (r *Reconciler) release(ctx context.Context, s *scope) (time.Duration, erro
 			return 0, s.holdDeletion(err)
 		}
 	}
+	gone := Events.New("Deleted", "the Bundle is deleted; what is in the bucket goes when nothing refers to it").
+		About(s.bundle.Name, s.bundle.Spec.Version, s.bundle.Spec.Digest)
+	switch drained, err := r.Outbox.Drained(ctx, r.Client, subject(s.old), s.old.Status.Unrecorded, gone); {
+	case err != nil:
+		return 0, err
+	case !drained:
+		s.keep, s.after = true, deletionWait // a moment: the log wakes it
+		return 0, kit.Wait(otav1alpha1.RepositoryNotReadyReason, deletionWait, "deletion waits for the audit log")
+	}
 	base := s.bundle.DeepCopy()
 	base.Status = s.old.Status
 	if controllerutil.RemoveFinalizer(s.bundle, Finalizer) {

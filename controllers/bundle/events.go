@@ -18,6 +18,7 @@ var Events = kit.EventTable{
 	kit.Warning("TrustLost", "Verify", "an authority no longer vouches for the artifact", "which, and why"),
 	kit.Warning(otav1alpha1.RevokedReason, "Revoke", "the Bundle must not be used any more", "why"),
 	kit.Warning(otav1alpha1.ArtifactLostReason, "Check", "the bucket no longer has the artifact, which is fetched again", "what is missing"),
+	kit.Normal("Deleted", "Delete", "the Bundle is gone", "what becomes of the artifact"),
 	kit.Warning(otav1alpha1.InUseReason, "Delete", "a deletion waits until nothing serves the artifact", "what serves it"),
 
 	kit.Warning(otav1alpha1.FetchFailedReason, "Fetch", "the artifact cannot be read; it is tried again", "why"),

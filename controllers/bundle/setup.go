@@ -82,15 +82,18 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opt
 	if err := addIndexes(ctx, mgr.GetFieldIndexer()); err != nil {
 		return err
 	}
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named("bundle").
 		For(&otav1alpha1.Bundle{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
 		Watches(&otav1alpha1.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.wakeNamesakes), builder.WithPredicates(comesOrGoes)).
 		Watches(&otav1alpha1.Repository{}, handler.EnqueueRequestsFromMapFunc(r.wakeOfRepository), builder.WithPredicates(kit.RepositoryChanged)).
 		Watches(&otav1alpha1.Channel{}, handler.EnqueueRequestsFromMapFunc(r.wakeOfChannel)).
 		WatchesRawSource(source.Channel(wake, &handler.EnqueueRequestForObject{})).
-		WithOptions(opts).
-		Complete(r)
+		WithOptions(opts)
+	if r.Recorded != nil {
+		b = b.WatchesRawSource(source.Channel(r.Recorded, &handler.EnqueueRequestForObject{}))
+	}
+	return b.Complete(r)
 }
 
 // prepare makes the scratch folder and the pool of transfers.

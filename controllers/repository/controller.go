@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/store"
@@ -37,11 +38,13 @@ type Reconciler struct {
 	Live     client.Reader // reads Secrets and ConfigMaps, which are not cached
 	Recorder events.EventRecorder
 	Set      *publish.Set
+	Logs     *audit.Set
 	Now      func() time.Time
 	Options  Options
 
 	memory  memory
 	library *trust.Library
+	outbox  audit.Outbox
 }
 
 // scope is what one reconcile knows. Nothing outlives the call.
@@ -67,7 +70,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Repository)
 	}
 	res, err := kit.Run(ctx, s, r.storage, r.roots, r.keys, r.open, r.trust, r.retention, r.signed)
 	st := &s.repo.Status
-	s.describe(r.Set)
+	r.describe(s)
 	if err == nil {
 		s.ready()
 	}

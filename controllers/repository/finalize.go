@@ -40,7 +40,7 @@ func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error
 	if len(users) > 0 {
 		// Until then it goes on publishing, also after a restart: a rollback must not wait for a deletion.
 		_, problem := kit.Run(ctx, s, r.storage, r.roots, r.keys, r.open)
-		s.describe(r.Set)
+		r.describe(s)
 		s.set(otav1alpha1.ReconcilingCondition, metav1.ConditionTrue, otav1alpha1.InUseReason,
 			"deletion waits until nothing refers to the Repository any more: "+abridge(users))
 		s.repo.Status.ObservedGeneration = s.repo.Generation
@@ -50,6 +50,7 @@ func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error
 		return ctrl.Result{RequeueAfter: deletionWait}, nil
 	}
 	r.Set.Close(s.key())
+	r.Logs.Close(s.key())
 	base := s.repo.DeepCopy()
 	controllerutil.RemoveFinalizer(s.repo, Finalizer)
 	if err := r.Client.Patch(ctx, s.repo, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {

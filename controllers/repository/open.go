@@ -9,7 +9,10 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
+
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/tuf"
@@ -40,11 +43,13 @@ func (r *Reconciler) open(ctx context.Context, s *scope) (time.Duration, error) 
 		cfg.Seen, cfg.SeenRoot, cfg.SeenFirstRoot = m.Version, m.RootVersion, string(m.FirstRootDigest)
 	}
 	cfg.SeenFloors, _ = wantedFloors(s.repo.Status.Floors) // which publishedFloors wrote
+	cfg.Audit = func() audit.Head { return r.head(s.key()) }
 	s.publisher, err = r.Set.Open(ctx, s.key(), s.identity.String(), s.bucket, cfg)
 	if err != nil {
 		return 0, s.signingFailed(err)
 	}
 	state := s.publisher.State()
+	r.openLog(ctx, s, state)
 	s.judgeSigning(state, r.Now())
 	s.signing.floors = s.floorsPublished(state, r.Options.Recheck)
 	return 0, state.LastError
@@ -84,4 +89,37 @@ func atLeast(field string, value otav1alpha1.Duration, least time.Duration) (tim
 		return 0, kit.Stall(otav1alpha1.InvalidSpecReason, "%s is %s, expected %s or more", field, value, least)
 	}
 	return d, nil
+}
+
+// openLog makes sure that the audit log is written into the bucket that the publisher has.
+func (r *Reconciler) openLog(ctx context.Context, s *scope, state publish.State) {
+	bucket, _ := r.Set.Bucket(s.key())
+	cfg := audit.Config{
+		Bucket: bucket, Now: r.Now,
+		Owner: audit.Record{Kind: "Repository", Namespace: s.repo.Namespace, Name: s.repo.Name, UID: string(s.repo.UID)},
+		MetadataVersion: func() int64 {
+			if p, ok := r.Set.Get(s.key()); ok {
+				return p.State().Version
+			}
+			return 0
+		},
+	}
+	if st := s.repo.Status.Storage; st != nil {
+		cfg.Careful = st.ConditionalWrites != otav1alpha1.ConditionalWritesAtomic
+	}
+	if state.Audit.Sequence > 0 {
+		cfg.Anchors = append(cfg.Anchors, audit.Anchor{Head: state.Audit, Source: fmt.Sprintf("timestamp.json version %d", state.Version)})
+	}
+	if a := s.repo.Status.Audit; a != nil {
+		cfg.Anchors = append(cfg.Anchors, audit.Anchor{Head: audit.Head{Sequence: a.Sequence, Hash: string(a.Hash)}, Source: "status.audit"})
+	}
+	r.Logs.Open(ctx, s.key(), s.identity.String(), cfg)
+}
+
+// head is the last record of the audit log, for the next commit to sign.
+func (r *Reconciler) head(key types.NamespacedName) audit.Head {
+	if log, ok := r.Logs.For(key); ok {
+		return log.Head()
+	}
+	return audit.Head{}
 }

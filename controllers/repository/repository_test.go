@@ -5,6 +5,7 @@ package repository
 
 import (
 	"context"
+	"errors"
 	"net/url"
 	"strings"
 	"testing"
@@ -26,6 +27,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/testkit"
@@ -37,6 +39,7 @@ func TestMain(m *testing.M) { testkit.Main(m) }
 type story struct {
 	*testkit.Env
 	set    *publish.Set
+	logs   *audit.Set
 	bucket *testkit.Bucket
 	repo   *otav1alpha1.Repository
 	secret *corev1.Secret
@@ -59,14 +62,17 @@ func begin(t *testing.T) *story {
 	s.set = publish.NewSet(func(repo types.NamespacedName, _ []publish.ChannelKey) {
 		news <- event.GenericEvent{Object: &otav1alpha1.Repository{ObjectMeta: metav1.ObjectMeta{Namespace: repo.Namespace, Name: repo.Name}}}
 	})
+	s.logs = audit.NewSet(func(repo types.NamespacedName, _ []audit.Ref) {
+		news <- event.GenericEvent{Object: &otav1alpha1.Repository{ObjectMeta: metav1.ObjectMeta{Namespace: repo.Namespace, Name: repo.Name}}}
+	})
 	r := &Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("repository-controller"),
-		Set: s.set, Now: time.Now, Options: Options{Recheck: 100 * time.Millisecond, Egress: testkit.Loopback()},
+		Set: s.set, Logs: s.logs, Now: time.Now, Options: Options{Recheck: 100 * time.Millisecond, Egress: testkit.Loopback()},
 	}
 	if err := r.SetupWithManager(t.Context(), mgr, news, controller.Options{}); err != nil {
 		t.Fatal(err)
 	}
-	if err := mgr.Add(s.set); err != nil {
+	if err := errors.Join(mgr.Add(s.set), mgr.Add(s.logs)); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/egress"
 	"github.com/windlass-dev/windlass/internal/index"
 	"github.com/windlass-dev/windlass/internal/trust"
@@ -58,10 +59,10 @@ const (
 
 // SetupWithManager registers the controller and its watches. News of publishers arrive through news.
 func (r *Reconciler) SetupWithManager(_ context.Context, mgr ctrl.Manager, news <-chan event.GenericEvent, opts controller.Options) error {
-	if r.Client == nil || r.Live == nil || r.Recorder == nil || r.Set == nil || r.Now == nil {
-		return errors.New("repository: Client, Live, Recorder, Set and Now must be set")
+	if r.Client == nil || r.Live == nil || r.Recorder == nil || r.Set == nil || r.Logs == nil || r.Now == nil {
+		return errors.New("repository: Client, Live, Recorder, Set, Logs and Now must be set")
 	}
-	r.Options = r.Options.withDefaults()
+	r.Options, r.outbox = r.Options.withDefaults(), audit.Outbox{Logs: r.Logs}
 	r.library = trust.NewLibrary(r.Live, r.Now)
 	if opts.RateLimiter == nil {
 		opts.RateLimiter = workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](backoffMin, backoffMax)

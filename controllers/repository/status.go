@@ -15,8 +15,8 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/kit"
-	"github.com/windlass-dev/windlass/internal/publish"
 )
 
 func (s *scope) key() types.NamespacedName { return client.ObjectKeyFromObject(s.repo) }
@@ -34,8 +34,8 @@ func (s *scope) ready() {
 }
 
 // describe puts into the status what devices can see. A publisher that is open goes on even when this reconcile failed.
-func (s *scope) describe(publishers *publish.Set) {
-	p, ok := publishers.Get(s.key())
+func (r *Reconciler) describe(s *scope) {
+	p, ok := r.Set.Get(s.key())
 	if !ok {
 		return
 	}
@@ -50,14 +50,35 @@ func (s *scope) describe(publishers *publish.Set) {
 		RootExpiresAt: seconds(state.RootExpiresAt), RootKeys: rootKeys(state), RootThreshold: int32(state.RootThreshold),
 	}
 	st.Floors = publishedFloors(state.Floors)
+	st.Audit = auditStatus(r.Logs, s.key(), st.Audit)
 	st.Channels, st.Bundles = new(int32(state.Channels)), new(int32(state.Bundles))
+}
+
+// auditStatus tells of the end of the audit log; as it was, while nobody has found it yet.
+func auditStatus(logs *audit.Set, key types.NamespacedName, old *otav1alpha1.AuditStatus) *otav1alpha1.AuditStatus {
+	log, ok := logs.For(key)
+	if !ok {
+		return old
+	}
+	head := log.Head()
+	if head.Sequence == 0 || old != nil && old.Sequence == head.Sequence && string(old.Hash) == head.Hash {
+		return old
+	}
+	out := &otav1alpha1.AuditStatus{Sequence: head.Sequence, Hash: otav1alpha1.Digest(head.Hash)}
+	if !head.At.IsZero() {
+		out.At = seconds(head.At)
+	}
+	return out
 }
 
 func seconds(t time.Time) *metav1.Time { return &metav1.Time{Time: t.Truncate(time.Second)} }
 
 // writeStatus records the outcome when it changed, and tells the events of it.
 func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
+	about, told := subject(s.repo), transitions(s.old, s.repo)
+	s.repo.Status.Unrecorded = r.outbox.Next(about, s.old.Status.Unrecorded, told, r.Now())
 	if apiequality.Semantic.DeepEqual(s.old.Status, s.repo.Status) {
+		r.outbox.Submit(about, s.old.Status.Unrecorded)
 		return nil
 	}
 	// The phases may have used up the reconcile's deadline; the outcome must still be recorded.
@@ -67,10 +88,16 @@ func (r *Reconciler) writeStatus(ctx context.Context, s *scope) error {
 	if err != nil {
 		return err
 	}
-	ac := otav1alpha1ac.Repository(s.repo.Name, s.repo.Namespace).WithUID(s.repo.UID).WithStatus(status)
+	ac := otav1alpha1ac.Repository(s.repo.Name, s.repo.Namespace).WithUID(s.repo.UID).WithResourceVersion(s.repo.ResourceVersion).WithStatus(status)
 	if err := r.Client.Status().Apply(ctx, ac, fieldOwner, client.ForceOwnership); err != nil {
 		return err
 	}
-	kit.Tell(r.Recorder, s.repo, transitions(s.old, s.repo))
+	kit.Tell(r.Recorder, s.repo, told)
+	r.outbox.Submit(about, s.repo.Status.Unrecorded)
 	return nil
+}
+
+// subject is what the audit log calls a Repository.
+func subject(repo *otav1alpha1.Repository) audit.Subject {
+	return audit.Subject{Kind: "Repository", Object: repo, Repository: client.ObjectKeyFromObject(repo)}
 }

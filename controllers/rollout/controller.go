@@ -15,11 +15,14 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/actor"
 	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/audit"
+	"github.com/windlass-dev/windlass/internal/index"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/policy"
@@ -45,6 +48,8 @@ type Reconciler struct {
 	Measurer Measurer
 	Now      func() time.Time // of step timers: must not jump (see clock.Steady)
 	Trust    actor.Asker      // how far names of people can be relied on
+	Outbox   audit.Outbox
+	Recorded <-chan event.GenericEvent // Rollouts whose records the log has; when nil, nobody tells
 
 	memory memory
 	line   line
@@ -83,8 +88,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	if !obj.DeletionTimestamp.IsZero() {
 		r.line.leave(req.NamespacedName)
 	}
-	if done, err := r.finalize(ctx, obj); done || err != nil {
-		return kit.Settle(ctrl.Result{}, err)
+	if done, res, err := r.finalize(ctx, obj); done || err != nil {
+		return kit.Settle(res, err)
 	}
 	introduce(req.NamespacedName)
 	s := &scope{old: obj, rollout: obj.DeepCopy()}
@@ -153,34 +158,64 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (time.Duration, error
 	return kit.Soonest(after, s.untilWindow()), nil
 }
 
-// writeStatus persists the status with the resourceVersion that the decision was made on: a decision made from a stale status
-// cannot land. Values that only moved wait for statusPace, so that an idle rollout writes little.
+// writeStatus persists the status and what it has to tell in one write; then it tells.
 func (r *Reconciler) writeStatus(ctx context.Context, old *otav1alpha1.Rollout, s *scope, res ctrl.Result) (ctrl.Result, error) {
+	about, err := r.recordedAs(ctx, old)
+	if err != nil {
+		return res, err
+	}
+	told := transitions(s)
+	s.rollout.Status.Unrecorded = r.Outbox.Next(about, old.Status.Unrecorded, told, r.Now())
+	res, wrote, err := r.persist(ctx, old, s, res)
+	switch {
+	case err != nil:
+		return res, err
+	case wrote:
+		kit.Tell(r.Recorder, old, told)
+		r.Outbox.Submit(about, s.rollout.Status.Unrecorded)
+	default:
+		r.Outbox.Submit(about, old.Status.Unrecorded)
+	}
+	return res, nil
+}
+
+// persist writes the status with the resourceVersion that the decision was made on: a decision made from a stale status cannot land.
+// Values that only moved wait for statusPace, so that an idle rollout writes little. It tells whether it wrote.
+func (r *Reconciler) persist(ctx context.Context, old *otav1alpha1.Rollout, s *scope, res ctrl.Result) (_ ctrl.Result, wrote bool, err error) {
 	key := client.ObjectKeyFromObject(old)
 	if apiequality.Semantic.DeepEqual(old.Status, s.rollout.Status) {
-		return res, nil
+		return res, false, nil
 	}
 	if !significant(&old.Status, &s.rollout.Status) {
 		if wait := r.memory.pace(key, r.Now()); wait > 0 {
 			res.RequeueAfter = kit.Soonest(res.RequeueAfter, wait)
-			return res, nil
+			return res, false, nil
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
 	status, err := kit.ApplyStatus(s.rollout.Status, otav1alpha1ac.RolloutStatus())
 	if err != nil {
-		return res, err
+		return res, false, err
 	}
 	ac := otav1alpha1ac.Rollout(old.Name, old.Namespace).WithUID(old.UID).WithResourceVersion(old.ResourceVersion).WithStatus(status)
 	if err := r.Client.Status().Apply(ctx, ac, fieldOwner, client.ForceOwnership); err != nil {
-		return res, err
+		return res, false, err
 	}
 	r.memory.wrote(key, r.Now())
-	count(key, &old.Status, &s.rollout.Status, r.Now())
 	if s.anew { // only now: a decision that got lost has to be made again, from what was measured
 		r.memory.drop(key)
 	}
-	kit.Tell(r.Recorder, old, transitions(s))
-	return res, nil
+	return res, true, nil
+}
+
+// recordedAs is what the audit log calls a Rollout. Its log is that of the Repository of its Channel.
+func (r *Reconciler) recordedAs(ctx context.Context, ro *otav1alpha1.Rollout) (audit.Subject, error) {
+	about := audit.Subject{Kind: "Rollout", Object: ro, Channel: ro.Spec.ChannelRef.Name}
+	ch, err := kit.Find(ctx, r.Client, client.ObjectKey{Namespace: ro.Namespace, Name: about.Channel}, &otav1alpha1.Channel{})
+	if ch != nil {
+		about.App = string(ch.Spec.App)
+		about.Repository = client.ObjectKey{Namespace: ro.Namespace, Name: index.RepositoryName(ch.Spec.RepositoryRef)}
+	}
+	return about, err
 }

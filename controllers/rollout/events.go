@@ -33,6 +33,7 @@ var Events = kit.EventTable{
 	kit.Warning("Aborted", "Rollback", "no device is offered a bundle any more whose release a person aborted", "the bundle, why and by whom"),
 	kit.Warning("BundleRefused", "Rollback", "the bundle is one that the channel refuses", "the bundle and why"),
 	kit.Warning("BundleNotAdmitted", "Rollback", "the bundle does not satisfy the channel's admission", "the bundle and why"),
+	kit.Normal("Deleted", "Delete", "the Rollout is gone", "what stays"),
 	kit.Warning(otav1alpha1.InvalidSpecReason, "Reconcile", "the spec cannot be carried out", "what is wrong and what to do"),
 	kit.Warning(otav1alpha1.NotSupportedYetReason, "Reconcile", "the spec asks for what this version cannot do", "what, and what to do"),
 }

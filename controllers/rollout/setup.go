@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/index"
@@ -44,7 +45,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opt
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &otav1alpha1.Channel{}, index.ChannelRepository, index.ChannelByRepository); err != nil {
 		return fmt.Errorf("index Channels by %s: %w", index.ChannelRepository, err)
 	}
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named("rollout").
 		For(&otav1alpha1.Rollout{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, predicate.AnnotationChangedPredicate{}))).
 		Watches(&otav1alpha1.Channel{}, handler.EnqueueRequestsFromMapFunc(r.by(index.RolloutChannel))).
@@ -52,8 +53,11 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, opt
 		Watches(&otav1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(r.siblings)).
 		Watches(&otav1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(r.queued), builder.WithPredicates(moved)).
 		Watches(&otav1alpha1.Repository{}, handler.EnqueueRequestsFromMapFunc(r.queued), builder.WithPredicates(predicate.GenerationChangedPredicate{})).
-		WithOptions(opts).
-		Complete(r)
+		WithOptions(opts)
+	if r.Recorded != nil {
+		b = b.WatchesRawSource(source.Channel(r.Recorded, &handler.EnqueueRequestForObject{}))
+	}
+	return b.Complete(r)
 }
 
 // by wakes the Rollouts that refer to an object by name.

@@ -4,6 +4,7 @@
 package audit
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,6 +13,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/kit"
@@ -80,12 +83,37 @@ func (o Outbox) Submit(s Subject, waiting []otav1alpha1.PendingRecord) {
 	log.Submit(records...)
 }
 
-// pending is a transition as it waits. Its id is that of the object and of the moment: an object is written once at a time, so no two
-// of its transitions share one, also not after its status was restored from a backup.
+// Patience is how long a deleted object waits for the log to have its records, as long as it has a Repository that stays.
+const Patience = time.Minute
+
+// Drained tells whether a deleted object can go: the log has what waited, and that the object is gone. It does not wait for a log
+// that nobody can open, nor for ever.
+func (o Outbox) Drained(ctx context.Context, c client.Reader, s Subject, waiting []otav1alpha1.PendingRecord, gone kit.Event) (bool, error) {
+	deleted := s.Object.GetDeletionTimestamp()
+	if o.Logs == nil || s.Repository.Name == "" || deleted == nil {
+		return true, nil
+	}
+	last := pending(s, &gone, 0, deleted.Time)
+	last.ID = string(s.Object.GetUID()) + ".gone"
+	waiting = append(slices.Clone(waiting), last)
+	o.Submit(s, waiting)
+	log, open := o.log(s)
+	if open && !slices.ContainsFunc(waiting, func(p otav1alpha1.PendingRecord) bool { return !log.Recorded(p.ID) }) {
+		return true, nil
+	}
+	repo, err := kit.Find(ctx, c, s.Repository, &otav1alpha1.Repository{})
+	if err != nil {
+		return false, err
+	}
+	return repo == nil || !repo.DeletionTimestamp.IsZero() || clock.RealClock{}.Since(deleted.Time) > Patience, nil
+}
+
+// pending is a transition as it waits. Its id is that of the object and of what it was decided on, which can be written over once, and
+// of the moment, since a status that was restored from a backup is written over again.
 func pending(s Subject, e *kit.Event, index int, now time.Time) otav1alpha1.PendingRecord {
 	at := now.UTC().Truncate(time.Microsecond)
 	return otav1alpha1.PendingRecord{
-		ID: fmt.Sprintf("%s.%d.%d", s.Object.GetUID(), at.UnixMicro(), index), At: &metav1.MicroTime{Time: at},
+		ID: fmt.Sprintf("%s.%s.%d.%d", s.Object.GetUID(), s.Object.GetResourceVersion(), at.UnixMicro(), index), At: &metav1.MicroTime{Time: at},
 		Action: e.Reason, Message: kit.Clip(e.Note, 1024), By: kit.Clip(e.By, 256), Actor: e.Actor,
 		Bundle: e.Bundle, Version: e.Version, Digest: e.Digest, Weight: e.Weight,
 		Evidence: sentences(e.Evidence), Candidate: e.Candidate, Control: e.Control,

@@ -272,6 +272,8 @@ func (p *Publisher) draftSnapshot(d *draft, w *world, _ plan) error {
 	timestamp.Signed.Meta[metadata.SNAPSHOT+".json"] = &metadata.MetaFiles{
 		Version: d.version, Length: int64(len(raw)), Hashes: metadata.Hashes{"sha256": digest[:]},
 	}
+	d.world.audit = p.anchor(w)
+	timestamp.Signed.UnrecognizedFields = anchorFields(d.world.audit)
 	if err := tuf.CheckTimestamp(&timestamp.Signed, w.version, now); err != nil {
 		return fmt.Errorf("timestamp: %w", err)
 	}

@@ -70,6 +70,7 @@ func (p *Publisher) load(ctx context.Context) (*world, error) {
 		return nil, err
 	}
 	w.inherited = under != w.root
+	w.audit = AnchorOf(&timestamp.Signed)
 	w.version, w.timestampExpires = timestamp.Signed.Version, timestamp.Signed.Expires
 	p.highest = max(p.highest, w.version)
 	if err := p.loadSnapshot(ctx, w, under, w.version); err != nil {

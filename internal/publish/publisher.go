@@ -17,6 +17,7 @@ import (
 	"k8s.io/utils/clock"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/store"
@@ -81,6 +82,8 @@ type Config struct {
 	// state when nobody re-signs. Zero means the default.
 	RootExpiry      time.Duration
 	TimestampExpiry time.Duration
+	// Audit gives the last record of the audit log, which each commit signs; when nil, nobody writes one. It must not block.
+	Audit func() audit.Head
 	// Clock decides about expiry; when nil, the real one.
 	Clock clock.Clock
 	// Notify is told, from the publisher's goroutine, which channels were committed or failed. No channel means that only

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+
+	"github.com/windlass-dev/windlass/internal/audit"
 )
 
 // State of a publisher.
@@ -27,6 +29,8 @@ type State struct {
 	RootOnline    bool              // and the keys of the publisher are enough of them
 	RootError     error             // why a root of Config.Roots, or one with what Config asks for, is not published; nil: it is
 	Floors        map[string]string // least versions, by app, that the root holds
+
+	Audit audit.Head // last record of the audit log that timestamp.json names
 }
 
 // State gives a summary.
@@ -39,7 +43,7 @@ func (p *Publisher) State() State {
 		Version: w.version, CommittedAt: w.committedAt, ExpiresAt: w.timestampExpires,
 		Channels: len(w.channels), Bundles: len(w.digests), Pending: len(p.pending), LastError: p.lastErr,
 		RootVersion: root.Version, FirstRoot: w.firstRoot, RootExpiresAt: root.Expires, RootThreshold: root.Roles[metadata.ROOT].Threshold,
-		RootOnline: p.cfg.Keys.signRoots(root), RootError: p.rootErr, Floors: maps.Clone(w.floors),
+		Audit: w.audit, RootOnline: p.cfg.Keys.signRoots(root), RootError: p.rootErr, Floors: maps.Clone(w.floors),
 	}
 }
 

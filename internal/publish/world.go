@@ -11,6 +11,7 @@ import (
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
+	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/release"
 )
 
@@ -21,6 +22,7 @@ type world struct {
 	committedAt      time.Time
 	timestampExpires time.Time
 	snapshotExpires  time.Time
+	audit            audit.Head // that timestamp.json names
 
 	rootFile          // the last one that is published
 	firstRoot  string // its digest: what gateways and devices pin
