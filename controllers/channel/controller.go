@@ -19,6 +19,9 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/actor"
+	"github.com/windlass-dev/windlass/internal/approval"
+	"github.com/windlass-dev/windlass/internal/command"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/release"
@@ -55,6 +58,7 @@ type Reconciler struct {
 	Client     client.Client
 	Recorder   events.EventRecorder
 	Publishers Publishers
+	Trust      actor.Asker      // how far names of people can be relied on
 	Wall       func() time.Time // of leases, which gateways hold against their own clocks
 	Steady     func() time.Time // of what step timers begin with: must not jump (see clock.Steady)
 }
@@ -80,10 +84,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Channel) (r
 		return kit.Settle(ctrl.Result{}, err)
 	}
 	s := &scope{channel: obj.DeepCopy()}
-	if st, _ := serve.Obey(obj, r.Wall(), nil); st != nil { // recorded before anything rests on it: the record wakes the Channel again
+	if st, _ := serve.Obey(obj, r.Wall(), r.trust(ctx, obj), nil); st != nil { // recorded before anything rests on it: the record wakes the Channel again
 		s.channel.Status = *st
 		return kit.Settle(ctrl.Result{}, r.writeStatus(ctx, obj, s))
 	}
+	s.channel.Status.Approvals = approval.Ratchet(obj)
 	res, err := kit.Run(ctx, s, r.repository, r.gather, r.publish, r.describe)
 	if flaw := s.flaw(); err == nil && flaw != nil {
 		_, _ = s.finish(obj, res, flaw) // but come back: what is out still has a lease to renew
@@ -94,6 +99,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Channel) (r
 		return kit.Settle(ctrl.Result{}, fmt.Errorf("write status (outcome: %v): %w", err, werr))
 	}
 	return res, err
+}
+
+// trust tells how far the name of who gave a command can be relied on. Without a command nobody asks.
+func (r *Reconciler) trust(ctx context.Context, ch *otav1alpha1.Channel) actor.Trust {
+	if command.Read(ch.Annotations, ch.Status.LastCommand) == nil {
+		return actor.Trust{}
+	}
+	return r.Trust.Ask(ctx)
 }
 
 // publish computes the next document and submits it when it differs from the committed one.

@@ -58,8 +58,11 @@ func (r *Reconciler) people(ctx context.Context, s *scope, f *plan.Facts) {
 	}
 	trust := r.Trust.Ask(ctx)
 	f.Approvals.Rule = approval.Rule{Authors: approval.Authors(s.rollout.Annotations), Doubt: trust.Doubt}
-	if f.Command != nil {
-		f.Command.Actor = trust.Actor
+	if f.Command == nil {
+		return
+	}
+	if f.Command.Actor = trust.Actor; f.Command.By == "" {
+		f.Command.Actor = otav1alpha1.ActorUnverified
 	}
 }
 

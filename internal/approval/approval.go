@@ -110,21 +110,28 @@ func Ratchet(ch *otav1alpha1.Channel) *otav1alpha1.ApprovalsStatus {
 	return out
 }
 
-// Lower notes that a person approves a lower number, in the status that Ratchet gave. It says why that does not count.
-func Lower(ch *otav1alpha1.Channel, to int32, by, doubt string, at time.Time) (*otav1alpha1.ApprovalsStatus, string) {
+// Approver is a person who approves.
+type Approver struct {
+	Name  string
+	Doubt string // see Rule
+	At    time.Time
+}
+
+// Lower notes that a person approves a lower number, for the next Ratchet. Else it says why that does not count.
+func Lower(ch *otav1alpha1.Channel, to int32, who Approver) (*otav1alpha1.ApprovalsStatus, string) {
 	st := Ratchet(ch)
-	rule := Rule{Authors: Authors(ch.Annotations), Doubt: doubt}
+	rule := Rule{Authors: Authors(ch.Annotations), Doubt: who.Doubt}
 	switch {
 	case st == nil || st.Wanted == nil:
 		return st, "spec.approvals.required asks for no lower number than is in force: lower it first"
 	case *st.Wanted != to:
 		return st, "this approves another number than spec.approvals.required asks for: look at what is asked for now, and approve that"
 	}
-	if why := rule.Refusal(by); why != "" {
+	if why := rule.Refusal(who.Name); why != "" {
 		return st, why
 	}
 	out := st.DeepCopy()
-	out.ApprovedBy = Add(out.ApprovedBy, by, at)
+	out.ApprovedBy = Add(out.ApprovedBy, who.Name, who.At)
 	return out, ""
 }
 

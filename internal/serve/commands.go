@@ -57,12 +57,9 @@ func Obey(ch *otav1alpha1.Channel, now time.Time, trust actor.Trust, f *Facts) (
 	case do == nil:
 		do = unknown
 	}
-	if given.By == "" {
-		given.By = command.Unverified
-	}
-	given.Actor = trust.Actor
+	name(given, trust)
 	st = ch.Status.DeepCopy()
-	o := &order{Given: *given, channel: ch, status: st, facts: f, at: &metav1.Time{Time: now.Truncate(time.Second)}, doubt: trust.Doubt}
+	o := &order{Given: *given, channel: ch, status: st, facts: f, at: second(now), doubt: trust.Doubt}
 	err := do(o)
 	if err != nil {
 		st = ch.Status.DeepCopy() // a command is carried out, or not
@@ -70,6 +67,21 @@ func Obey(ch *otav1alpha1.Channel, now time.Time, trust actor.Trust, f *Facts) (
 	st.LastCommand = given.Status(now, err)
 	return st, false
 }
+
+// name fills in who gave a command, and how far that can be relied on.
+func name(given *command.Given, trust actor.Trust) {
+	attribute(given, trust)
+}
+
+// attribute says of a command by whom it is, and how far that can be relied on.
+func attribute(g *command.Given, trust actor.Trust) {
+	if g.Actor = trust.Actor; g.By == "" {
+		g.By, g.Actor = command.Unverified, otav1alpha1.ActorUnverified
+	}
+}
+
+// second is a time as status has it.
+func second(t time.Time) *metav1.Time { return &metav1.Time{Time: t.Truncate(time.Second)} }
 
 func unknown(o *order) error {
 	names := slices.Sorted(maps.Keys(commands))
