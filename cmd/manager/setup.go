@@ -21,6 +21,7 @@ import (
 	"github.com/windlass-dev/windlass/controllers/channel"
 	"github.com/windlass-dev/windlass/controllers/repository"
 	"github.com/windlass-dev/windlass/controllers/rollout"
+	"github.com/windlass-dev/windlass/internal/actor"
 	"github.com/windlass-dev/windlass/internal/analysis/ask"
 	"github.com/windlass-dev/windlass/internal/analysis/blame"
 	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
@@ -44,6 +45,7 @@ const waiters = 16
 // setup registers all controllers.
 func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 	now := clock.Steady()
+	witness := &actor.Witness{Live: mgr.GetAPIReader(), Now: now}
 	commits := newCommits(ctx)
 	set := publish.NewSet(commits.notify)
 	if err := errors.Join(mgr.Add(set), metrics.Registry.Register(set)); err != nil {
@@ -67,7 +69,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 		return err
 	}
 	channels := &channel.Reconciler{
-		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("channel-controller"), Publishers: publishers{set}, Wall: time.Now, Steady: now,
+		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("channel-controller"), Publishers: publishers{set}, Trust: witness.Trust, Wall: time.Now, Steady: now,
 	}
 	if err := channels.SetupWithManager(ctx, mgr, commits.channels, controllerOptions(o)); err != nil {
 		return err
@@ -77,7 +79,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 		return err
 	}
 	rollouts := &rollout.Reconciler{
-		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("rollout-controller"), Measurer: measurer, Now: now,
+		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("rollout-controller"), Measurer: measurer, Now: now, Trust: witness.Trust,
 	}
 	patient := controllerOptions(o)
 	patient.MaxConcurrentReconciles *= waiters // a Rollout whose metrics are slow does nothing but wait, and holds up no other one
