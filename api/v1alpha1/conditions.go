@@ -23,6 +23,8 @@ const (
 	TrustedRootsFreshCondition = "TrustedRootsFresh"
 	// FloorsPublishedCondition is True when the published root of trust holds all floors of the spec. Absent without any.
 	FloorsPublishedCondition = "FloorsPublished"
+	// NotificationsDeliveredCondition is False when a receiver has taken no notification for 5 minutes. Absent without any.
+	NotificationsDeliveredCondition = "NotificationsDelivered"
 )
 
 // Conditions of a Bundle.
@@ -114,6 +116,8 @@ const (
 	RootSignatureNeededReason = "RootSignatureNeeded"
 	// FloorLoweredReason means that the spec asks for a lower floor than the published root of trust has. Floors only rise.
 	FloorLoweredReason = "FloorLowered"
+	// NotificationFailingReason means that a receiver of notifications does not take them; they wait, and are tried again.
+	NotificationFailingReason = "NotificationFailing"
 	// PublishFailedReason means that a commit failed and is tried again.
 	PublishFailedReason = "PublishFailed"
 )

@@ -29,8 +29,10 @@ import (
 	"github.com/windlass-dev/windlass/internal/analysis/prometheus"
 	"github.com/windlass-dev/windlass/internal/analysis/telemetry"
 	"github.com/windlass-dev/windlass/internal/analysis/web"
+	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/clock"
 	"github.com/windlass-dev/windlass/internal/ingest"
+	"github.com/windlass-dev/windlass/internal/notify"
 	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/source"
 	"github.com/windlass-dev/windlass/internal/tokenfile"
@@ -48,19 +50,25 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 	witness := &actor.Witness{Live: mgr.GetAPIReader(), Now: now}
 	commits := newCommits(ctx)
 	set := publish.NewSet(commits.notify)
-	if err := errors.Join(mgr.Add(set), metrics.Registry.Register(set)); err != nil {
+	logs := audit.NewSet(commits.recorded)
+	if err := errors.Join(mgr.Add(set), mgr.Add(logs), metrics.Registry.Register(set)); err != nil {
 		return fmt.Errorf("add the publishers: %w", err)
+	}
+	outbox := audit.Outbox{Logs: logs}
+	notifier := newNotifier(mgr.GetAPIReader(), logs, commits, o)
+	if err := mgr.Add(notifier); err != nil {
+		return fmt.Errorf("add the notifications: %w", err)
 	}
 	repo := &repository.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("repository-controller"),
-		Set: set, Now: now, Options: repository.Options{Recheck: o.recheckEvery, Egress: o.allowed.policy},
+		Set: set, Logs: logs, Notifier: notifier, Now: now, Options: repository.Options{Recheck: o.recheckEvery, Egress: o.allowed.policy},
 	}
 	if err := repo.SetupWithManager(ctx, mgr, commits.repositories, controllerOptions(o)); err != nil {
 		return err
 	}
 	bundles := &bundle.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("bundle-controller"),
-		Repositories: publishers{set}, Now: now, Options: bundle.Options{
+		Repositories: publishers{set}, Now: now, Outbox: outbox, Recorded: commits.bundles, Options: bundle.Options{
 			Transfers: o.transfers, Recheck: o.recheckEvery, ScratchDir: o.scratchDir,
 			Source: source.Options{MaxSize: o.maxArtifactSize.Value(), Egress: o.allowed.policy},
 		},
@@ -70,6 +78,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 	}
 	channels := &channel.Reconciler{
 		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("channel-controller"), Publishers: publishers{set}, Trust: witness.Trust, Wall: time.Now, Steady: now,
+		Outbox: outbox,
 	}
 	if err := channels.SetupWithManager(ctx, mgr, commits.channels, controllerOptions(o)); err != nil {
 		return err
@@ -80,10 +89,25 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 	}
 	rollouts := &rollout.Reconciler{
 		Client: mgr.GetClient(), Recorder: mgr.GetEventRecorder("rollout-controller"), Measurer: measurer, Now: now, Trust: witness.Trust,
+		Outbox: outbox, Recorded: commits.rollouts,
 	}
 	patient := controllerOptions(o)
 	patient.MaxConcurrentReconciles *= waiters // a Rollout whose metrics are slow does nothing but wait, and holds up no other one
 	return rollouts.SetupWithManager(ctx, mgr, patient)
+}
+
+// newNotifier connects receivers of notifications to the audit logs. What they have taken is written into their Repository's status.
+func newNotifier(live client.Reader, logs *audit.Set, commits *commits, o options) *notify.Dispatcher {
+	return notify.NewDispatcher(notify.Config{
+		Log: func(repo types.NamespacedName) (notify.Log, bool) {
+			log, ok := logs.For(repo)
+			return log, ok
+		},
+		Key:     notify.Secrets{Live: live, Egress: o.allowed.policy}.Key,
+		Post:    notify.NewPoster(o.allowed.policy, time.Now).Post,
+		Changed: func(repo types.NamespacedName) { commits.notify(repo, nil) },
+		Now:     time.Now,
+	})
 }
 
 // commits turns what publishers say into events for the controllers.
@@ -91,18 +115,35 @@ type commits struct {
 	done         <-chan struct{}
 	repositories chan event.GenericEvent
 	channels     chan event.GenericEvent
+	bundles      chan event.GenericEvent
+	rollouts     chan event.GenericEvent
 }
 
 func newCommits(ctx context.Context) *commits {
-	return &commits{
-		done: ctx.Done(), repositories: make(chan event.GenericEvent, wakeBuffer), channels: make(chan event.GenericEvent, wakeBuffer),
-	}
+	wakes := func() chan event.GenericEvent { return make(chan event.GenericEvent, wakeBuffer) }
+	return &commits{done: ctx.Done(), repositories: wakes(), channels: wakes(), bundles: wakes(), rollouts: wakes()}
 }
 
 func (c *commits) notify(repo types.NamespacedName, keys []publish.ChannelKey) {
 	c.send(c.repositories, &otav1alpha1.Repository{ObjectMeta: metav1.ObjectMeta{Namespace: repo.Namespace, Name: repo.Name}})
 	for _, k := range keys {
 		c.send(c.channels, &otav1alpha1.Channel{ObjectMeta: metav1.ObjectMeta{Namespace: repo.Namespace, Name: k.Channel}})
+	}
+}
+
+// recorded wakes the objects whose records are in the audit log, and the Repository that has it.
+func (c *commits) recorded(repo types.NamespacedName, refs []audit.Ref) {
+	c.send(c.repositories, &otav1alpha1.Repository{ObjectMeta: metav1.ObjectMeta{Namespace: repo.Namespace, Name: repo.Name}})
+	for _, ref := range refs {
+		about := metav1.ObjectMeta{Namespace: ref.Namespace, Name: ref.Name}
+		switch ref.Kind {
+		case "Rollout":
+			c.send(c.rollouts, &otav1alpha1.Rollout{ObjectMeta: about})
+		case "Channel":
+			c.send(c.channels, &otav1alpha1.Channel{ObjectMeta: about})
+		case "Bundle":
+			c.send(c.bundles, &otav1alpha1.Bundle{ObjectMeta: about})
+		}
 	}
 }
 

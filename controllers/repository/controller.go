@@ -18,6 +18,7 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/notify"
 	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/store"
 	"github.com/windlass-dev/windlass/internal/trust"
@@ -39,6 +40,7 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	Set      *publish.Set
 	Logs     *audit.Set
+	Notifier *notify.Dispatcher // when nil, nobody is notified
 	Now      func() time.Time
 	Options  Options
 
@@ -71,14 +73,17 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Repository)
 	res, err := kit.Run(ctx, s, r.storage, r.roots, r.keys, r.open, r.trust, r.retention, r.signed)
 	st := &s.repo.Status
 	r.describe(s)
+	after := r.notifications(s)
 	if err == nil {
 		s.ready()
 	}
 	res, err = kit.Finish(obj.Generation, &st.Conditions, &st.ObservedGeneration, res, err)
+	res.RequeueAfter = kit.Soonest(res.RequeueAfter, after)
 	if werr := r.writeStatus(ctx, s); werr != nil {
 		// An outcome that was not recorded is tried again: it must not look terminal.
 		return kit.Settle(ctrl.Result{}, fmt.Errorf("write status (outcome: %v): %w", err, werr))
 	}
+	r.serve(s)
 	return res, err
 }
 

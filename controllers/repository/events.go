@@ -22,6 +22,8 @@ var Events = kit.EventTable{
 	kit.Warning(otav1alpha1.FloorLoweredReason, "Withdraw", "the spec asks for a lower floor than devices have seen", "that floors only rise"),
 	kit.Warning(otav1alpha1.TrustedRootOldReason, "Verify", "the trusted root of a keyless authority was not refreshed for 90 days", "which, and how"),
 	kit.Warning(otav1alpha1.InUseReason, "Delete", "a deletion waits until nothing refers to the Repository", "what does"),
+	kit.Warning(otav1alpha1.NotificationFailingReason, "Notify", "a receiver of notifications has taken none for 5 minutes", "which, and why"),
+	kit.Normal("NotificationsResumed", "Notify", "all receivers take notifications again", "that they do"),
 
 	kit.Warning(otav1alpha1.StorageUnreachableReason, "Open", "the object store does not answer; it is tried again", "why"),
 	kit.Warning(otav1alpha1.StorageAccessDeniedReason, "Open", "the object store refuses the credentials", "what to check"),
@@ -61,6 +63,7 @@ func transitions(old, now *otav1alpha1.Repository) []kit.Event {
 	if c := kit.Changed(was, is, otav1alpha1.ReconcilingCondition); c != nil && c.Reason == otav1alpha1.InUseReason {
 		out = append(out, Events.New(c.Reason, c.Message))
 	}
+	out = append(out, receiverEvents(old, now)...)
 	switch c := kit.Changed(was, is, otav1alpha1.ReadyCondition); {
 	case c == nil:
 	case c.Status == metav1.ConditionTrue:

@@ -51,6 +51,7 @@ func (r *Reconciler) finalize(ctx context.Context, s *scope) (ctrl.Result, error
 	}
 	r.Set.Close(s.key())
 	r.Logs.Close(s.key())
+	r.forsake(s.key())
 	base := s.repo.DeepCopy()
 	controllerutil.RemoveFinalizer(s.repo, Finalizer)
 	if err := r.Client.Patch(ctx, s.repo, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {

@@ -6,6 +6,7 @@ package repository
 import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
+	"github.com/windlass-dev/windlass/internal/notify"
 	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/store"
 )
@@ -13,4 +14,5 @@ import (
 func init() {
 	metrics.Registry.MustRegister(store.Metrics()...)
 	metrics.Registry.MustRegister(publish.Metrics()...)
+	metrics.Registry.MustRegister(notify.Metrics()...)
 }
