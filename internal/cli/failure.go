@@ -5,13 +5,19 @@ package cli
 
 import "fmt"
 
-// failure is an error that has an exit code of its own.
+// failure is an error that has an exit code of its own. Without err, the result that was printed says it all.
 type failure struct {
 	code int
 	err  error
 }
 
-func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Error() string {
+	if f.err == nil {
+		return fmt.Sprintf("exit code %d", f.code)
+	}
+	return f.err.Error()
+}
+
 func (f *failure) Unwrap() error { return f.err }
 
 // usage says that the command was given wrongly.

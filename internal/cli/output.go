@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -98,23 +99,28 @@ func writeJSON(w io.Writer, value any) error {
 
 // table writes rows in columns that are as wide as they have to be. The last column may hold anything.
 func table(w io.Writer, rows ...[]string) {
-	var width []int
+	var widths []int
 	for _, row := range rows {
 		for i, cell := range row {
-			if i == len(width) {
-				width = append(width, 0)
+			if i == len(widths) {
+				widths = append(widths, 0)
 			}
-			width[i] = max(width[i], utf8.RuneCountInString(cell))
+			widths[i] = max(widths[i], width(cell))
 		}
 	}
 	for _, row := range rows {
 		var line strings.Builder
 		for i, cell := range row {
-			fmt.Fprintf(&line, "%-*s   ", width[i], cell)
+			line.WriteString(cell + strings.Repeat(" ", widths[i]-width(cell)+3))
 		}
 		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
 	}
 }
+
+var painted = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// width is how many characters of a text are seen.
+func width(text string) int { return utf8.RuneCountInString(painted.ReplaceAllLiteralString(text, "")) }
 
 // printable keeps names of files and the like from steering a terminal, or from looking like a line of their own.
 func printable(s string) string {

@@ -37,15 +37,31 @@ type Streams struct {
 	Now      func() time.Time
 	Terminal bool // Err is one: progress is drawn
 	Colour   bool // Out is one, and colours are wanted
+
+	Interactive bool       // In and Err are terminals: a person can be asked
+	Width       func() int // of the terminal that Out is, in columns; nil: it is none
 }
 
 // System gives the streams of this process.
 func System() Streams {
-	return Streams{
+	in, out, err := int(os.Stdin.Fd()), int(os.Stdout.Fd()), int(os.Stderr.Fd())
+	smart := os.Getenv("TERM") != "dumb"
+	s := Streams{
 		In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Getenv: os.Getenv, Now: time.Now,
-		Terminal: term.IsTerminal(int(os.Stderr.Fd())),
-		Colour:   term.IsTerminal(int(os.Stdout.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
+		Terminal:    term.IsTerminal(err),
+		Colour:      term.IsTerminal(out) && os.Getenv("NO_COLOR") == "" && smart,
+		Interactive: term.IsTerminal(in) && term.IsTerminal(err),
 	}
+	if term.IsTerminal(out) && smart {
+		s.Width = func() int {
+			width, _, err := term.GetSize(out)
+			if err != nil || width < 20 {
+				return 80
+			}
+			return width
+		}
+	}
+	return s
 }
 
 // app is one run of the command line.
@@ -68,11 +84,14 @@ func Run(ctx context.Context, s Streams, args []string) int {
 	if err == nil {
 		return ExitOK
 	}
-	fmt.Fprintln(s.Err, "error:", err)
-	if f, ok := errors.AsType[*failure](err); ok {
-		return f.code
+	f, ok := errors.AsType[*failure](err)
+	if !ok {
+		f = &failure{ExitError, err}
 	}
-	return ExitError
+	if f.err != nil { // else the result says it all
+		fmt.Fprintln(s.Err, "error:", err)
+	}
+	return f.code
 }
 
 func (a *app) rootCommand() *cobra.Command {
@@ -83,7 +102,9 @@ used, on made-up devices (simulate) or on what Prometheus recorded (replay).
 These commands work on files alone: they reach no cluster and no network, unless they say so. The result goes to stdout in the
 form that --output chooses, everything else to stderr. Exit codes: 0 done, 1 error, 2 wrong usage, 3 refused by a policy or
 by a signature that does not verify.`,
-		a.bundleCommand(), a.repositoryCommand(), a.simulateCommand(), a.replayCommand(), a.listCommand())
+		a.bundleCommand(), a.repositoryCommand(), a.simulateCommand(), a.replayCommand(),
+		a.listCommand(), a.getCommand(), a.statusCommand(), a.historyCommand(), a.diffCommand(), a.promoteCommand(), a.pauseCommand(), a.resumeCommand(), a.abortCommand(), a.retryCommand(), a.approveCommand(),
+		a.rollbackCommand(), a.haltCommand(), a.unhaltCommand(), a.allowCommand(), a.overrideCommand())
 	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl windlass"}
 	root.SilenceErrors, root.SilenceUsage = true, true
 	flags := root.PersistentFlags()

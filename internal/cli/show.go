@@ -117,3 +117,35 @@ func deviation(ch *otav1alpha1.Channel) string {
 	}
 	return "-"
 }
+
+// until is how long it takes until a time.
+func (v view) until(t time.Time) string { return duration.HumanDuration(max(t.Sub(v.now), 0)) }
+
+// status is a reason of the condition Ready of a Rollout with a sign: done, taken back, for people, waiting, or under way.
+func (v view) status(reason string) string {
+	sign, colour := "◌", ""
+	switch reason {
+	case otav1alpha1.CompletedReason:
+		sign, colour = "✔", green
+	case otav1alpha1.RolledBackReason, otav1alpha1.AbortedReason, otav1alpha1.BundleRefusedReason, otav1alpha1.BundleNotAdmittedReason,
+		otav1alpha1.InvalidSpecReason, otav1alpha1.NotSupportedYetReason, otav1alpha1.RollingBackReason:
+		sign, colour = "✖", red
+	case otav1alpha1.PausedReason, otav1alpha1.HoldingReason, otav1alpha1.HaltedReason, otav1alpha1.WaitingForApprovalReason:
+		sign, colour = "॥", yellow
+	case otav1alpha1.WaitingForWindowReason, otav1alpha1.WaitingForBundleReason, otav1alpha1.WaitingForChannelReason,
+		otav1alpha1.QueuedReason, otav1alpha1.WeightLimitedReason, otav1alpha1.ChannelBusyReason:
+		sign = "◷"
+	}
+	return v.paint(colour, sign+" "+reason)
+}
+
+// condition is a reason of the condition Ready of any kind with a sign, by what the conditions say.
+func (v view) condition(conditions []metav1.Condition, reason string) string {
+	switch {
+	case apimeta.IsStatusConditionTrue(conditions, otav1alpha1.ReadyCondition):
+		return v.paint(green, "✔ "+reason)
+	case apimeta.IsStatusConditionTrue(conditions, otav1alpha1.StalledCondition):
+		return v.paint(red, "✖ "+reason)
+	}
+	return "◌ " + reason
+}

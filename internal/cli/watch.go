@@ -1,0 +1,115 @@
+// Copyright The Windlass Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+)
+
+// lookEvery is how often what is watched is read. Reading needs no right to watch, and an API server that restarts is no matter.
+const lookEvery = time.Second
+
+// each looks at once, and then each second, until look says that it has seen enough or the context ends. What passes by itself, such
+// as an API server that restarts, is told once and tried again.
+func (c *cluster) each(ctx context.Context, tell io.Writer, look func() (bool, error)) error {
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	told := ""
+	for first := true; ; first = false {
+		done, err := look()
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil && (first || !passing(err)):
+			return err
+		case err != nil:
+			if now := c.explain(err).Error(); now != told {
+				told = now
+				fmt.Fprintf(tell, "%s; trying again\n", now)
+			}
+		case done:
+			return nil
+		default:
+			told = ""
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// passing tells whether an error may pass by itself.
+func passing(err error) bool {
+	var unreached *url.Error
+	return errors.As(err, &unreached) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
+		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err)
+}
+
+// change is what of a Rollout is worth a line in a log: not the numbers that move with each measurement.
+func (v view) change(r *otav1alpha1.Rollout) string {
+	reason, message := v.state(r)
+	text := fmt.Sprintf("%s  %s  step %s  weight %s", reason, current(r), dash(r.Status.Step), percent(r.Status.Weight))
+	if verdict := worst(r); verdict != "-" {
+		text += "  analysis " + verdict
+	}
+	return printable(text + "  " + message)
+}
+
+// redraw shows lines on a terminal in the place of those before.
+type redraw struct {
+	out   io.Writer
+	width func() int
+	drawn int // lines that are on the terminal
+}
+
+func (r *redraw) draw(text string) error {
+	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	var out strings.Builder
+	if r.drawn > 0 {
+		fmt.Fprintf(&out, "\x1b[%dA", r.drawn)
+	}
+	out.WriteString("\r")
+	for _, line := range lines {
+		fmt.Fprintf(&out, "%s\x1b[K\n", cut(line, r.width()-1))
+	}
+	out.WriteString("\x1b[J")
+	r.drawn = len(lines)
+	_, err := io.WriteString(r.out, out.String())
+	return err
+}
+
+// cut shortens a line to a number of characters that are seen, and ends its colours.
+func cut(line string, most int) string {
+	if width(line) <= most {
+		return line
+	}
+	var out strings.Builder
+	seen := 0
+	for rest := line; rest != ""; {
+		if at := painted.FindStringIndex(rest); at != nil && at[0] == 0 {
+			out.WriteString(rest[:at[1]])
+			rest = rest[at[1]:]
+			continue
+		}
+		r := []rune(rest)[0]
+		if seen++; seen > most {
+			break
+		}
+		out.WriteRune(r)
+		rest = rest[len(string(r)):]
+	}
+	return out.String() + "\x1b[0m"
+}
