@@ -8,7 +8,7 @@ LDFLAGS := -s -w
 TEST_TIMEOUT ?= 10m
 E2E_TIMEOUT ?= 20m
 # The tests of the whole thing with the tools around it take longer: make test-e2e runs them, make test all others.
-E2E := ./test/clients/... ./test/e2e/... ./test/gitops/... ./test/install/... ./test/release/...
+E2E := ./test/clients/... ./test/e2e/... ./test/gettingstarted/... ./test/gitops/... ./test/install/... ./test/release/...
 PKG ?= $(shell go list ./... | grep -vxFf <(go list -e $(E2E)))
 # What is generated into the tree; make verify fails when it differs from the sources.
 GENERATED := api charts/windlass/files config/crd config/rbac docs/api
@@ -43,7 +43,7 @@ test-e2e: servers servers-e2e ## Run the long tests: releases from commit to dev
 .PHONY: test-corpus
 test-corpus: servers ## Try all bad inputs, and good ones, and print what was accepted and refused of each class.
 	@mkdir -p bin
-	@WINDLASS_CORPUS=full KUBEBUILDER_ASSETS="$$($(BIN) assets)" go test -count=1 -timeout 60m -v ./test/corpus/... ./internal/publish ./test/e2e 2>&1 \
+	@WINDLASS_CORPUS=full KUBEBUILDER_ASSETS="$$($(BIN) assets)" go test -count=1 -timeout 60m -v ./test/corpus/... ./internal/publish ./internal/gateway/ledger ./test/e2e 2>&1 \
 	  | tee bin/test-corpus.log | grep -E '^ *(TRIED|GOOD|SAME|--- (FAIL|SKIP)|FAIL|ok|panic)'
 
 # Building takes long on a machine that never did it: it is done before the tests, so that it is not counted against them.
@@ -52,8 +52,8 @@ servers: ## Build the servers that the tests start, unless the cache has them.
 	@for name in assets versitygw prometheus promtool registry kustomize kube-state-metrics; do $(BIN) $$name >/dev/null || exit; done
 
 .PHONY: servers-e2e
-servers-e2e: ## Build what test-e2e needs besides: Argo CD, both Helms, kube-controller-manager.
-	@for name in kube-controller-manager helm3 helm4 argocd; do $(BIN) $$name >/dev/null || exit; done
+servers-e2e: ## Build what test-e2e needs besides: Argo CD, both Helms, kubectl, kube-controller-manager.
+	@for name in kubectl kube-controller-manager helm3 helm4 argocd; do $(BIN) $$name >/dev/null || exit; done
 
 .PHONY: bench
 bench: servers ## Measure ingest, commit, rollback and gateway.

@@ -3,7 +3,7 @@
 #
 #   hack/bin.sh controller-gen | golangci-lint | crd-ref-docs | govulncheck | kustomize    development tools
 #   hack/bin.sh kube-apiserver | etcd | versitygw | prometheus | registry                  real parts for tests and the demo
-#   hack/bin.sh kube-controller-manager | kube-state-metrics | argocd | helm3 | helm4 | promtool   real parts for the tests of operating it
+#   hack/bin.sh kubectl | kube-controller-manager | kube-state-metrics | argocd | helm3 | helm4 | promtool   real parts for the tests of operating it
 #   hack/bin.sh assets                                                                     folder with kube-apiserver and etcd
 #
 # The cache is outside the work tree and keyed by version, so that a fresh clone reuses it:
@@ -25,6 +25,7 @@ case "${1:-}" in
   registry)       dir=tools module=github.com/distribution/distribution/v3 pkg=$module/cmd/registry ;;
   kube-apiserver) dir=controlplane module=k8s.io/kubernetes pkg=$module/cmd/kube-apiserver ;;
   kube-controller-manager) dir=controlplane module=k8s.io/kubernetes pkg=$module/cmd/kube-controller-manager ;;
+  kubectl)        dir=controlplane module=k8s.io/kubernetes pkg=$module/cmd/kubectl ;;
   kube-state-metrics) dir=kubestate module=k8s.io/kube-state-metrics/v2 pkg=$module ;;
   argocd)         dir=argocd module=github.com/argoproj/argo-cd/v3 pkg=$module/cmd ;;
   helm3)          dir=helm module=helm.sh/helm/v3 pkg=$module/cmd/helm ;;
