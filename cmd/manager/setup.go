@@ -51,7 +51,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 	commits := newCommits(ctx)
 	set := publish.NewSet(commits.notify)
 	logs := audit.NewSet(commits.recorded)
-	if err := errors.Join(mgr.Add(set), mgr.Add(logs), metrics.Registry.Register(set)); err != nil {
+	if err := errors.Join(mgr.Add(set), mgr.Add(logs), metrics.Registry.Register(set), metrics.Registry.Register(logs)); err != nil {
 		return fmt.Errorf("add the publishers: %w", err)
 	}
 	outbox := audit.Outbox{Logs: logs}
@@ -61,7 +61,7 @@ func setup(ctx context.Context, mgr ctrl.Manager, o options) error {
 	}
 	repo := &repository.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("repository-controller"),
-		Set: set, Logs: logs, Notifier: notifier, Now: now, Options: repository.Options{Recheck: o.recheckEvery, Egress: o.allowed.policy},
+		Set: set, Logs: logs, Notifier: notifier, Trust: witness.Trust, Now: now, Options: repository.Options{Recheck: o.recheckEvery, Egress: o.allowed.policy},
 	}
 	if err := repo.SetupWithManager(ctx, mgr, commits.repositories, controllerOptions(o)); err != nil {
 		return err

@@ -32,7 +32,7 @@ const SlicesPath = "/internal/v1/slices"
 const internalTimeout = 10 * time.Second
 
 func (s *Server) internalRoutes() []httpx.Route {
-	metrics := promhttp.HandlerFor(s.registry, promhttp.HandlerOpts{Registry: s.registry})
+	metrics := promhttp.HandlerFor(s.Metrics(), promhttp.HandlerOpts{Registry: s.Metrics()})
 	return []httpx.Route{
 		{Method: http.MethodGet, Path: CountsPath, Name: "counts", Timeout: internalTimeout, Handle: s.counts},
 		{Method: http.MethodGet, Path: SlicesPath, Name: "slices", Timeout: internalTimeout, Handle: s.slices},

@@ -141,6 +141,9 @@ func (s *Server) route() {
 	s.internal = adapter.Mux(append(s.internalRoutes(), s.probes()...)...)
 }
 
+// Metrics are those that the internal listener tells.
+func (s *Server) Metrics() *prometheus.Registry { return s.registry }
+
 // Public answers devices.
 func (s *Server) Public() http.Handler { return s.public }
 
