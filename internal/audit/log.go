@@ -84,6 +84,14 @@ type Log struct {
 
 // Open makes a log and begins to look for its end. It does not wait for the bucket. ctx gives the log its values, not its life.
 func Open(ctx context.Context, cfg Config) *Log {
+	l := newLog(ctx, cfg)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wake()
+	return l
+}
+
+func newLog(ctx context.Context, cfg Config) *Log {
 	if cfg.Now == nil {
 		cfg.Now = clock.RealClock{}.Now
 	}
@@ -100,9 +108,6 @@ func Open(ctx context.Context, cfg Config) *Log {
 			l.head = a.Head
 		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.wake()
 	return l
 }
 
