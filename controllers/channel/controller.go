@@ -7,6 +7,7 @@ package channel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -21,6 +22,7 @@ import (
 	otav1alpha1ac "github.com/windlass-dev/windlass/api/v1alpha1/applyconfiguration/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/actor"
 	"github.com/windlass-dev/windlass/internal/approval"
+	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/command"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
@@ -34,6 +36,8 @@ const (
 
 	// commitPatience is how soon to look again for a commit whose event got lost.
 	commitPatience = 15 * time.Second
+	// turnPatience is how soon to look again for a command that waits for the one before.
+	turnPatience = time.Second
 	// writeTimeout bounds a status write that outlives the reconcile's own deadline.
 	writeTimeout = 10 * time.Second
 )
@@ -61,6 +65,7 @@ type Reconciler struct {
 	Trust      actor.Asker      // how far names of people can be relied on
 	Wall       func() time.Time // of leases, which gateways hold against their own clocks
 	Steady     func() time.Time // of what step timers begin with: must not jump (see clock.Steady)
+	Outbox     audit.Outbox
 }
 
 // scope is what one reconcile knows. Nothing outlives the call.
@@ -89,7 +94,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Channel) (r
 		return kit.Settle(ctrl.Result{}, r.writeStatus(ctx, obj, s))
 	}
 	s.channel.Status.Approvals = approval.Ratchet(obj)
-	res, err := kit.Run(ctx, s, r.repository, r.gather, r.publish, r.describe)
+	res, err := kit.Run(ctx, s, r.repository, r.gather, r.obey, r.publish, r.describe)
+	if errors.Is(err, errObeyed) {
+		return kit.Settle(ctrl.Result{}, r.writeStatus(ctx, obj, s))
+	}
 	if flaw := s.flaw(); err == nil && flaw != nil {
 		_, _ = s.finish(obj, res, flaw) // but come back: what is out still has a lease to renew
 	} else {
@@ -99,6 +107,22 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Channel) (r
 		return kit.Settle(ctrl.Result{}, fmt.Errorf("write status (outcome: %v): %w", err, werr))
 	}
 	return res, err
+}
+
+// errObeyed ends a pass that has carried out a command: what it changed in the status is recorded before anything rests on it.
+var errObeyed = errors.New("a command was carried out")
+
+// obey carries out a command that needs to know what is served. One that has to wait for its turn is looked at again soon.
+func (r *Reconciler) obey(ctx context.Context, s *scope) (time.Duration, error) {
+	st, waits := serve.Obey(s.channel, r.Wall(), r.trust(ctx, s.channel), &s.facts)
+	switch {
+	case st != nil:
+		s.channel.Status = *st
+		return 0, errObeyed
+	case waits:
+		return turnPatience, nil
+	}
+	return 0, nil
 }
 
 // trust tells how far the name of who gave a command can be relied on. Without a command nobody asks.
@@ -194,7 +218,10 @@ func unreadable(spec *otav1alpha1.ChannelSpec) error {
 }
 
 func (r *Reconciler) writeStatus(ctx context.Context, old *otav1alpha1.Channel, s *scope) error {
+	about, told := subject(old), transitions(&old.Status, &s.channel.Status)
+	s.channel.Status.Unrecorded = r.Outbox.Next(about, old.Status.Unrecorded, told, r.Wall())
 	if apiequality.Semantic.DeepEqual(old.Status, s.channel.Status) {
+		r.Outbox.Submit(about, old.Status.Unrecorded)
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
@@ -207,8 +234,17 @@ func (r *Reconciler) writeStatus(ctx context.Context, old *otav1alpha1.Channel, 
 	if err := r.Client.Status().Apply(ctx, ac, fieldOwner, client.ForceOwnership); err != nil {
 		return err
 	}
-	kit.Tell(r.Recorder, old, transitions(&old.Status, &s.channel.Status))
+	kit.Tell(r.Recorder, old, told)
+	r.Outbox.Submit(about, s.channel.Status.Unrecorded)
 	return nil
+}
+
+// subject is what the audit log calls a Channel.
+func subject(ch *otav1alpha1.Channel) audit.Subject {
+	return audit.Subject{
+		Kind: "Channel", Object: ch, App: string(ch.Spec.App), Channel: ch.Name,
+		Repository: client.ObjectKey{Namespace: ch.Namespace, Name: serve.RepositoryName(ch.Spec.RepositoryRef)},
+	}
 }
 
 // ensureFinalizer persists the finalizer before anything is published. The patch does not change the generation.

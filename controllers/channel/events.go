@@ -5,11 +5,13 @@ package channel
 
 import (
 	"fmt"
+	"strings"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/kit"
+	"github.com/windlass-dev/windlass/internal/serve"
 )
 
 // Events are all that the controller tells of.
@@ -20,6 +22,7 @@ var Events = kit.EventTable{
 	kit.Warning("BundleRefused", "Publish", "a digest came onto the list of what the channel refuses", "the version and why"),
 	kit.Warning("Halted", "Publish", "devices are offered nothing any more", "why and by whom"),
 	kit.Normal("Unhalted", "Publish", "devices are offered updates again", "that they are"),
+	kit.Warning("Deleted", "Delete", "the Channel is gone, and devices are offered nothing from it", "that it is"),
 }
 
 // transitions are the events of a status change: one a transition, none for what stays as it is.
@@ -30,12 +33,10 @@ func transitions(old, now *otav1alpha1.ChannelStatus) []kit.Event {
 	}
 	for _, r := range now.Refused {
 		if !isRefused(*old, r.Digest) {
-			e := Events.New("BundleRefused", fmt.Sprintf("%s is refused: %s", r.Version, r.Reason))
-			e.Version, e.Digest = r.Version, r.Digest
-			out = append(out, e)
+			out = append(out, refusal(r, now.Rollback))
 		}
 	}
-	out = append(out, commandEvents(old.LastCommand, now.LastCommand)...)
+	out = append(out, kit.CommandEvents(Events, old.LastCommand, now.LastCommand)...)
 	was := apimeta.IsStatusConditionFalse(old.Conditions, otav1alpha1.ServingCondition)
 	is := apimeta.FindStatusCondition(now.Conditions, otav1alpha1.ServingCondition)
 	halted := apimeta.IsStatusConditionFalse(now.Conditions, otav1alpha1.ServingCondition)
@@ -48,23 +49,26 @@ func transitions(old, now *otav1alpha1.ChannelStatus) []kit.Event {
 	return out
 }
 
+// refusal is the event of a digest that came onto the list. A person refuses by a rollback.
+func refusal(x otav1alpha1.RefusedBundle, r *otav1alpha1.ChannelRollback) kit.Event {
+	text := fmt.Sprintf("%s is refused: %s", x.Version, x.Reason)
+	by, person := strings.CutPrefix(x.By, serve.ByUser)
+	if person {
+		text = fmt.Sprintf("%s is rolled back by %s: %s", x.Version, by, x.Reason)
+	}
+	e := Events.New("BundleRefused", text)
+	e.Version, e.Digest = x.Version, x.Digest
+	if person && r != nil {
+		return e.Asked(by, r.Actor)
+	}
+	return e
+}
+
 func because(reason string) string {
 	if reason == "" {
 		return ""
 	}
 	return ": " + reason
-}
-
-// commandEvents tell what became of a command.
-func commandEvents(old, now *otav1alpha1.CommandStatus) []kit.Event {
-	if now == nil || old != nil && old.ID == now.ID {
-		return nil
-	}
-	reason := "CommandAccepted"
-	if now.Result == otav1alpha1.CommandRefused {
-		reason = "CommandRefused"
-	}
-	return []kit.Event{Events.New(reason, now.Name+" by "+now.By+because(now.Message)).Asked(now.By, now.Actor)}
 }
 
 func aboutServed(b *otav1alpha1.ServedBundle, e kit.Event) kit.Event {

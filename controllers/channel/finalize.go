@@ -35,6 +35,10 @@ func (r *Reconciler) finalize(ctx context.Context, obj *otav1alpha1.Channel) (ct
 			return ctrl.Result{RequeueAfter: commitPatience}, nil // the commit wakes us sooner
 		}
 	}
+	gone := Events.New("Deleted", "the Channel is deleted: no device is offered anything from it")
+	if drained, err := r.Outbox.Drained(ctx, r.Client, subject(obj), obj.Status.Unrecorded, gone); err != nil || !drained {
+		return ctrl.Result{RequeueAfter: commitPatience}, err
+	}
 	base := obj.DeepCopy()
 	controllerutil.RemoveFinalizer(obj, finalizer)
 	return ctrl.Result{}, r.Client.Patch(ctx, obj, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}))

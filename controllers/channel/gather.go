@@ -40,7 +40,7 @@ func (r *Reconciler) repository(ctx context.Context, s *scope) (time.Duration, e
 // gather collects the facts of the next document. Everything comes from the cache and from the publisher's memory.
 func (r *Reconciler) gather(ctx context.Context, s *scope) (time.Duration, error) {
 	f := serve.Facts{
-		Channel: s.channel, LeastVersion: s.publisher.Floor(string(s.channel.Spec.App)), Authorities: s.repository.Spec.Trust.Authorities, Now: r.Wall(),
+		Channel: s.channel, Repository: s.repository, LeastVersion: s.publisher.Floor(string(s.channel.Spec.App)), Authorities: s.repository.Spec.Trust.Authorities, Now: r.Wall(),
 	}
 	if s.committed != nil {
 		f.Committed = s.committed.Document
@@ -86,7 +86,7 @@ func (r *Reconciler) withdrawn(ctx context.Context, s *scope, floor string) (map
 	return serve.Withdrawn(floor, app, s.repository.Name, serve.Known{Bundles: bundles, Channels: channels}), err
 }
 
-// bundles reads the Bundles that assignments, the committed document and the history name.
+// bundles reads the Bundles that assignments, the committed document, the history and people name.
 func (r *Reconciler) bundles(ctx context.Context, s *scope, f serve.Facts) (map[string]*otav1alpha1.Bundle, error) {
 	names := map[string]bool{}
 	for _, ro := range f.Rollouts {
@@ -101,6 +101,9 @@ func (r *Reconciler) bundles(ctx context.Context, s *scope, f serve.Facts) (map[
 	}
 	for _, h := range s.channel.Status.History {
 		names[h.Bundle] = true
+	}
+	for _, name := range serve.Wanted(s.channel) {
+		names[name] = true
 	}
 	out := map[string]*otav1alpha1.Bundle{}
 	for name := range names {

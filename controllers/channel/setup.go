@@ -44,32 +44,19 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, com
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("channel").
-		For(&otav1alpha1.Channel{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, commanded))).
+		For(&otav1alpha1.Channel{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, kit.Commanded))).
 		Watches(&otav1alpha1.Rollout{}, handler.EnqueueRequestsFromMapFunc(ofRollout)).
 		Watches(&otav1alpha1.Bundle{}, handler.EnqueueRequestsFromMapFunc(r.ofBundle)).
-		Watches(&otav1alpha1.Repository{}, handler.EnqueueRequestsFromMapFunc(r.ofRepository), builder.WithPredicates(predicate.Or(kit.RepositoryChanged, floorsChanged))).
+		Watches(&otav1alpha1.Repository{}, handler.EnqueueRequestsFromMapFunc(r.ofRepository), builder.WithPredicates(predicate.Or(kit.RepositoryChanged, heeded))).
 		WatchesRawSource(source.Channel(commits, &handler.EnqueueRequestForObject{})).
 		WithOptions(opts).
 		Complete(reconcile.AsReconciler(mgr.GetClient(), r))
 }
 
-// commanded lets through commands that people give, and the record of one: what it changed counts from then on.
-var commanded = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-	id := func(o client.Object) string {
-		if last := o.(*otav1alpha1.Channel).Status.LastCommand; last != nil {
-			return last.ID
-		}
-		return ""
-	}
-	was, is := e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()
-	return was[otav1alpha1.CommandIDAnnotation] != is[otav1alpha1.CommandIDAnnotation] ||
-		was[otav1alpha1.CommandAnnotation] != is[otav1alpha1.CommandAnnotation] || id(e.ObjectOld) != id(e.ObjectNew)
-}}
-
-// floorsChanged lets through a Repository whose published root of trust has other floors.
-var floorsChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+// heeded lets through a Repository whose published root of trust has other floors, and one that a person halts or lets go on.
+var heeded = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 	old, now := e.ObjectOld.(*otav1alpha1.Repository), e.ObjectNew.(*otav1alpha1.Repository)
-	return !apiequality.Semantic.DeepEqual(old.Status.Floors, now.Status.Floors)
+	return !apiequality.Semantic.DeepEqual(old.Status.Floors, now.Status.Floors) || !apiequality.Semantic.DeepEqual(old.Status.Halt, now.Status.Halt)
 }}
 
 func ofRollout(_ context.Context, o client.Object) []reconcile.Request {

@@ -7,6 +7,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -71,6 +73,7 @@ func (s *scope) flaw() error {
 // finish maps the outcome to conditions.
 func (s *scope) finish(old *otav1alpha1.Channel, res ctrl.Result, err error) (ctrl.Result, error) {
 	st, gen := &s.channel.Status, s.channel.Generation
+	halted := s.setServing()
 	if err != nil {
 		if routine(old, kit.Classify(err).Reason) {
 			return ctrl.Result{RequeueAfter: commitPatience}, nil
@@ -83,18 +86,29 @@ func (s *scope) finish(old *otav1alpha1.Channel, res ctrl.Result, err error) (ct
 		}
 		return kit.Finish(gen, &st.Conditions, &st.ObservedGeneration, res, err)
 	}
-	reason, serving := otav1alpha1.ActiveReason, metav1.ConditionTrue
-	if s.committed.Document.Serving == release.Halted {
-		reason, serving = otav1alpha1.HaltedReason, metav1.ConditionFalse
-	}
 	kit.SetCondition(&st.Conditions, gen, otav1alpha1.PublishedCondition, metav1.ConditionTrue, otav1alpha1.PublishedReason, "")
-	kit.SetCondition(&st.Conditions, gen, otav1alpha1.ServingCondition, serving, reason, "")
 	ready, message := otav1alpha1.PublishedReason, s.outcome.Problem
-	if serving == metav1.ConditionFalse {
-		ready = otav1alpha1.HaltedReason
+	if halted != "" {
+		ready, message = otav1alpha1.HaltedReason, halted
 	}
 	kit.SetCondition(&st.Conditions, gen, otav1alpha1.ReadyCondition, metav1.ConditionTrue, ready, message)
 	return kit.Finish(gen, &st.Conditions, &st.ObservedGeneration, res, nil)
+}
+
+// setServing says whether devices are served, as far as that is committed, and gives what stops them: by whom and why. Empty: nothing
+// does.
+func (s *scope) setServing() string {
+	st, gen := &s.channel.Status, s.channel.Generation
+	switch {
+	case s.committed == nil:
+		return ""
+	case s.committed.Document.Serving != release.Halted:
+		kit.SetCondition(&st.Conditions, gen, otav1alpha1.ServingCondition, metav1.ConditionTrue, otav1alpha1.ActiveReason, "")
+		return ""
+	}
+	why := cmp.Or(serve.Halted(s.channel, s.repository), "nothing asks for it any more: a commit is under way")
+	kit.SetCondition(&st.Conditions, gen, otav1alpha1.ServingCondition, metav1.ConditionFalse, otav1alpha1.HaltedReason, why)
+	return why
 }
 
 // routine is a wait that tells people nothing: a commit under way, or a manager that has only just started. What the status
@@ -111,11 +125,8 @@ func routine(old *otav1alpha1.Channel, reason string) bool {
 // project describes a committed document. What only people need (reasons, history) is carried over from the status before.
 func project(old otav1alpha1.ChannelStatus, c release.Committed, o *serve.Outcome) otav1alpha1.ChannelStatus {
 	d := c.Document
-	st := otav1alpha1.ChannelStatus{
-		Conditions: old.Conditions, ObservedGeneration: old.ObservedGeneration, Deviation: old.Deviation,
-		Overrides: old.Overrides, LastCommand: old.LastCommand,
-	}
-	st.Stable = served(d.Stable)
+	st := old
+	st.Stable, st.Candidate, st.Warnings = served(d.Stable), nil, nil
 	if k := d.Candidate; k != nil {
 		st.Candidate = &otav1alpha1.CandidateBundle{
 			Bundle: k.Bundle.Name, Version: otav1alpha1.Version(k.Bundle.Version), Digest: otav1alpha1.Digest(k.Bundle.Digest),
@@ -130,8 +141,14 @@ func project(old otav1alpha1.ChannelStatus, c release.Committed, o *serve.Outcom
 	if p := old.Published; p != nil && p.Revision == d.Revision {
 		st.Published = p // the same content: a renewed lease starts no clock anew
 	}
-	st.Refused = refused(old.Refused, d, o.Refusals)
+	st.Refused = refused(old, d, o.Refusals)
 	st.History = history(old, st)
+	if r := st.Rollback; r != nil && r.Order <= d.Orders && d.Candidate != nil {
+		st.Rollback = nil // Git has asked for something since then
+	}
+	if a := st.Allowed; a != nil && a.Order <= d.Orders {
+		st.Allowed = nil
+	}
 	return st
 }
 
@@ -155,10 +172,13 @@ func excluded(parts []release.Slice) []otav1alpha1.Slice {
 	return out
 }
 
-// refused lists the refused digests; reasons come from who refuses now, else from the status before.
-func refused(old []otav1alpha1.RefusedBundle, d *release.Document, why map[string]serve.Refusal) []otav1alpha1.RefusedBundle {
+// refused lists the refused digests; reasons come from who refuses now, else from the status before, or from who rolled back.
+func refused(old otav1alpha1.ChannelStatus, d *release.Document, why map[string]serve.Refusal) []otav1alpha1.RefusedBundle {
 	known := map[otav1alpha1.Digest]otav1alpha1.RefusedBundle{}
-	for _, r := range old {
+	if r := old.Rollback; r != nil {
+		known[r.From] = otav1alpha1.RefusedBundle{Reason: r.Reason, By: serve.ByUser + r.By}
+	}
+	for _, r := range old.Refused {
 		known[r.Digest] = r
 	}
 	var out []otav1alpha1.RefusedBundle
@@ -200,8 +220,12 @@ func ended(now otav1alpha1.ChannelStatus, digest otav1alpha1.Digest) string {
 	switch {
 	case now.Stable != nil && now.Stable.Digest == digest:
 		return "Promoted"
+	case strings.HasPrefix(refusedBy(now, digest), serve.ByUser):
+		return otav1alpha1.RolledBackReason
 	case isRefused(now, digest):
 		return "Refused"
+	case now.Rollback != nil: // to something else than what was stable before
+		return otav1alpha1.RolledBackReason
 	case now.Candidate == nil && now.Stable == nil:
 		return "Withdrawn"
 	}
@@ -209,16 +233,24 @@ func ended(now otav1alpha1.ChannelStatus, digest otav1alpha1.Digest) string {
 }
 
 func isRefused(st otav1alpha1.ChannelStatus, digest otav1alpha1.Digest) bool {
+	return slices.ContainsFunc(st.Refused, func(r otav1alpha1.RefusedBundle) bool { return r.Digest == digest })
+}
+
+// refusedBy says who refuses a digest; empty: nobody.
+func refusedBy(st otav1alpha1.ChannelStatus, digest otav1alpha1.Digest) string {
 	for _, r := range st.Refused {
 		if r.Digest == digest {
-			return true
+			return r.By
 		}
 	}
-	return false
+	return ""
 }
 
 // deviation tells how what is served differs from what a Rollout of the channel asks for.
 func deviation(s *scope) *otav1alpha1.Deviation {
+	if out := rolledBack(s); out != nil {
+		return out
+	}
 	for i := range s.facts.Rollouts {
 		r := &s.facts.Rollouts[i]
 		rel := r.Status.Release
@@ -237,6 +269,22 @@ func deviation(s *scope) *otav1alpha1.Deviation {
 		}
 	}
 	return dated(s)
+}
+
+// rolledBack tells what a person has taken back, as long as that holds.
+func rolledBack(s *scope) *otav1alpha1.Deviation {
+	r := s.channel.Status.Rollback
+	if r == nil || s.committed.Document.Orders < r.Order {
+		return nil
+	}
+	text := "serving " + stableVersion(s.channel.Status) + ": rolled back by " + r.By + ": " + r.Reason
+	for i := range s.facts.Rollouts {
+		if rel := s.facts.Rollouts[i].Status.Release; rel != nil && r.From != "" && rel.Digest == r.From && rel.Bundle == s.facts.Rollouts[i].Spec.BundleRef.Name {
+			text = "Git asks for " + string(rel.Version) + ", " + text
+			break
+		}
+	}
+	return &otav1alpha1.Deviation{Reason: otav1alpha1.RolledBackReason, Message: kit.Clip(text, 1024), Since: r.At}
 }
 
 // dated tells that stable is served although the channel would not admit it now.

@@ -16,10 +16,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/actor"
 	"github.com/windlass-dev/windlass/internal/audit"
+	"github.com/windlass-dev/windlass/internal/command"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/notify"
 	"github.com/windlass-dev/windlass/internal/publish"
+	"github.com/windlass-dev/windlass/internal/serve"
 	"github.com/windlass-dev/windlass/internal/store"
 	"github.com/windlass-dev/windlass/internal/trust"
 )
@@ -40,6 +43,7 @@ type Reconciler struct {
 	Recorder events.EventRecorder
 	Set      *publish.Set
 	Logs     *audit.Set
+	Trust    actor.Asker        // how far names of people can be relied on
 	Notifier *notify.Dispatcher // when nil, nobody is notified
 	Now      func() time.Time
 	Options  Options
@@ -69,6 +73,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Repository)
 	}
 	if err := r.ensureFinalizer(ctx, s); err != nil {
 		return kit.Settle(ctrl.Result{}, err)
+	}
+	if command.Read(obj.Annotations, obj.Status.LastCommand) != nil { // recorded before anything rests on it: the record wakes the Repository again
+		s.repo.Status = *serve.ObeyRepository(obj, r.Now(), r.Trust.Ask(ctx))
+		return kit.Settle(ctrl.Result{}, r.writeStatus(ctx, s))
 	}
 	res, err := kit.Run(ctx, s, r.storage, r.roots, r.keys, r.open, r.trust, r.retention, r.signed)
 	st := &s.repo.Status

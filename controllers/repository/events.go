@@ -6,6 +6,7 @@ package repository
 import (
 	"fmt"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -21,6 +22,10 @@ var Events = kit.EventTable{
 	kit.Warning("FloorRaised", "Withdraw", "everything of an app below a version was withdrawn for security", "the app and the version"),
 	kit.Warning(otav1alpha1.FloorLoweredReason, "Withdraw", "the spec asks for a lower floor than devices have seen", "that floors only rise"),
 	kit.Warning(otav1alpha1.TrustedRootOldReason, "Verify", "the trusted root of a keyless authority was not refreshed for 90 days", "which, and how"),
+	kit.Normal("CommandAccepted", "Command", "a person's command was carried out", "the command, by whom, and what it did"),
+	kit.Warning("CommandRefused", "Command", "a person's command was not carried out", "the command, by whom, and why"),
+	kit.Warning(otav1alpha1.HaltedReason, "Publish", "devices of all channels are offered nothing any more", "why and by whom"),
+	kit.Normal("Unhalted", "Publish", "devices are offered updates again", "that they are"),
 	kit.Warning(otav1alpha1.InUseReason, "Delete", "a deletion waits until nothing refers to the Repository", "what does"),
 	kit.Warning(otav1alpha1.NotificationFailingReason, "Notify", "a receiver of notifications has taken none for 5 minutes", "which, and why"),
 	kit.Normal("NotificationsResumed", "Notify", "all receivers take notifications again", "that they do"),
@@ -64,14 +69,28 @@ func transitions(old, now *otav1alpha1.Repository) []kit.Event {
 		out = append(out, Events.New(c.Reason, c.Message))
 	}
 	out = append(out, receiverEvents(old, now)...)
+	out = append(out, kit.CommandEvents(Events, old.Status.LastCommand, now.Status.LastCommand)...)
+	out = append(out, haltEvents(old.Status.Halt, now.Status.Halt)...)
 	switch c := kit.Changed(was, is, otav1alpha1.ReadyCondition); {
 	case c == nil:
+	case c.Status == metav1.ConditionTrue && apimeta.IsStatusConditionTrue(was, otav1alpha1.ReadyCondition): // halted, or not any more
 	case c.Status == metav1.ConditionTrue:
 		out = append(out, Events.New("RepositoryReady", "the bucket is reachable and metadata is published"))
 	case c.Status == metav1.ConditionFalse:
 		out = append(out, Events.New(c.Reason, c.Message))
 	}
 	return out
+}
+
+// haltEvents tell that a person stopped all channels, or lets them go on.
+func haltEvents(old, now *otav1alpha1.Halt) []kit.Event {
+	switch {
+	case now != nil && old == nil:
+		return []kit.Event{Events.New(otav1alpha1.HaltedReason, "no device of any channel is offered anything: halted by "+now.By+": "+now.Reason).Asked(now.By, now.Actor)}
+	case now == nil && old != nil:
+		return []kit.Event{Events.New("Unhalted", "channels that nothing else stops serve devices again")}
+	}
+	return nil
 }
 
 // floorEvents tell of floors that were published, and of those that were not.

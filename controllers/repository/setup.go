@@ -25,6 +25,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/egress"
 	"github.com/windlass-dev/windlass/internal/index"
+	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/trust"
 )
 
@@ -73,7 +74,7 @@ func (r *Reconciler) SetupWithManager(_ context.Context, mgr ctrl.Manager, news 
 	}
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("repository").
-		For(&otav1alpha1.Repository{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		For(&otav1alpha1.Repository{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, kit.Commanded))).
 		Watches(&otav1alpha1.Channel{}, handler.EnqueueRequestsFromMapFunc(ofUser), builder.WithPredicates(goes)).
 		Watches(&otav1alpha1.Bundle{}, handler.EnqueueRequestsFromMapFunc(ofUser), builder.WithPredicates(goes)).
 		WatchesRawSource(source.Channel(news, &settle{})).

@@ -29,8 +29,13 @@ func (s *scope) isTrue(kind string) bool {
 	return apimeta.IsStatusConditionTrue(s.repo.Status.Conditions, kind)
 }
 
+// ready says that the Repository works; what a person stopped works, too.
 func (s *scope) ready() {
-	s.set(otav1alpha1.ReadyCondition, metav1.ConditionTrue, otav1alpha1.SucceededReason, "")
+	reason, message := otav1alpha1.SucceededReason, ""
+	if h := s.repo.Status.Halt; h != nil {
+		reason, message = otav1alpha1.HaltedReason, "no device of any channel is offered anything: halted by "+h.By+": "+h.Reason
+	}
+	s.set(otav1alpha1.ReadyCondition, metav1.ConditionTrue, reason, message)
 }
 
 // describe puts into the status what devices can see. A publisher that is open goes on even when this reconcile failed.

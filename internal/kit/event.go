@@ -103,3 +103,18 @@ func Changed(old, now []metav1.Condition, kind string) *metav1.Condition {
 	}
 	return is
 }
+
+// CommandEvents tell what became of a command: CommandAccepted or CommandRefused, which the table has to have.
+func CommandEvents(t EventTable, old, now *otav1alpha1.CommandStatus) []Event {
+	if now == nil || old != nil && old.ID == now.ID {
+		return nil
+	}
+	reason, note := "CommandAccepted", now.Name+" by "+now.By
+	if now.Result == otav1alpha1.CommandRefused {
+		reason = "CommandRefused"
+	}
+	if now.Message != "" {
+		note += ": " + now.Message
+	}
+	return []Event{t.New(reason, note).Asked(now.By, now.Actor)}
+}

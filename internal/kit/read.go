@@ -46,3 +46,26 @@ var RepositoryChanged = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bo
 	}
 	return old.Generation != now.Generation || ready(old) != ready(now)
 }}
+
+// Commanded lets through commands that people give to a Channel or a Repository, and the record of one: what it changed counts from
+// then on.
+var Commanded = predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+	was, is := e.ObjectOld.GetAnnotations(), e.ObjectNew.GetAnnotations()
+	return was[otav1alpha1.CommandIDAnnotation] != is[otav1alpha1.CommandIDAnnotation] ||
+		was[otav1alpha1.CommandAnnotation] != is[otav1alpha1.CommandAnnotation] || lastCommand(e.ObjectOld) != lastCommand(e.ObjectNew)
+}}
+
+// lastCommand is the ID of the last command that was acted upon.
+func lastCommand(o client.Object) string {
+	var last *otav1alpha1.CommandStatus
+	switch o := o.(type) {
+	case *otav1alpha1.Channel:
+		last = o.Status.LastCommand
+	case *otav1alpha1.Repository:
+		last = o.Status.LastCommand
+	}
+	if last == nil {
+		return ""
+	}
+	return last.ID
+}
