@@ -19,6 +19,8 @@ var Events = kit.EventTable{
 	kit.Normal("CommandAccepted", "Command", "a person's command was carried out", "the command, by whom, and the reason they gave"),
 	kit.Warning("CommandRefused", "Command", "a person's command was not carried out", "the command and why"),
 	kit.Normal("ReleaseStarted", "Start", "a release of another bundle begins", "the bundle"),
+	kit.Normal(otav1alpha1.WaitingForApprovalReason, "Start", "a release has to be approved before it begins", "who has to, and how"),
+	kit.Normal(otav1alpha1.QueuedReason, "Start", "a release waits because enough others are under way", "how many are before it"),
 	kit.Normal("QueueLeft", "Start", "a release that waited has its turn", "the bundle and how many releases go on at once"),
 	kit.Normal("Progressing", "Advance", "the first devices are offered the bundle, or more of them after a pause", "the bundle and the weight"),
 	kit.Normal("WeightSet", "Advance", "a step of a release that goes on changes the share of devices", "the bundle and the weight"),
@@ -42,6 +44,7 @@ var Events = kit.EventTable{
 func transitions(s *scope) []kit.Event {
 	out := s.invalidity()
 	out = append(out, s.commands()...)
+	out = append(out, s.waits()...)
 	was, is := s.facts.Release, s.decision.Release
 	if is.Revision == 0 || is.Equal(was) {
 		return out
@@ -51,7 +54,7 @@ func transitions(s *scope) []kit.Event {
 		out = append(out, stateEvent(*ended)...)
 	}
 	if is.Revision != was.Revision {
-		out = append(out, about(is, Events.New("ReleaseStarted", "release of "+is.Bundle)))
+		out = append(out, s.begins())
 	}
 	out = append(out, s.passages()...)
 	switch {
@@ -61,6 +64,28 @@ func transitions(s *scope) []kit.Event {
 		out = append(out, about(is, Events.New("WeightSet", is.Bundle+" to "+string(plan.FormatWeight(is.Weight))+" %")))
 	}
 	return s.reasoned(out, begin)
+}
+
+// begins tells of a release and of who asked for it, by Git or by hand.
+func (s *scope) begins() kit.Event {
+	rule, actor := s.facts.Approvals.Rule, otav1alpha1.ActorVerified
+	e := about(s.decision.Release, Events.New("ReleaseStarted", "release of "+s.decision.Release.Bundle))
+	if len(rule.Authors) == 0 {
+		return e
+	}
+	if rule.Doubt != "" {
+		actor = otav1alpha1.ActorUnverified
+	}
+	return e.Asked(rule.Author(), actor)
+}
+
+// waits tells that a release has to wait before it begins, when that is new.
+func (s *scope) waits() []kit.Event {
+	c := kit.Changed(s.old.Status.Conditions, s.rollout.Status.Conditions, otav1alpha1.ReadyCondition)
+	if c == nil || c.Reason != otav1alpha1.WaitingForApprovalReason && c.Reason != otav1alpha1.QueuedReason {
+		return nil
+	}
+	return []kit.Event{about(s.decision.Release, Events.New(c.Reason, c.Message))}
 }
 
 // invalidity tells that the spec cannot be carried out, when that is new.
