@@ -104,7 +104,7 @@ form that --output chooses, everything else to stderr. Exit codes: 0 done, 1 err
 by a signature that does not verify.`,
 		a.bundleCommand(), a.repositoryCommand(), a.simulateCommand(), a.replayCommand(),
 		a.listCommand(), a.getCommand(), a.statusCommand(), a.historyCommand(), a.diffCommand(), a.promoteCommand(), a.pauseCommand(), a.resumeCommand(), a.abortCommand(), a.retryCommand(), a.approveCommand(),
-		a.rollbackCommand(), a.haltCommand(), a.unhaltCommand(), a.allowCommand(), a.overrideCommand())
+		a.rollbackCommand(), a.haltCommand(), a.unhaltCommand(), a.allowCommand(), a.overrideCommand(), a.auditCommand(), a.reportCommand())
 	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl windlass"}
 	root.SilenceErrors, root.SilenceUsage = true, true
 	flags := root.PersistentFlags()
