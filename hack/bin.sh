@@ -43,14 +43,18 @@ esac
 
 cd "$here/$dir"
 version=$(go list -m -f '{{.Version}}' "$module")
-bin=$cache/bin/$1-$version/$1
+bin=$cache/bin/$1-$version/$1 ldflags='-s -w'
+if [ "$module" = k8s.io/kubernetes ]; then # else it says v0.0.0-master, which Helm and Argo CD take for an old one
+  bin=$cache/bin/$1-$version-stamped/$1 minor=${version#v1.} at=k8s.io/component-base/version
+  ldflags="$ldflags -X $at.gitVersion=$version -X $at.gitMajor=1 -X $at.gitMinor=${minor%%.*}"
+fi
 if [ ! -x "$bin" ]; then
   mkdir -p "$(dirname "$bin")"
   exec 9>"$bin.lock"; if command -v flock >/dev/null; then flock 9; fi # without it, two builds at once waste time, no more
   if [ ! -x "$bin" ]; then
     echo "building $1 $version (once; kept in $cache)" >&2
     start=$SECONDS
-    CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o "$bin.tmp.$$" "$pkg"
+    CGO_ENABLED=0 go build -trimpath -ldflags="$ldflags" -o "$bin.tmp.$$" "$pkg"
     mv "$bin.tmp.$$" "$bin"
     echo "built $1 in $((SECONDS - start)) s" >&2
   fi
