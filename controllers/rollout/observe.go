@@ -6,6 +6,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
@@ -13,6 +14,7 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/approval"
+	"github.com/windlass-dev/windlass/internal/command"
 	"github.com/windlass-dev/windlass/internal/index"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
@@ -28,7 +30,7 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (time.Duration, erro
 	}
 	s.channel = channel
 	f := plan.Facts{
-		Now: r.Now(), UID: string(s.rollout.UID), Spec: s.policy.Spec, Release: release(s.rollout.Status), Command: command(s.rollout),
+		Now: r.Now(), UID: string(s.rollout.UID), Spec: s.policy.Spec, Release: release(s.rollout.Status), Command: command.Read(s.rollout.Annotations, s.rollout.Status.LastCommand),
 	}
 	f.Window = plan.Window(window.At(s.policy.Windows, f.Now))
 	r.people(ctx, s, &f)
@@ -71,7 +73,7 @@ func (r *Reconciler) channel(ctx context.Context, self *otav1alpha1.Rollout, ch 
 	if ch == nil {
 		return plan.Channel{Message: "Channel " + self.Spec.ChannelRef.Name + " does not exist yet"}, nil
 	}
-	out := plan.Channel{Ready: true, Halted: ch.Spec.Serving == otav1alpha1.ServingHalted, Refused: map[string]string{}}
+	out := plan.Channel{Ready: true, Refused: map[string]string{}, TakenBack: map[string]string{}}
 	if c := apimeta.FindStatusCondition(ch.Status.Conditions, otav1alpha1.ReadyCondition); c != nil {
 		out.Problem = c.Message
 	}
@@ -90,14 +92,27 @@ func (r *Reconciler) channel(ctx context.Context, self *otav1alpha1.Rollout, ch 
 	}
 	for _, x := range ch.Status.Refused {
 		out.Refused[string(x.Digest)] = x.Reason + " (" + x.By + ")"
+		if by, person := strings.CutPrefix(x.By, serve.ByUser); person {
+			out.TakenBack[string(x.Digest)] = "rolled back by " + by + ": " + x.Reason
+		}
 	}
 	if ch.Status.Stable != nil {
 		out.StableDigest = string(ch.Status.Stable.Digest)
 	}
 	out.Candidate = candidate(self, ch.Status.Candidate)
 	var err error
+	if out.Halted, err = r.halted(ctx, ch); err != nil {
+		return out, err
+	}
 	out.Busy, err = r.busy(ctx, self)
 	return out, err
+}
+
+// halted says what stops a Channel. Its own status wakes the Rollouts when that changes.
+func (r *Reconciler) halted(ctx context.Context, ch *otav1alpha1.Channel) (string, error) {
+	name := client.ObjectKey{Namespace: ch.Namespace, Name: serve.RepositoryName(ch.Spec.RepositoryRef)}
+	repository, err := kit.Find(ctx, r.Client, name, &otav1alpha1.Repository{})
+	return serve.Halted(ch, repository), err
 }
 
 // defaultFirstWeight is the highest weight that a release begins with when the Channel says nothing: 1 %.
@@ -212,18 +227,6 @@ func (r *Reconciler) admission(ctx context.Context, b *otav1alpha1.Bundle, ch *o
 		f.Upstream, err = kit.Find(ctx, r.Client, key(a.PromotedFrom.Name), &otav1alpha1.Channel{})
 	}
 	return f, err
-}
-
-// command reads a command that was not acted upon yet.
-func command(r *otav1alpha1.Rollout) *plan.Command {
-	id, name := r.Annotations[otav1alpha1.CommandIDAnnotation], r.Annotations[otav1alpha1.CommandAnnotation]
-	if id == "" || name == "" || (r.Status.LastCommand != nil && r.Status.LastCommand.ID == kit.Clip(id, 128)) {
-		return nil
-	}
-	return &plan.Command{
-		ID: kit.Clip(id, 128), Name: kit.Clip(name, 32), Args: r.Annotations[otav1alpha1.CommandArgsAnnotation],
-		By: kit.Clip(r.Annotations[otav1alpha1.RequestedByAnnotation], 256),
-	}
 }
 
 // app that the Channel serves; empty when there is no Channel.

@@ -4,6 +4,7 @@
 package rollout
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -245,14 +246,10 @@ func historyEntry(r plan.Release, left []otav1alpha1.EvidenceLeft) otav1alpha1.R
 }
 
 func commandStatus(c *plan.CommandResult, now time.Time) *otav1alpha1.CommandStatus {
-	out := &otav1alpha1.CommandStatus{
-		ID: c.Command.ID, Name: c.Command.Name, By: c.Command.By, Actor: c.Command.Actor, At: &metav1.Time{Time: now.Truncate(time.Second)},
-		Result: otav1alpha1.CommandAccepted,
-	}
 	if c.Refused != "" {
-		out.Result, out.Message = otav1alpha1.CommandRefused, kit.Clip(c.Refused, 512)
+		return c.Command.Status(now, errors.New(c.Refused))
 	}
-	return out
+	return c.Command.Status(now, nil)
 }
 
 // micro is a time as status keeps it: microseconds, or nothing.

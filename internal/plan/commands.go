@@ -8,17 +8,18 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/command"
 )
 
-// Commands that a Rollout knows.
+// Commands that a Rollout knows. The argument of Approve is the digest that is approved, that of the others a reason, or nothing.
 const (
-	Promote     = "promote"
-	PromoteFull = "promote-full"
-	Pause       = "pause"
-	Resume      = "resume"
-	Abort       = "abort"
-	Retry       = "retry"
-	Approve     = "approve" // the argument is the digest that is approved
+	Promote     = command.Promote
+	PromoteFull = command.PromoteFull
+	Pause       = command.Pause
+	Resume      = command.Resume
+	Abort       = command.Abort
+	Retry       = command.Retry
+	Approve     = command.Approve
 )
 
 // commands maps each command to what it does. It returns why the command cannot be carried out now.
@@ -37,8 +38,8 @@ func obey(d *Decision, f Facts) {
 	switch {
 	case !ok:
 		d.Command.Refused = "a Rollout knows promote, promote-full, pause, resume, abort, retry and approve, not " + f.Command.Name + ": " + annotate(Promote)
-	case f.Command.Args != "" && !f.approves():
-		d.Command.Refused = "commands of a Rollout take no arguments: remove the annotation " + otav1alpha1.CommandArgsAnnotation
+	case !f.approves() && command.CheckReason(f.Command.Args) != nil:
+		d.Command.Refused = otav1alpha1.CommandArgsAnnotation + ": " + command.CheckReason(f.Command.Args).Error()
 	case d.Release.Revision == 0:
 		d.Command.Refused = "no release has started yet"
 	default:
@@ -67,7 +68,7 @@ func commandPromote(d *Decision, f Facts) string {
 	case r.Step < len(f.Spec.Steps) && f.Spec.Steps[r.Step].Pause:
 		next(r, f.Now)
 	case baking(f, *r):
-		r.Reason = "its bake was ended by " + by(f.Command)
+		r.Reason = "its bake was ended by " + asked(f.Command)
 		next(r, f.Now)
 	}
 	return ""
@@ -92,7 +93,7 @@ func commandPromoteFull(d *Decision, f Facts) string {
 		return "the exclusion of a slice is not published yet: try again in a moment"
 	}
 	r.State, r.Step, r.Overruled = otav1alpha1.ReleasePromoting, len(f.Spec.Steps), ""
-	r.Reason = "promoted in full by " + by(f.Command) + ", whatever steps and bake were left"
+	r.Reason = because("promoted in full by "+by(f.Command)+", whatever steps and bake were left", f.Command.Args)
 	return ""
 }
 
@@ -101,7 +102,7 @@ func commandPause(d *Decision, f Facts) string {
 	if r.State != otav1alpha1.ReleaseProgressing {
 		return notNow(*r, "is in progress", "")
 	}
-	r.State, r.Reason, r.Overruled = otav1alpha1.ReleasePaused, "paused by "+by(f.Command), ""
+	r.State, r.Reason, r.Overruled = otav1alpha1.ReleasePaused, "paused by "+asked(f.Command), ""
 	return ""
 }
 
@@ -127,10 +128,10 @@ func commandAbort(d *Decision, f Facts) string {
 	r := &d.Release
 	switch r.State {
 	case otav1alpha1.ReleasePending: // no device has seen it: there is nothing to take back
-		end(d, f, otav1alpha1.ReleaseAborted, "aborted by "+by(f.Command))
+		end(d, f, otav1alpha1.ReleaseAborted, "aborted by "+asked(f.Command))
 		return ""
 	case otav1alpha1.ReleaseProgressing, otav1alpha1.ReleasePaused, otav1alpha1.ReleasePromoting:
-		rollBack(d, f, otav1alpha1.ReleaseAborted, "aborted by "+by(f.Command))
+		rollBack(d, f, otav1alpha1.ReleaseAborted, "aborted by "+asked(f.Command))
 		return ""
 	}
 	return notNow(*r, "is pending, in progress or paused", "")
@@ -188,6 +189,9 @@ func annotate(command string) string {
 	return "kubectl annotate otaro NAME --overwrite " + otav1alpha1.CommandAnnotation + "=" + command + " " +
 		otav1alpha1.CommandIDAnnotation + `="$(date +%s)"`
 }
+
+// asked says who gave a command, and the reason that came with it.
+func asked(c *Command) string { return because(by(c), c.Args) }
 
 func by(c *Command) string {
 	if c.By == "" {

@@ -26,6 +26,9 @@ func endangered(d *Decision, f Facts) bool {
 	case b.Revoked != "":
 		rollBack(d, f, otav1alpha1.ReleaseBundleRefused, "Bundle is revoked: "+b.Revoked)
 		return true
+	case f.Channel.TakenBack[r.Digest] != "":
+		rollBack(d, f, otav1alpha1.ReleaseAborted, f.Channel.TakenBack[r.Digest])
+		return true
 	case refusal != "":
 		rollBack(d, f, otav1alpha1.ReleaseBundleRefused, "the channel refuses this digest: "+refusal)
 		return true

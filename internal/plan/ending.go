@@ -56,6 +56,10 @@ func ended(d *Decision, f Facts) {
 		end(d, f, otav1alpha1.ReleaseBundleRefused, "Bundle is revoked: "+f.Bundle.Revoked)
 		return
 	}
+	if person := f.Channel.TakenBack[r.Digest]; r.State == otav1alpha1.ReleaseCompleted && person != "" {
+		end(d, f, otav1alpha1.ReleaseRolledBack, person)
+		return
+	}
 	if refusal := f.Channel.Refused[r.Digest]; r.State == otav1alpha1.ReleaseCompleted && refusal != "" {
 		end(d, f, otav1alpha1.ReleaseBundleRefused, "the channel refuses this digest: "+refusal)
 		return

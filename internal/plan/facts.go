@@ -11,6 +11,7 @@ import (
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis"
+	"github.com/windlass-dev/windlass/internal/command"
 )
 
 // FullWeight is 100 % in basis points.
@@ -82,13 +83,14 @@ type Channel struct {
 	Ready   bool // exists, can be published
 	Message string
 	Problem string // why it does not serve what it is asked to; empty: it does
-	Halted  bool
+	Halted  string // what stops it; empty: nothing does
 	Busy    string // another Rollout that is active
 
 	MaxFirstWeight   int32 // basis points that a release may begin with
 	MaxWeightPerHour int32 // basis points that the weight may rise by within any hour; 0: no limit
 
 	Refused      map[string]string // digest -> why
+	TakenBack    map[string]string // those of them that a person rolled back -> by whom, and why
 	StableDigest string
 	Candidate    *Candidate // committed
 	At           time.Time  // when the present state was committed
@@ -133,11 +135,7 @@ type Rise struct {
 }
 
 // Command is what a person asks for.
-type Command struct {
-	ID, Name, Args, By string
-
-	Actor otav1alpha1.Actor // how far By can be relied on
-}
+type Command = command.Given
 
 // Release is the state of a release, as status keeps it.
 type Release struct {

@@ -46,7 +46,7 @@ func closed(f *Facts) {
 	f.Window = Window{Closed: true, Reason: "inside the Deny window X", NextOpen: f.Now.Add(90 * time.Minute)}
 }
 
-func command(name string) func(*Facts) {
+func given(name string) func(*Facts) {
 	return func(f *Facts) { f.Command = &Command{ID: "1", Name: name, By: "jane"} }
 }
 
@@ -102,9 +102,9 @@ func TestPlan_pace(t *testing.T) {
 		"window closed, no verdict":   {change{closed, func(f *Facts) { f.Analysis = nil }}, "Progressing", 1000, 1, "Holding", "waiting for the first measurement", 0},
 		"window closed, and it fails": {change{closed, failing}, "RollingBack", 0, 1, "RollingBack", "8 of 100 devices failed", commitPatience},
 		"window closed, in a pause":   {change{closed, func(f *Facts) { f.Now = noon }}, "Progressing", 1000, 1, "Progressing", "pausing for 1h0m0s", 59 * time.Minute},
-		"window closed, promoted in full": {change{closed, command(PromoteFull)}, "Promoting", 1000, 1, "Progressing",
+		"window closed, promoted in full": {change{closed, given(PromoteFull)}, "Promoting", 1000, 1, "Progressing",
 			"making shop-1 stable: promoted in full by jane, whatever steps and bake were left", commitPatience},
-		"window closed, promoted": {change{closed, command(Promote)}, "Progressing", 1000, 1, "WaitingForWindow", "then shop-1 rises to 50 %", 90 * time.Minute},
+		"window closed, promoted": {change{closed, given(Promote)}, "Progressing", 1000, 1, "WaitingForWindow", "then shop-1 rises to 50 %", 90 * time.Minute},
 		"window closed, not started": {change{notStarted, closed}, "Pending", 0, 0, "WaitingForWindow",
 			"inside the Deny window X: waiting for spec.windows to open at 2027-01-15 10:30 UTC, then shop-1 starts", 90 * time.Minute},
 		"window closed, all done": {change{done, closed}, "Progressing", 5000, 2, "WaitingForWindow", "50 % since 09:00, all steps done: inside the Deny window X", 90 * time.Minute},
@@ -122,7 +122,7 @@ func TestPlan_pace(t *testing.T) {
 		}}, "Progressing", 1000, 1, "WeightLimited", "maxWeightPerHour", time.Minute},
 		"limit, clock set back":   {change{func(f *Facts) { f.Channel.MaxWeightPerHour, f.Release.Rises[0].At = 1000, f.Now.Add(24*time.Hour) }}, "Progressing", 1000, 1, "WeightLimited", "maxWeightPerHour", time.Hour},
 		"limit, all done":         {change{done, func(f *Facts) { f.Channel.MaxWeightPerHour = 5500 }}, "Progressing", 6500, 3, "Progressing", "publishing 65 %, a part of the rise to 100 %", commitPatience},
-		"limit, promoted in full": {change{command(PromoteFull), func(f *Facts) { f.Channel.MaxWeightPerHour = 1000 }}, "Promoting", 1000, 1, "Progressing", "promoted in full by jane", commitPatience},
+		"limit, promoted in full": {change{given(PromoteFull), func(f *Facts) { f.Channel.MaxWeightPerHour = 1000 }}, "Promoting", 1000, 1, "Progressing", "promoted in full by jane", commitPatience},
 
 		"first weight":           {change{notStarted}, "Progressing", 1000, 1, "Progressing", "publishing 10 %", commitPatience},
 		"first weight too large": {change{notStarted, func(f *Facts) { f.Channel.MaxFirstWeight = 100 }}, "Pending", 0, 0, "InvalidSpec", `the first weight is 10 %, above the 1 % that the Channel lets a release begin with: put a smaller step first, or raise spec.maxFirstWeight of the Channel to "10"`, 0},
@@ -155,20 +155,20 @@ func TestPlan_pace(t *testing.T) {
 		"bake over, limit below the holdout": {change{bakes, func(f *Facts) {
 			f.Now, f.Channel.MaxWeightPerHour = f.Release.CommittedAt.Add(24*time.Hour), 200
 		}}, "Progressing", 9700, 3, "Progressing", "publishing 97 %, a part of the rise to 100 %", commitPatience},
-		"bake ended by a person":         {change{bakes, command(Promote)}, "Promoting", 9500, 2, "Progressing", "making shop-1 stable: its bake was ended by jane", commitPatience},
-		"bake ended, but no verdict":     {change{bakes, command(Promote), func(f *Facts) { f.Analysis = nil }}, "Progressing", 9500, 2, "Holding", "first measurement", 0},
-		"bake skipped with all the rest": {change{bakes, command(PromoteFull)}, "Promoting", 9500, 2, "Progressing", "promoted in full by jane", commitPatience},
+		"bake ended by a person":         {change{bakes, given(Promote)}, "Promoting", 9500, 2, "Progressing", "making shop-1 stable: its bake was ended by jane", commitPatience},
+		"bake ended, but no verdict":     {change{bakes, given(Promote), func(f *Facts) { f.Analysis = nil }}, "Progressing", 9500, 2, "Holding", "first measurement", 0},
+		"bake skipped with all the rest": {change{bakes, given(PromoteFull)}, "Promoting", 9500, 2, "Progressing", "promoted in full by jane", commitPatience},
 
 		"held":                     {change{suspicious(false)}, "Progressing", 1000, 1, "Holding", "m says NotEnoughSamples: evidence 8 of 20", 0},
 		"held for too long":        {change{suspicious(true)}, "Paused", 1000, 1, "Paused", "the analysis cannot tell, a person has to look: m: evidence 8 of 20", 0},
-		"held, and promoted":       {change{suspicious(true), command(Promote)}, "Progressing", 5000, 2, "Progressing", "publishing 50 %: promoted by jane although the analysis cannot tell", commitPatience},
-		"held, paused, promoted":   {change{suspicious(true), onHold, command(Promote)}, "Progressing", 5000, 2, "Progressing", "promoted by jane although", commitPatience},
-		"held, promoted, closed":   {change{suspicious(true), command(Promote), closed}, "Progressing", 1000, 1, "WaitingForWindow", "then shop-1 rises to 50 %", 90 * time.Minute},
+		"held, and promoted":       {change{suspicious(true), given(Promote)}, "Progressing", 5000, 2, "Progressing", "publishing 50 %: promoted by jane although the analysis cannot tell", commitPatience},
+		"held, paused, promoted":   {change{suspicious(true), onHold, given(Promote)}, "Progressing", 5000, 2, "Progressing", "promoted by jane although", commitPatience},
+		"held, promoted, closed":   {change{suspicious(true), given(Promote), closed}, "Progressing", 1000, 1, "WaitingForWindow", "then shop-1 rises to 50 %", 90 * time.Minute},
 		"held, promoted before":    {change{suspicious(true), func(f *Facts) { f.Release.Overruled = "jane" }}, "Progressing", 5000, 2, "Progressing", "promoted by jane", commitPatience},
-		"held, resumed":            {change{suspicious(true), onHold, command(Resume)}, "Paused", 1000, 1, "Paused", "held", 0},
-		"held, promoted to stable": {change{suspicious(true), lastStep, command(Promote)}, "Promoting", 1000, 1, "Progressing", "making shop-1 stable: promoted by jane although", commitPatience},
+		"held, resumed":            {change{suspicious(true), onHold, given(Resume)}, "Paused", 1000, 1, "Paused", "held", 0},
+		"held, promoted to stable": {change{suspicious(true), lastStep, given(Promote)}, "Promoting", 1000, 1, "Progressing", "making shop-1 stable: promoted by jane although", commitPatience},
 		"promoted, and fails":      {change{suspicious(true), func(f *Facts) { f.Release.Overruled = "jane" }, failing}, "RollingBack", 0, 1, "RollingBack", "8 of 100", commitPatience},
-		"promoted, and another cannot tell": {change{suspicious(true), command(Promote), func(f *Facts) {
+		"promoted, and another cannot tell": {change{suspicious(true), given(Promote), func(f *Facts) {
 			f.Analysis = append(f.Analysis, analysis.Result{Name: "q", Verdict: otav1alpha1.VerdictNoData, MeasuredAt: f.Now})
 		}}, "Progressing", 1000, 1, "Holding", "q says NoData", 0},
 
@@ -316,7 +316,7 @@ func TestPlan_refusalsHelp(t *testing.T) {
 	} {
 		f := due()
 		tc.change(&f)
-		command(tc.command)(&f)
+		given(tc.command)(&f)
 		if d := Plan(f); !strings.Contains(d.Command.Refused, tc.want) || len(d.Command.Refused) > 512 {
 			t.Errorf("%s: got %q, want %q", name, d.Command.Refused, tc.want)
 		}

@@ -70,8 +70,8 @@ func waits(d *Decision, f Facts) bool {
 	switch {
 	case f.Channel.Busy != "":
 		hold(d, otav1alpha1.ChannelBusyReason, "Rollout "+f.Channel.Busy+" is active on the channel")
-	case f.Channel.Halted:
-		hold(d, otav1alpha1.HaltedReason, "the channel is halted")
+	case f.Channel.Halted != "":
+		hold(d, otav1alpha1.HaltedReason, "the channel is halted: "+f.Channel.Halted)
 	case f.Spec.Paused != "":
 		hold(d, otav1alpha1.PausedReason, "paused in the spec: "+f.Spec.Paused)
 	case f.Window.Closed:

@@ -116,8 +116,8 @@ func release(d *Decision, f Facts) {
 		hold(d, otav1alpha1.PausedReason, r.Reason)
 	case f.Spec.Paused != "":
 		hold(d, otav1alpha1.PausedReason, "paused in the spec: "+f.Spec.Paused)
-	case f.Channel.Halted:
-		hold(d, otav1alpha1.HaltedReason, "the channel is halted")
+	case f.Channel.Halted != "":
+		hold(d, otav1alpha1.HaltedReason, "the channel is halted: "+f.Channel.Halted)
 	default:
 		advance(d, f)
 	}

@@ -37,6 +37,13 @@ func atTheEnd(f *Facts) { f.Release.State, f.Release.Step = otav1alpha1.ReleaseP
 
 func seenStable(f *Facts) { f.Channel.Candidate, f.Channel.StableDigest = nil, "d1" }
 
+// takenBack is what a rollback of the channel by a person leaves.
+func takenBack(f *Facts) {
+	f.Channel.Candidate, f.Channel.StableDigest = nil, ""
+	f.Channel.Refused = map[string]string{"d1": "logins fail (user/jane)"}
+	f.Channel.TakenBack = map[string]string{"d1": "rolled back by jane: logins fail"}
+}
+
 // What one look at the facts leads to.
 func TestPlan_transitions(t *testing.T) {
 	for name, tc := range map[string]struct {
@@ -64,9 +71,24 @@ func TestPlan_transitions(t *testing.T) {
 			otav1alpha1.ReleaseCompleted, FullWeight, "Completed", "became stable before"},
 		"channel withdrew it": {[]func(*Facts){func(f *Facts) { f.Channel.Candidate, f.Channel.Problem = nil, "Bundle cannot be served" }},
 			otav1alpha1.ReleaseProgressing, 1000, "Progressing", "publishing 10 %: Bundle cannot be served"},
-		"bundle made anew": {[]func(*Facts){func(f *Facts) { f.Bundle.Digest = "d9" }}, otav1alpha1.ReleaseRollingBack, 0, "RollingBack", "another digest"},
-		"revoked":          {[]func(*Facts){func(f *Facts) { f.Bundle.Revoked = "CVE" }}, otav1alpha1.ReleaseRollingBack, 0, "RollingBack", "CVE"},
-		"halted":           {[]func(*Facts){func(f *Facts) { f.Channel.Halted, f.Now = true, noon.Add(time.Hour) }}, otav1alpha1.ReleaseProgressing, 1000, "Halted", "halted"},
+		"bundle made anew":                   {[]func(*Facts){func(f *Facts) { f.Bundle.Digest = "d9" }}, otav1alpha1.ReleaseRollingBack, 0, "RollingBack", "another digest"},
+		"revoked":                            {[]func(*Facts){func(f *Facts) { f.Bundle.Revoked = "CVE" }}, otav1alpha1.ReleaseRollingBack, 0, "RollingBack", "CVE"},
+		"halted":                             {[]func(*Facts){func(f *Facts) { f.Channel.Halted, f.Now = "halted by jane: logins fail", noon.Add(time.Hour) }}, otav1alpha1.ReleaseProgressing, 1000, "Halted", "the channel is halted: halted by jane: logins fail"},
+		"rolled back by a person":            {[]func(*Facts){takenBack}, otav1alpha1.ReleaseAborted, 0, "Aborted", "rolled back by jane: logins fail"},
+		"rolled back while promoting":        {[]func(*Facts){atTheEnd, takenBack}, otav1alpha1.ReleaseAborted, 0, "Aborted", "rolled back by jane: logins fail"},
+		"rolled back by a person, and fails": {[]func(*Facts){failing, takenBack}, otav1alpha1.ReleaseAborted, 0, "Aborted", "rolled back by jane"},
+		"rolled back once it was stable": {[]func(*Facts){func(f *Facts) { f.Release.State, f.Release.Step = otav1alpha1.ReleaseCompleted, 3 }, takenBack},
+			otav1alpha1.ReleaseRolledBack, 0, "RolledBack", "rolled back by jane: logins fail"},
+		"rolled back, and revoked since": {[]func(*Facts){func(f *Facts) { f.Release.State, f.Bundle.Revoked = otav1alpha1.ReleaseCompleted, "CVE" }, takenBack},
+			otav1alpha1.ReleaseBundleRefused, 0, "BundleRefused", "revoked: CVE"},
+		"asks for what was rolled back": {[]func(*Facts){func(f *Facts) { f.Release.State, f.Release.Weight = otav1alpha1.ReleasePending, 0 }, takenBack},
+			otav1alpha1.ReleaseBundleRefused, 0, "BundleRefused", "the channel refuses this digest: logins fail (user/jane)"},
+		"abort with a reason": {[]func(*Facts){func(f *Facts) { f.Command = &Command{ID: "1", Name: Abort, By: "jane", Args: "logins fail"} }},
+			otav1alpha1.ReleaseRollingBack, 0, "RollingBack", "aborted by jane: logins fail"},
+		"pause with a reason": {[]func(*Facts){func(f *Facts) { f.Command = &Command{ID: "1", Name: Pause, By: "jane", Args: "lunch"} }},
+			otav1alpha1.ReleasePaused, 1000, "Paused", "paused by jane: lunch"},
+		"two lines of reason": {[]func(*Facts){func(f *Facts) { f.Command = &Command{ID: "1", Name: Abort, By: "jane", Args: "a\nb"} }},
+			otav1alpha1.ReleaseProgressing, 1000, "Progressing", "pausing for"},
 		"abort while pending": {[]func(*Facts){func(f *Facts) {
 			f.Release.State, f.Release.Weight, f.Channel.Candidate = otav1alpha1.ReleasePending, 0, nil
 			f.Channel.Ready, f.Command = false, &Command{ID: "1", Name: Abort, By: "jane"}

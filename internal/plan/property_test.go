@@ -218,3 +218,41 @@ func TestPlan_goodReleaseCompletes(t *testing.T) {
 		t.Fatalf("did not complete: %+v", Plan(w.facts))
 	})
 }
+
+// What a person takes back of the channel, be it under way or stable, ends its release by name at the next look, and stays ended until
+// a person asks for it again.
+func TestPlan_takenBackByPerson(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := newWorld(t)
+		for range rapid.IntRange(0, 80).Draw(t, "before") {
+			w.live(t)
+			w.step()
+		}
+		w.facts.Command = nil
+		ch, r := w.facts.Channel, w.facts.Release
+		wanted := r.Bundle == w.facts.Spec.Bundle && w.facts.Bundle.Revoked == "" && ch.Refused[r.Digest] == ""
+		under := ch.Candidate != nil && ch.Candidate.Digest == r.Digest &&
+			(r.State == otav1alpha1.ReleaseProgressing || r.State == otav1alpha1.ReleasePaused || r.State == otav1alpha1.ReleasePromoting)
+		done := r.State == otav1alpha1.ReleaseCompleted && ch.Candidate == nil && ch.StableDigest == r.Digest
+		if !wanted || !under && !done {
+			return
+		}
+		w.overrule(true)
+		w.step()
+		want := otav1alpha1.ReleaseAborted
+		if done {
+			want = otav1alpha1.ReleaseRolledBack
+		}
+		is := w.facts.Release
+		if is.State != want || is.Reason != "rolled back by jane: logins fail" || exposure(is) != 0 || is.Revision != r.Revision {
+			t.Fatalf("was %s, is %s at %d: %q", r.State, is.State, exposure(is), is.Reason)
+		}
+		for range 5 {
+			w.commit()
+			w.facts.Now = w.facts.Now.Add(time.Hour)
+			if w.look(); w.step().Release.State != want || w.facts.Channel.Candidate != nil {
+				t.Fatalf("comes back: %+v", w.facts.Release)
+			}
+		}
+	})
+}

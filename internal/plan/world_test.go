@@ -32,7 +32,7 @@ func newWorld(t *rapid.T) *world {
 	}
 	w.facts = Facts{
 		Now: time.Unix(1_800_000_000, 0).UTC(), UID: "uid",
-		Channel: Channel{Ready: true, Refused: map[string]string{},
+		Channel: Channel{Ready: true, Refused: map[string]string{}, TakenBack: map[string]string{},
 			MaxFirstWeight:   rapid.SampledFrom([]int32{FullWeight, FullWeight, FullWeight, 3000, 100}).Draw(t, "maxFirstWeight"),
 			MaxWeightPerHour: rapid.SampledFrom([]int32{0, 0, 3000, 500}).Draw(t, "maxWeightPerHour"),
 		},
@@ -115,7 +115,7 @@ var androids = []*Slice{
 // disturb does one random thing to the world.
 func (w *world) disturb(t *rapid.T) {
 	f := &w.facts
-	switch rapid.IntRange(0, 15).Draw(t, "what") {
+	switch rapid.IntRange(0, 16).Draw(t, "what") {
 	case 0, 1, 2:
 		w.commit()
 	case 3, 4:
@@ -127,7 +127,7 @@ func (w *world) disturb(t *rapid.T) {
 	case 9:
 		f.Spec.Bundle = rapid.SampledFrom([]string{"shop-0", "shop-1", "shop-2"}).Draw(t, "bundle")
 	case 10:
-		f.Channel.Halted = rapid.Bool().Draw(t, "halted")
+		f.Channel.Halted = rapid.SampledFrom([]string{"", "halted by jane: logins fail"}).Draw(t, "halted")
 		f.Spec.Paused = rapid.SampledFrom([]string{"", "lunch"}).Draw(t, "paused")
 	case 11:
 		if rapid.IntRange(0, 5).Draw(t, "rare") == 0 {
@@ -143,8 +143,30 @@ func (w *world) disturb(t *rapid.T) {
 		f.Slice = rapid.SampledFrom(androids).Draw(t, "slice")
 	case 15:
 		f.Now = f.Now.Add(time.Duration(rapid.IntRange(0, 120).Draw(t, "minutes")) * time.Minute)
+	case 16:
+		w.overrule(rapid.IntRange(0, 3).Draw(t, "rarely") == 0)
 	}
 	w.look()
+}
+
+// overrule is a person who rolls the channel back, or allows again what is refused.
+func (w *world) overrule(rollback bool) {
+	ch := &w.facts.Channel
+	if !rollback {
+		clear(ch.Refused)
+		clear(ch.TakenBack)
+		return
+	}
+	digest := ch.StableDigest
+	if ch.Candidate != nil {
+		digest = ch.Candidate.Digest
+	}
+	if digest != "" {
+		ch.Refused[digest], ch.TakenBack[digest] = "logins fail (user/jane)", "rolled back by jane: logins fail"
+	}
+	if ch.Candidate = nil; ch.StableDigest == digest {
+		ch.StableDigest = ""
+	}
 }
 
 // live lets something happen, mostly good: so that releases come far.
