@@ -50,12 +50,14 @@ func (r *Reconciler) observe(ctx context.Context, s *scope) (time.Duration, erro
 	return 0, nil
 }
 
-// people tells who has to approve the release, and how far the names of people can be relied on, where that matters.
+// people tells who asks for the release, who has to approve it, and how far the names of people can be relied on. A release that goes on
+// needs to know nothing of that.
 func (r *Reconciler) people(ctx context.Context, s *scope, f *plan.Facts) {
 	if s.channel != nil {
 		f.Approvals.Required = approval.Needs(s.channel)
 	}
-	if f.Command == nil && f.Approvals.Required == 0 {
+	goesOn := f.Release.Active() && f.Release.State != otav1alpha1.ReleaseSuperseding && f.Release.Bundle == f.Spec.Bundle
+	if goesOn && f.Command == nil && f.Approvals.Required == 0 {
 		return
 	}
 	trust := r.Trust.Ask(ctx)

@@ -108,7 +108,7 @@ func TestDoubt(t *testing.T) {
 	}
 }
 
-// TestWitness asks at most once a minute, believes a server that does not know the kinds, and does not remember what it could not read.
+// TestWitness asks at most once a minute, believes a server that does not know the kinds, and soon asks again for what it could not read.
 func TestWitness(t *testing.T) {
 	p := installed(t)
 	var asked int
@@ -149,7 +149,9 @@ func TestWitness(t *testing.T) {
 	}
 	now, fails = now.Add(Remembered), errors.New("connection refused")
 	look(otav1alpha1.ActorUnverified, "cannot be read: connection refused", 1)
-	look(otav1alpha1.ActorUnverified, "cannot be read: connection refused", 1)
+	look(otav1alpha1.ActorUnverified, "cannot be read: connection refused", 0)
+	now, fails = now.Add(readTimeout), nil
+	look(otav1alpha1.ActorUnverified, "windlass-stamp is not installed", 4)
 	if got := Asker(nil).Ask(t.Context()); got.Actor != otav1alpha1.ActorUnverified || got.Doubt == "" {
 		t.Errorf("nobody asked: %+v", got)
 	}

@@ -19,7 +19,7 @@ import (
 const (
 	// Remembered is how long an answer of the API server holds: who waits for the policies looks again then.
 	Remembered = time.Minute
-	// readTimeout bounds one look at the policies.
+	// readTimeout bounds one look at the policies. One that fails is not repeated for as long, so that nobody waits in line for it.
 	readTimeout = 5 * time.Second
 )
 
@@ -50,7 +50,7 @@ type Witness struct {
 	last  Trust
 }
 
-// Trust tells how far the names of people can be relied on. What cannot be read proves nothing, and is read again the next time.
+// Trust tells how far the names of people can be relied on. What cannot be read proves nothing, and is read again soon.
 func (w *Witness) Trust(ctx context.Context) Trust {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -63,7 +63,7 @@ func (w *Witness) Trust(ctx context.Context) Trust {
 	p, err := w.read(ctx)
 	w.last, w.until = of(Doubt(p)), now.Add(Remembered)
 	if err != nil {
-		w.last, w.until = of("the admission policies cannot be read: "+err.Error()), time.Time{}
+		w.last, w.until = of("the admission policies cannot be read: "+err.Error()), w.Now().Add(readTimeout)
 	}
 	return w.last
 }
