@@ -11,7 +11,7 @@ E2E_TIMEOUT ?= 20m
 E2E := ./test/clients/... ./test/e2e/... ./test/gettingstarted/... ./test/gitops/... ./test/install/... ./test/release/...
 PKG ?= $(shell go list ./... | grep -vxFf <(go list -e $(E2E)))
 # What is generated into the tree; make verify fails when it differs from the sources.
-GENERATED := api charts/windlass/files config/crd config/rbac docs/api
+GENERATED := api charts/windlass/files config/crd config/rbac docs/api docs/events.md
 
 ##@ Use
 
@@ -92,8 +92,9 @@ manifests: ## Generate the CRDs from the types and the manager's role from the m
 	$$($(BIN) controller-gen) rbac:roleName=manager paths='./controllers/...' output:rbac:dir=config/rbac
 
 .PHONY: api-docs
-api-docs: ## Generate docs/api/v1alpha1.md from the types.
+api-docs: ## Generate docs/api/v1alpha1.md from the types, and docs/events.md from the controllers.
 	$$($(BIN) crd-ref-docs) --source-path=api/v1alpha1 --config=hack/api-docs/config.yaml --renderer=markdown --output-path=docs/api/v1alpha1.md
+	go run ./hack/events > docs/events.md.new && mv docs/events.md.new docs/events.md
 
 .PHONY: chart
 chart: manifests ## Take over into the Helm chart what config/ has.
