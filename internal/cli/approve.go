@@ -17,8 +17,8 @@ func (a *app) approveCommand() *cobra.Command {
 	var digest string
 	cmd := a.orderVerb("approve ROLLOUT", "Approve a release, or a lower number of approvals", `
 Approves the release that a Rollout waits with, where its Channel asks for approvals (spec.approvals). What is approved is a digest: the
-one that the Rollout asks for now, which is shown, or none if that is not --digest. The author of the change cannot approve it. An approval
-is void when the bundle or the author changes.
+one that the Rollout asks for now, which is shown, or none if that is not --digest. The author of the change cannot approve it. An
+approval is void when the bundle or the author changes.
 
 With channel/NAME, approves the lower number of approvals that somebody set in spec.approvals.required, as shown by diff.`, `
 kubectl windlass approve shop

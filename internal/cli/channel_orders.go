@@ -17,8 +17,8 @@ import (
 
 func (a *app) haltCommand() *cobra.Command {
 	return a.stopVerb("halt NAME", "Stop a Channel, or all of a Repository: the emergency stop", `
-Offers nothing to any device until somebody unhalts: the emergency stop. Devices keep what they have. NAME is a Channel, or channel/NAME, or
-repository/NAME, which stops all Channels of that Repository. To stop a Channel in Git, set spec.serving: Halted.`, `
+Offers nothing to any device until somebody unhalts: the emergency stop. Devices keep what they have. NAME is a Channel, or
+channel/NAME, or repository/NAME, which stops all Channels of that Repository. To stop a Channel in Git, set spec.serving: Halted.`, `
 kubectl windlass halt production --reason 'crashes after login'
 kubectl windlass halt repository/default --reason 'a signing key was stolen'`, command.Halt, "do you stop it")
 }
@@ -64,9 +64,9 @@ func (a *app) stopVerb(use, short, long, example string, what ...string) *cobra.
 func (a *app) rollbackCommand() *cobra.Command {
 	to := string(otav1alpha1.RollbackToStable)
 	cmd := a.orderVerb("rollback CHANNEL", "Bring the devices of a Channel back", `
-Brings devices back. While a release is under way, it is aborted. Otherwise the bundle that is stable is refused, and devices return to what
-was stable before it; with --to, to a Bundle by name, or to the app as it was installed (Embedded). This holds, whatever Git says, until a
-Rollout releases another bundle. A bundle that was refused has to be let in first: see allow.`, `
+Brings devices back. While a release is under way, it is aborted. Otherwise the bundle that is stable is refused, and devices return to
+what was stable before it; with --to, to a Bundle by name, or to the app as it was installed (Embedded). This holds, whatever Git says,
+until a Rollout releases another bundle. A bundle that was refused has to be let in first: see allow.`, `
 kubectl windlass rollback production --reason 'crashes after login'
 kubectl windlass rollback production --to shop-2.3.9 --reason '2.4.0 has the bug, too'
 kubectl windlass rollback production --to Embedded --reason 'all of them have the bug'`,
@@ -98,8 +98,8 @@ func target(to string) command.Target {
 
 func (a *app) allowCommand() *cobra.Command {
 	cmd := a.orderVerb("allow CHANNEL DIGEST", "Let a Channel offer a digest again that it refuses", `
-Takes a digest off the list of those that a Channel refuses, so that a Rollout can release it again. A refusal that something still stands
-for is not lifted: a Bundle that is revoked, a floor, signatures that are not trusted any more. The list is shown by diff.`, `
+Takes a digest off the list of those that a Channel refuses, so that a Rollout can release it again. A refusal that something still
+stands for is not lifted: a Bundle that is revoked, a floor, signatures that are not trusted any more. The list is shown by diff.`, `
 kubectl windlass allow production sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 \
   --reason 'the failures came from a proxy'`,
 		func(_ context.Context, _ *cluster, args []string, reason string) (order, error) {
@@ -134,8 +134,8 @@ func (a *app) refusedDigests() completion {
 func (a *app) overrideCommand() *cobra.Command {
 	var checks []string
 	cmd := a.orderVerb("override CHANNEL DIGEST", "Let a digest pass content checks of a Channel", `
-Lets a digest pass content checks that the Channel denies bundles for (docs/content-rules.md). The rest of them still counts, and so does
-everything else that the Channel asks of a bundle.`, `
+Lets a digest pass content checks that the Channel denies bundles for (docs/content-rules.md). The rest of them still counts, and so
+does everything else that the Channel asks of a bundle.`, `
 kubectl windlass override production sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08 \
   --check remote-script --reason 'the payment provider asks for it, reviewed in SEC-114'`,
 		func(_ context.Context, _ *cluster, args []string, reason string) (order, error) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -107,13 +107,13 @@ var scheme = sync.OnceValue(func() *runtime.Scheme {
 })
 
 // mapper knows the few kinds that verbs ask for, so that none of them needs discovery.
-func mapper() meta.RESTMapper {
-	m := meta.NewDefaultRESTMapper(nil)
+func mapper() apimeta.RESTMapper {
+	m := apimeta.NewDefaultRESTMapper(nil)
 	for _, kind := range []string{"Repository", "Bundle", "Channel", "Rollout"} {
-		m.Add(otav1alpha1.SchemeGroupVersion.WithKind(kind), meta.RESTScopeNamespace)
+		m.Add(otav1alpha1.SchemeGroupVersion.WithKind(kind), apimeta.RESTScopeNamespace)
 	}
-	for kind, scope := range map[string]meta.RESTScope{
-		"Namespace": meta.RESTScopeRoot, "Service": meta.RESTScopeNamespace, "Secret": meta.RESTScopeNamespace,
+	for kind, scope := range map[string]apimeta.RESTScope{
+		"Namespace": apimeta.RESTScopeRoot, "Service": apimeta.RESTScopeNamespace, "Secret": apimeta.RESTScopeNamespace,
 	} {
 		m.Add(corev1.SchemeGroupVersion.WithKind(kind), scope)
 	}
@@ -155,7 +155,7 @@ func listOf(obj client.Object) client.ObjectList {
 // names of the objects in a list.
 func names(list client.ObjectList) []string {
 	var out []string
-	_ = meta.EachListItem(list, func(obj runtime.Object) error { // a list of ours has items
+	_ = apimeta.EachListItem(list, func(obj runtime.Object) error { // a list of ours has items
 		if o, ok := obj.(client.Object); ok {
 			out = append(out, o.GetName())
 		}

@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -22,7 +23,7 @@ type difference struct {
 	Same    bool            `json:"same"` // devices are served what Git asks for
 	Asks    []asked         `json:"asks"`
 	Serving servingState    `json:"serving"`
-	Why     []cause           `json:"why"`
+	Why     []cause         `json:"why"`
 	Refused []refusedDigest `json:"refused"`
 }
 
@@ -76,9 +77,9 @@ type side struct {
 
 func (a *app) diffCommand() *cobra.Command {
 	cmd := a.clusterVerb("diff CHANNEL", "Show what Git asks for, what devices are served, and why", `
-Compares what the Rollouts of a Channel ask for, as Git has them, with what its devices are served, and says why that differs: a release that
-is under way or waits (for approvals, a window, its turn, a person), one that was taken back, a bundle that is refused, an emergency stop, a
-rollback by command. It changes nothing, and ends with 0 in either case; pipelines read .same of -o json.`, `
+Compares what the Rollouts of a Channel ask for, as Git has them, with what its devices are served, and says why that differs: a release
+that is under way or waits (for approvals, a window, its turn, a person), one that was taken back, a bundle that is refused, an
+emergency stop, a rollback by command. It changes nothing, and ends with 0 in either case; pipelines read .same of -o json.`, `
 kubectl windlass diff production
 kubectl windlass diff production -o json | jq -e .same`,
 		func(ctx context.Context, c *cluster, args []string) error {
@@ -126,7 +127,7 @@ func (v view) difference(s side) difference {
 	st := &s.channel.Status
 	d := difference{
 		Channel: s.channel.Name, App: string(s.channel.Spec.App), Serving: servingState{State: serving(s.channel)},
-		Asks: []asked{}, Why: []cause{}, Refused: []refusedDigest{},
+		Asks: []asked{}, Why: append(halts(s), standing(st)...), Refused: []refusedDigest{},
 	}
 	if x := st.Stable; x != nil {
 		d.Serving.Stable = &served{Bundle: x.Bundle, Version: x.Version, Digest: x.Digest}
@@ -134,40 +135,50 @@ func (v view) difference(s side) difference {
 	if x := st.Candidate; x != nil {
 		d.Serving.Candidate = &served{Bundle: x.Bundle, Version: x.Version, Digest: x.Digest, Weight: x.Weight}
 	}
-	d.Why = append(d.Why, halts(s)...)
-	if x := st.Rollback; x != nil {
-		d.Why = append(d.Why, cause{"RolledBack", "brought back to " + back(x) + " by command: " + x.Reason, person(x.By, x.Actor), x.At})
-	}
-	if x := st.Deviation; x != nil {
-		d.Why = append(d.Why, cause{Reason: x.Reason, Message: x.Message, Since: x.Since})
-	}
-	if x := st.Approvals; x != nil && x.Wanted != nil && x.Required != nil {
-		d.Why = append(d.Why, cause{
-			"ApprovalsNotLowered", fmt.Sprintf("Git asks for %d approvals a release; %d are in force until as many people approve the lower number, and %d have",
-				*x.Wanted, *x.Required, len(x.ApprovedBy)), x.Author, nil,
-		})
-	}
-	reaches := false
+	reached := len(s.rollouts) == 0 && st.Stable == nil
 	for i := range s.rollouts {
-		r := &s.rollouts[i]
-		reason, _ := v.state(r)
-		a := asked{Rollout: r.Name, Bundle: r.Spec.BundleRef.Name, State: reason}
-		if b := s.bundles[a.Bundle]; b != nil {
-			a.Version, a.Digest = b.Spec.Version, b.Spec.Digest
-		}
+		a := v.asks(s, &s.rollouts[i])
 		d.Asks = append(d.Asks, a)
-		if there := d.Serving.Stable != nil && d.Serving.Stable.Bundle == a.Bundle; there {
-			reaches = true
+		if st.Stable != nil && st.Stable.Bundle == a.Bundle {
+			reached = true
 		} else {
-			d.Why = append(d.Why, v.waits(r))
+			d.Why = append(d.Why, v.waits(&s.rollouts[i]))
 		}
 	}
 	for i := range st.Refused {
 		x := &st.Refused[i]
 		d.Refused = append(d.Refused, refusedDigest{Digest: x.Digest, Version: x.Version, Reason: x.Reason, By: x.By, At: x.At})
 	}
-	d.Same = len(d.Why) == 0 && (reaches || len(s.rollouts) == 0 && d.Serving.Stable == nil)
+	d.Same = len(d.Why) == 0 && reached
 	return d
+}
+
+// asks is what a Rollout asks for.
+func (v view) asks(s side, r *otav1alpha1.Rollout) asked {
+	reason, _ := v.state(r)
+	a := asked{Rollout: r.Name, Bundle: r.Spec.BundleRef.Name, State: reason}
+	if b := s.bundles[a.Bundle]; b != nil {
+		a.Version, a.Digest = b.Spec.Version, b.Spec.Digest
+	}
+	return a
+}
+
+// standing is what the Channel itself says of why devices are not served what Git asks for.
+func standing(st *otav1alpha1.ChannelStatus) []cause {
+	out := []cause{}
+	if x := st.Rollback; x != nil {
+		out = append(out, cause{"RolledBack", "brought back to " + back(x) + " by command: " + x.Reason, person(x.By, x.Actor), x.At})
+	}
+	if x := st.Deviation; x != nil {
+		out = append(out, cause{Reason: x.Reason, Message: x.Message, Since: x.Since})
+	}
+	if x := st.Approvals; x != nil && x.Wanted != nil && x.Required != nil {
+		out = append(out, cause{
+			"ApprovalsNotLowered", fmt.Sprintf("Git asks for %d approvals a release; %d are in force until as many people approve the lower number, and %d have",
+				*x.Wanted, *x.Required, len(x.ApprovedBy)), x.Author, nil,
+		})
+	}
+	return out
 }
 
 // halts are the emergency stops of a Channel.
@@ -196,10 +207,7 @@ func back(r *otav1alpha1.ChannelRollback) string {
 
 // waits says why the bundle that a Rollout asks for is not stable.
 func (v view) waits(r *otav1alpha1.Rollout) cause {
-	reason, message := v.state(r)
-	if r.Status.Message != "" && r.Status.ObservedGeneration == r.Generation {
-		message = r.Status.Message
-	}
+	reason, message := v.says(r)
 	for _, more := range []struct{ name, text string }{
 		{"approvals", approvalLine(r.Status.Approval)}, {"window", v.windowLine(r.Status.Windows)}, {"queue", queueLine(r.Status.Queue)},
 	} {
@@ -209,7 +217,7 @@ func (v view) waits(r *otav1alpha1.Rollout) cause {
 	}
 	w := cause{Reason: reason, Message: "Rollout " + r.Name + ": " + message}
 	if rel := r.Status.Release; rel != nil {
-		w.Since = plainTime(rel.StartedAt)
+		w.Since = plainTime(cmp.Or(rel.EndedAt, rel.StartedAt))
 	}
 	return w
 }

@@ -23,9 +23,10 @@ func (a *app) getCommand() *cobra.Command {
 func (a *app) getRolloutCommand() *cobra.Command {
 	var watch bool
 	cmd := a.clusterVerb("rollout NAME", "Show a Rollout with its bundles, devices and analysis", `
-Shows what a Rollout is at, what it waits for, and a tree: its bundles, the share of devices that are offered the new one, and each metric
-with the evidence against it. With --watch the tree is drawn anew when something changes, until Ctrl-C; where stdout is not a terminal, a
-line is added for each change. With -o json or yaml the objects themselves are printed: the Rollout, its Channel and its Bundles.`, `
+Shows what a Rollout is at, what it waits for, and a tree: its bundles, the share of devices that are offered the new one, and each
+metric with the evidence against it. With --watch the tree is drawn anew when something changes, until Ctrl-C; where stdout is not a
+terminal, a line is added for each change. With -o json or yaml the objects themselves are printed: the Rollout, its Channel and its
+Bundles.`, `
 kubectl windlass get rollout shop
 kubectl windlass get rollout shop --watch
 kubectl windlass get rollout shop -o json | jq '.items[0].status.analysis'`,

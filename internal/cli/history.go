@@ -48,8 +48,8 @@ type releasedEntry struct {
 
 func (a *app) historyCommand() *cobra.Command {
 	cmd := a.clusterVerb("history CHANNEL", "Show what a Channel served, and how each release ended", `
-Shows which bundles the devices of a Channel were served, from when to when and why that ended, and the releases of its Rollouts with how
-each of them ended. It reaches back as far as the status of the objects does; the audit log has all of it (see audit and report).`, `
+Shows which bundles the devices of a Channel were served, from when to when and why that ended, and the releases of its Rollouts with
+how each of them ended. It reaches back as far as the status of the objects does; the audit log has all of it (see audit and report).`, `
 kubectl windlass history production
 kubectl windlass history production -o json | jq -r '.releases[] | select(.ended == "RolledBack") | .reason'`,
 		func(ctx context.Context, c *cluster, args []string) error {

@@ -103,10 +103,7 @@ func (v view) rollouts(all []otav1alpha1.Rollout) [][]string {
 	rows := [][]string{v.spaced("NAMESPACE", append(head, "MESSAGE"))}
 	for i := range all {
 		r := &all[i]
-		reason, message := v.state(r)
-		if r.Status.Message != "" {
-			message = r.Status.Message
-		}
+		reason, message := v.says(r)
 		row := []string{
 			r.Name, reason, r.Spec.ChannelRef.Name, r.Spec.BundleRef.Name, dash(r.Status.Step), percent(r.Status.Weight), v.age(r.CreationTimestamp.Time),
 		}

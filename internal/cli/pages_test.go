@@ -44,12 +44,12 @@ func rewrite(t *testing.T, path, text string) {
 	}
 }
 
-var command = regexp.MustCompile(`(?m)^(?:\$|#  ) (kubectl windlass .*)$`)
+var commandLine = regexp.MustCompile(`(?m)^(?:\$|#  ) (kubectl windlass .*)$`)
 
 // The commands of the pages exist, and so do their flags.
 func TestPagesCommands(t *testing.T) {
 	for name, least := range map[string]int{"cli.md": 9, "analysis/rollout.yaml": 3} {
-		found := command.FindAllStringSubmatch(page(t, name), -1)
+		found := commandLine.FindAllStringSubmatch(page(t, name), -1)
 		if len(found) < least {
 			t.Errorf("%s: %d commands, want %d", name, len(found), least)
 		}
@@ -99,7 +99,7 @@ func TestPagesSimulate(t *testing.T) {
 // The plots of the pages are those of the commands that are given for them: small, and with the same lines and numbers on their axes.
 func TestPagesPlots(t *testing.T) {
 	policy, text, folder := page(t, "analysis/rollout.yaml"), page(t, "analysis.md"), docs(t)
-	commands := command.FindAllStringSubmatch(policy, -1)
+	commands := commandLine.FindAllStringSubmatch(policy, -1)
 	plots := map[string]string{}
 	for _, m := range commands {
 		name := m[1][strings.LastIndex(m[1], " ")+1:]

@@ -52,8 +52,8 @@ kubectl windlass abort shop --reason 'wrong prices in the cart'`, named(command.
 
 func (a *app) retryCommand() *cobra.Command {
 	return a.rolloutOrder("retry ROLLOUT", "Start a release again that was taken back", `
-Starts the release of the same bundle again, from its first step, and lifts the refusal of its digest. What the analysis found against it
-before counts: the same bundle needs more evidence in its favour each time. A Bundle that is revoked stays so.`, `
+Starts the release of the same bundle again, from its first step, and lifts the refusal of its digest. What the analysis found against
+it before counts: the same bundle needs more evidence in its favour each time. A Bundle that is revoked stays so.`, `
 kubectl windlass retry shop --reason 'the outage was of the payment provider'`, named(command.Retry))
 }
 

@@ -95,16 +95,7 @@ func Run(ctx context.Context, s Streams, args []string) int {
 }
 
 func (a *app) rootCommand() *cobra.Command {
-	root := group("kubectl-windlass", "Make, check and release updates over the air", `
-Makes and checks updates in CI (bundle), keeps the offline keys of a repository (repository), and tries a release policy before it is
-used, on made-up devices (simulate) or on what Prometheus recorded (replay).
-
-These commands work on files alone: they reach no cluster and no network, unless they say so. The result goes to stdout in the
-form that --output chooses, everything else to stderr. Exit codes: 0 done, 1 error, 2 wrong usage, 3 refused by a policy or
-by a signature that does not verify.`,
-		a.bundleCommand(), a.repositoryCommand(), a.simulateCommand(), a.replayCommand(),
-		a.listCommand(), a.getCommand(), a.statusCommand(), a.historyCommand(), a.diffCommand(), a.promoteCommand(), a.pauseCommand(), a.resumeCommand(), a.abortCommand(), a.retryCommand(), a.approveCommand(),
-		a.rollbackCommand(), a.haltCommand(), a.unhaltCommand(), a.allowCommand(), a.overrideCommand(), a.auditCommand(), a.reportCommand())
+	root := a.commands()
 	root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl windlass"}
 	root.SilenceErrors, root.SilenceUsage = true, true
 	flags := root.PersistentFlags()
@@ -118,6 +109,41 @@ by a signature that does not verify.`,
 		return a.checkOutput(cmd)
 	}
 	complete(root, "output", formats...)
+	return root
+}
+
+// commands are all of them, in groups.
+func (a *app) commands() *cobra.Command {
+	root := group("kubectl-windlass", "Make, check and release updates over the air", `
+Shows and steers releases in a cluster, makes and checks updates in CI (bundle), keeps the offline keys of a repository (repository),
+and tries a release policy before it is used, on made-up devices (simulate) or on what Prometheus recorded (replay).
+
+The commands on files reach no cluster and no network, unless they say so. The others find the cluster as kubectl does, and take its flags:
+--kubeconfig, --context, --namespace, --as and the like. The result goes to stdout in the form that --output chooses, everything else to
+stderr. Exit codes: 0 done, 1 error, 2 wrong usage, 3 refused: by a policy, by the API server, by the manager, or by a signature that does not
+verify. status has two more: 4 needs a person, 5 under way.`)
+	for _, part := range []struct {
+		id, title string
+		verbs     []*cobra.Command
+	}{
+		{"see", "See what happens:", []*cobra.Command{
+			a.listCommand(), a.getCommand(), a.statusCommand(), a.diffCommand(), a.historyCommand(), a.explainCommand(), a.auditCommand(), a.reportCommand(),
+		}},
+		{"steer", "Steer releases:", []*cobra.Command{
+			a.promoteCommand(), a.pauseCommand(), a.resumeCommand(), a.abortCommand(), a.retryCommand(), a.approveCommand(), a.rollbackCommand(),
+			a.haltCommand(), a.unhaltCommand(), a.allowCommand(), a.overrideCommand(),
+		}},
+		{"files", "Make, check and try, without a cluster:", []*cobra.Command{
+			a.bundleCommand(), a.repositoryCommand(), a.simulateCommand(), a.replayCommand(),
+		}},
+	} {
+		root.AddGroup(&cobra.Group{ID: part.id, Title: part.title})
+		for _, verb := range part.verbs {
+			verb.GroupID = part.id
+		}
+		root.AddCommand(part.verbs...)
+	}
+	root.AddCommand(a.versionCommand())
 	return root
 }
 

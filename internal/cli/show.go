@@ -63,11 +63,20 @@ func percent(w otav1alpha1.Percent) string {
 }
 
 // state is what a Rollout is at: the reason and the message of its condition Ready. What is said of an older spec is not shown.
-func (v view) state(r *otav1alpha1.Rollout) (reason, message string) {
+func (view) state(r *otav1alpha1.Rollout) (reason, message string) {
 	if r.Status.ObservedGeneration < r.Generation {
 		return "Pending", "the manager has not looked at this change yet"
 	}
 	return ready(r.Status.Conditions)
+}
+
+// says is what a Rollout is at, and all that its status says of that.
+func (v view) says(r *otav1alpha1.Rollout) (reason, message string) {
+	reason, message = v.state(r)
+	if r.Status.Message != "" && r.Status.ObservedGeneration == r.Generation {
+		message = r.Status.Message
+	}
+	return reason, message
 }
 
 // worst is the verdict of the analysis.

@@ -31,10 +31,7 @@ func (v view) printRelease(w io.Writer, r released) {
 // releaseHead are the lines above the tree.
 func (v view) releaseHead(r released) [][]string {
 	ro := r.rollout
-	reason, message := v.state(ro)
-	if ro.Status.Message != "" && ro.Status.ObservedGeneration == ro.Generation {
-		message = ro.Status.Message
-	}
+	reason, message := v.says(ro)
 	rows := [][]string{{"Name:", ro.Name}, {"Namespace:", ro.Namespace}, {"Status:", v.status(reason)}}
 	add := func(name, text string) {
 		if text != "" {
@@ -45,7 +42,7 @@ func (v view) releaseHead(r released) [][]string {
 	add("Channel:", channelLine(r))
 	if rel := ro.Status.Release; rel != nil {
 		add("Release:", fmt.Sprintf("%d, of Bundle %s", rel.Revision, rel.Bundle))
-		add("Step:", step(ro))
+		add("Step:", stepLine(ro))
 		add("Weight:", percent(ro.Status.Weight))
 	}
 	add("Approval:", approvalLine(ro.Status.Approval))
@@ -66,8 +63,8 @@ func channelLine(r released) string {
 	return fmt.Sprintf("%s of %s, %s", name, r.channel.Spec.App, serving(r.channel))
 }
 
-// step says which of spec.steps a release is at, and what that one is.
-func step(r *otav1alpha1.Rollout) string {
+// stepLine says which of spec.steps a release is at, and what that one is.
+func stepLine(r *otav1alpha1.Rollout) string {
 	index := r.Status.CurrentStepIndex
 	if index == nil || len(r.Spec.Steps) == 0 || int(*index) >= len(r.Spec.Steps) {
 		return r.Status.Step

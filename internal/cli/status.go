@@ -41,8 +41,8 @@ func (a *app) statusCommand() *cobra.Command {
 	var timeout time.Duration
 	cmd := a.clusterVerb("status ROLLOUT", "Say how a release goes, with an exit code for pipelines", `
 Says in one line how a release goes. The exit code tells pipelines: 0 the bundle is stable, 3 the release was taken back, aborted or
-refused, 4 it waits for a person (paused, or for approvals), 5 it is under way, 1 an error. With --watch a line is printed for each change,
-and the command ends when the release does, or when it needs a person; 1 when that takes longer than --timeout.`, `
+refused, 4 it waits for a person (paused, or for approvals), 5 it is under way, 1 an error. With --watch a line is printed for each
+change, and the command ends when the release does, or when it needs a person; 1 when that takes longer than --timeout.`, `
 kubectl windlass status shop
 kubectl windlass status shop --watch --timeout 2h
 kubectl windlass status shop -o json | jq -r .state`,
@@ -69,7 +69,7 @@ func (c *cluster) rollout(ctx context.Context, name string) (*otav1alpha1.Rollou
 
 // stateOf reads how a release goes off the conditions, as GitOps tools do.
 func stateOf(v view, r *otav1alpha1.Rollout) releaseState {
-	reason, message := v.state(r)
+	reason, message := v.says(r)
 	s := releaseState{
 		Rollout: r.Name, Channel: r.Spec.ChannelRef.Name, Bundle: r.Spec.BundleRef.Name, State: reason, Message: message, ExitCode: ExitUnderWay,
 	}
@@ -77,9 +77,6 @@ func stateOf(v view, r *otav1alpha1.Rollout) releaseState {
 		return s
 	}
 	s.Step, s.Weight = r.Status.Step, r.Status.Weight
-	if r.Status.Message != "" {
-		s.Message = r.Status.Message
-	}
 	if rel := r.Status.Release; rel != nil {
 		s.Revision, s.Release = rel.Revision, rel.State
 	}
