@@ -71,15 +71,19 @@ func transitions(old, now *otav1alpha1.Repository) []kit.Event {
 	out = append(out, receiverEvents(old, now)...)
 	out = append(out, kit.CommandEvents(Events, old.Status.LastCommand, now.Status.LastCommand)...)
 	out = append(out, haltEvents(old.Status.Halt, now.Status.Halt)...)
+	return append(out, readyEvents(was, is)...)
+}
+
+// readyEvents tell that the Repository works again, or does not. To be halted is neither.
+func readyEvents(was, is []metav1.Condition) []kit.Event {
 	switch c := kit.Changed(was, is, otav1alpha1.ReadyCondition); {
 	case c == nil:
-	case c.Status == metav1.ConditionTrue && apimeta.IsStatusConditionTrue(was, otav1alpha1.ReadyCondition): // halted, or not any more
-	case c.Status == metav1.ConditionTrue:
-		out = append(out, Events.New("RepositoryReady", "the bucket is reachable and metadata is published"))
+	case c.Status == metav1.ConditionTrue && !apimeta.IsStatusConditionTrue(was, otav1alpha1.ReadyCondition):
+		return []kit.Event{Events.New("RepositoryReady", "the bucket is reachable and metadata is published")}
 	case c.Status == metav1.ConditionFalse:
-		out = append(out, Events.New(c.Reason, c.Message))
+		return []kit.Event{Events.New(c.Reason, c.Message)}
 	}
-	return out
+	return nil
 }
 
 // haltEvents tell that a person stopped all channels, or lets them go on.
