@@ -26,8 +26,8 @@ func TestManager_killedAtRandomMoments(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	rng := rand.New(rand.NewPCG(seed, 0))
-	r.startManager()
-	repo := r.Repository(r.bucket, r.author)
+	r.StartManager()
+	repo := r.Repository(r.Bucket, r.author)
 	r.comes(repo, metav1.ConditionTrue, "")
 	w := r.watch()
 
@@ -40,7 +40,7 @@ func TestManager_killedAtRandomMoments(t *testing.T) {
 		case <-t.Context().Done():
 			t.Fatal("test ended early")
 		}
-		r.kill()
+		r.KillManager()
 		killed++
 		if r.ended(ro, n) {
 			n++
@@ -50,12 +50,13 @@ func TestManager_killedAtRandomMoments(t *testing.T) {
 			}
 			r.patch(ro, fmt.Sprintf(`{"bundleRef":{"name":%q}}`, b.Name))
 		}
-		r.startManager()
+		r.StartManager()
 	}
 	r.finish(ro, n)
 	t.Logf("%d kills in %d releases", kills, n)
 	w.ends(r)
 	testkit.StandStill(t, r.Client, ro, repo)
+	r.recordedOnce(ro, n)
 }
 
 // ended tells whether the release of shop-n has ended, and checks that it ended right.

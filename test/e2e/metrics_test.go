@@ -43,8 +43,8 @@ func result(kind, result string) http.HandlerFunc {
 func TestMetrics_liesHold(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.startManager()
-	r.comes(r.Repository(r.bucket, r.author), metav1.ConditionTrue, "")
+	r.StartManager()
+	r.comes(r.Repository(r.Bucket, r.author), metav1.ConditionTrue, "")
 	r.release(1)
 	lies := []struct {
 		name    string
@@ -96,8 +96,8 @@ func TestMetrics_liesHold(t *testing.T) {
 func TestMetrics_webHeaders(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.startManager()
-	r.comes(r.Repository(r.bucket, r.author), metav1.ConditionTrue, "")
+	r.StartManager()
+	r.comes(r.Repository(r.Bucket, r.author), metav1.ConditionTrue, "")
 	bundle := r.release(1)
 	var shown, asked atomic.Int32
 	r.metrics.tell(func(w http.ResponseWriter, req *http.Request) {

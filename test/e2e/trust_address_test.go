@@ -76,7 +76,7 @@ func (p *place) silent(b *otav1alpha1.Bundle, secrets ...string) {
 	if err != nil {
 		p.Fatal(err)
 	}
-	told := map[string]string{"status": string(status), "log": p.log()}
+	told := map[string]string{"status": string(status), "log": p.ManagerLog()}
 	var events eventsv1.EventList
 	gomega.NewWithT(p.T).Eventually(func(g gomega.Gomega) {
 		g.Expect(p.Client.List(p.Context(), &events, client.InNamespace(p.Namespace))).To(gomega.Succeed())

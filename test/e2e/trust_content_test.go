@@ -19,6 +19,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/content"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/capgo"
 	"github.com/windlass-dev/windlass/internal/testkit"
+	"github.com/windlass-dev/windlass/internal/testkit/stack"
 )
 
 func appStores() *otav1alpha1.Admission {
@@ -111,7 +112,7 @@ func opaqueAttested(p *place) {
 // that, with what opens it.
 func (p *place) offersOpaque(ch *otav1alpha1.Channel, b *otav1alpha1.Bundle, key *testkit.CapgoKey) {
 	p.Helper()
-	device := &fleet{rig: p.rig, base: p.gateway}
+	device := stack.NewFleet(p.T, p.gateway, "production")
 	ask := map[string]any{
 		"platform": "android", "device_id": "device", "app_id": b.Spec.App, "custom_id": "", "version_build": "0.9.0", "version_code": "7",
 		"version_os": "15", "version_name": "builtin", "plugin_version": "8.51.23", "is_emulator": false, "is_prod": true,
@@ -124,7 +125,7 @@ func (p *place) offersOpaque(ch *otav1alpha1.Channel, b *otav1alpha1.Bundle, key
 			Error      string
 			Message    string
 		}
-		device.post(capgo.CheckPath, ask, &got)
+		device.Post(capgo.CheckPath, ask, &got)
 		g.Expect(got.Version).To(gomega.Equal(string(b.Spec.Version)), "%+v", got)
 		g.Expect(got.SessionKey).To(gomega.Equal(b.Spec.Encryption.SessionKey))
 	}).WithTimeout(testkit.Timeout).WithPolling(testkit.Interval).Should(gomega.Succeed())

@@ -58,7 +58,7 @@ func floorSignedOffline(p *place) {
 	if err != nil {
 		p.Fatal(err)
 	}
-	keys, roots := p.prefix+"-keys", p.prefix+"-roots"
+	keys, roots := p.Prefix+"-keys", p.Prefix+"-roots"
 	p.repo.Spec.Signing = &otav1alpha1.SigningSpec{
 		KeysSecretRef: &otav1alpha1.LocalReference{Name: keys}, RootConfigMapRef: &otav1alpha1.LocalReference{Name: roots},
 	}

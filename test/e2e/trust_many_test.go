@@ -36,7 +36,7 @@ func TestTrust_manyLost(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
 	r.hurry()
-	r.startManager()
+	r.StartManager()
 	p := r.place(t, "many")
 	p.open()
 	channels, bundles := p.many()
@@ -82,7 +82,7 @@ func (p *place) many() (channels []*otav1alpha1.Channel, bundles []*otav1alpha1.
 		p.Create(p.T, b)
 		bundles = append(bundles, b)
 		if n < manyServed {
-			ch := p.Channel(fmt.Sprintf("%s-%d", p.prefix, n))
+			ch := p.Channel(fmt.Sprintf("%s-%d", p.Prefix, n))
 			ch.Spec.RepositoryRef, ch.Spec.App = b.Spec.RepositoryRef, b.Spec.App
 			p.Create(p.T, ch, p.Rollout(ch.Name, ch.Name, b.Name))
 			channels = append(channels, ch)

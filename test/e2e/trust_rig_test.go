@@ -17,6 +17,7 @@ import (
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/native"
 	"github.com/windlass-dev/windlass/internal/testkit"
+	"github.com/windlass-dev/windlass/internal/testkit/stack"
 )
 
 // The keyless identity that the authority github stands for.
@@ -40,13 +41,13 @@ type place struct {
 func (r *rig) place(t *testing.T, name string) *place {
 	t.Helper()
 	own := *r
-	own.T, own.prefix = t, name
+	own.T, own.Stack = t, r.Stack.For(t, name)
 	p := &place{rig: &own, lead: testkit.NewAuthor(t, "lead"), sigstore: newSigstore(t)}
 	p.root = &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: name + "-sigstore"},
 		Data:       map[string]string{"trusted_root.json": string(p.sigstore.TrustedRoot())},
 	}
-	p.repo = p.Repository(r.bucket)
+	p.repo = p.Repository(r.Bucket)
 	p.repo.Name, p.repo.Spec.Storage.Prefix = name, name
 	p.repo.Spec.Trust.Authorities = []otav1alpha1.Authority{p.byKey(p.author), p.byKey(p.lead), p.github()}
 	return p
@@ -66,7 +67,7 @@ func (p *place) open() {
 	p.Helper()
 	p.Create(p.T, p.root, p.repo)
 	p.comes(p.repo, metav1.ConditionTrue, "")
-	p.gateway = "http://" + p.startGateway(p.freeAddress(), "")
+	p.gateway = "http://" + p.StartGateway(p.FreeAddress(), "")
 }
 
 func (p *place) byKey(a *testkit.Author) otav1alpha1.Authority {
@@ -97,8 +98,8 @@ func (p *place) change(edit func()) {
 
 func (p *place) channel(name string, admission *otav1alpha1.Admission) *otav1alpha1.Channel {
 	p.Helper()
-	ch := p.Channel(p.prefix + "-" + name)
-	ch.Spec.RepositoryRef, ch.Spec.Admission = &otav1alpha1.LocalReference{Name: p.prefix}, admission
+	ch := p.Channel(p.Prefix + "-" + name)
+	ch.Spec.RepositoryRef, ch.Spec.Admission = &otav1alpha1.LocalReference{Name: p.Prefix}, admission
 	p.Create(p.T, ch)
 	return ch
 }
@@ -106,9 +107,9 @@ func (p *place) channel(name string, admission *otav1alpha1.Admission) *otav1alp
 // bundle builds version 1.n.0, signed by authorities.
 func (p *place) bundle(n int, content []byte, by ...string) *otav1alpha1.Bundle {
 	p.Helper()
-	name := fmt.Sprintf("%s-%d", p.prefix, n)
+	name := fmt.Sprintf("%s-%d", p.Prefix, n)
 	b := p.Bundle(name, fmt.Sprintf("1.%d.0", n), p.site.Publish(p.T, "/"+name, content))
-	b.Spec.RepositoryRef = &otav1alpha1.LocalReference{Name: p.prefix}
+	b.Spec.RepositoryRef = &otav1alpha1.LocalReference{Name: p.Prefix}
 	for _, authority := range by {
 		b.Spec.Signatures = append(b.Spec.Signatures, otav1alpha1.SignatureSource{Inline: p.sign(authority, content)})
 	}
@@ -134,7 +135,7 @@ func (p *place) sign(authority string, content []byte) string {
 // www is a web build that no other place has, with more files.
 func (p *place) www(n int, more map[string]string) []byte {
 	p.Helper()
-	files := map[string]string{"index.html": fmt.Sprintf("<h1>%s %d</h1>", p.prefix, n)}
+	files := map[string]string{"index.html": fmt.Sprintf("<h1>%s %d</h1>", p.Prefix, n)}
 	maps.Copy(files, more)
 	return testkit.Zip(p.T, files)
 }
@@ -179,7 +180,7 @@ func (p *place) denied(ch *otav1alpha1.Channel, b *otav1alpha1.Bundle, reason st
 // offers waits until the gateway sends a device that runs one bundle to another. Nil is the app's embedded one.
 func (p *place) offers(ch *otav1alpha1.Channel, running, want *otav1alpha1.Bundle) {
 	p.Helper()
-	device := &fleet{rig: p.rig, base: p.gateway}
+	device := stack.NewFleet(p.T, p.gateway, "production")
 	ask := native.CheckRequest{App: string(ch.Spec.App), Channel: ch.Name, DeviceID: "device", Platform: "ios", NativeVersion: "0.9.0"}
 	action := "none"
 	if running != nil {
@@ -187,7 +188,7 @@ func (p *place) offers(ch *otav1alpha1.Channel, running, want *otav1alpha1.Bundl
 	}
 	gomega.NewWithT(p.T).Eventually(func(g gomega.Gomega) {
 		var got native.CheckResponse
-		device.post(native.CheckPath, ask, &got)
+		device.Post(native.CheckPath, ask, &got)
 		if want == nil {
 			g.Expect(got.Action).To(gomega.Equal(action), "%+v", got)
 			return

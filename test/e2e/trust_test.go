@@ -20,8 +20,8 @@ import (
 func TestTrust(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	r.allowed = "127.0.0.1"
-	r.startManager("--recheck-interval", "1s")
+	r.Allowed = "127.0.0.1"
+	r.StartManager("--recheck-interval", "1s")
 	for name, story := range map[string]func(*place){
 		"both": bothRequired, "removed": authorityRemoved, "ended": authorityEnded, "root": trustedRootChanged,
 		"floor": floorRaised, "offline": floorSignedOffline, "native": nativeCodeOverridden, "opaque": opaqueAttested, "redirect": redirectDenied,

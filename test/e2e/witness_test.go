@@ -52,31 +52,10 @@ func (w *witness) DownloadFile(url string, limit int64, _ time.Duration) ([]byte
 	return raw, err
 }
 
-func (r *rig) openBucket() *store.Bucket {
-	r.Helper()
-	bucket, err := store.Open(store.Config{
-		Endpoint: r.bucket.Endpoint, Bucket: r.bucket.Name, Prefix: r.prefix, AccessKey: r.bucket.AccessKeyID, SecretKey: r.bucket.SecretAccessKey,
-	})
-	if err != nil {
-		r.Fatal(err)
-	}
-	return bucket
-}
-
-// watchedRoot is the root of trust as it is at install time.
-func (r *rig) watchedRoot() []byte {
-	r.Helper()
-	root, _, err := r.openBucket().Get(r.Context(), "metadata/1.root.json", 1<<20)
-	if err != nil {
-		r.Fatal(err)
-	}
-	return root
-}
-
 // watch begins to read. The Repository must have been published.
 func (r *rig) watch() *witness {
 	r.Helper()
-	w := &witness{bucket: r.openBucket(), root: r.watchedRoot(), localDir: r.TempDir(), done: make(chan struct{}),
+	w := &witness{bucket: r.OpenBucket(), root: r.FirstRoot(), localDir: r.TempDir(), done: make(chan struct{}),
 		refused: map[string]bool{}, offered: map[string]bool{}, seen: map[string]bool{}}
 	ctx, cancel := context.WithCancel(context.Background())
 	w.stop = cancel
