@@ -28,3 +28,12 @@ func approve(o *order) error {
 	o.status.Approvals = st
 	return nil
 }
+
+// unapproved says why a Bundle must not reach devices but by a Rollout, where people approve what devices get. Empty: nobody has to, or it
+// has been stable here.
+func (f Facts) unapproved(b *otav1alpha1.Bundle) string {
+	if approval.Needs(f.Channel) == 0 || f.Committed != nil && beenStable(f, string(b.Spec.Digest)) {
+		return ""
+	}
+	return "the Channel asks for approvals, and it has not been stable here: release it with a Rollout first"
+}

@@ -6,6 +6,7 @@
 package serve
 
 import (
+	"cmp"
 	"reflect"
 	"slices"
 	"time"
@@ -125,11 +126,10 @@ func (o *Outcome) floor(f Facts) {
 		return
 	case f.Floor != nil:
 		v := AdmitFloor(f.admission(f.Floor, d.Stable))
-		if v.Admitted() {
+		if o.NoFloor = cmp.Or(v.Denied+v.Wait, f.unapproved(f.Floor)); o.NoFloor == "" {
 			d.Guards.Floor = keepSince(Bundle(f.Floor), nil, f.Now)
 			return
 		}
-		o.NoFloor = v.Denied + v.Wait
 	}
 	if d.Guards.Floor != nil && d.Guards.Floor.Version != d.Guards.FloorVersion {
 		d.Guards.Floor = nil // the version still holds: nothing below it is offered
