@@ -337,11 +337,15 @@ type ContentOverride struct {
 	// +kubebuilder:validation:MaxLength=512
 	Reason string `json:"reason,omitempty"`
 
-	// by whom: the user that the API server knows, or unverified.
+	// by whom; unverified, when nothing says so.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
 	By string `json:"by,omitempty"`
+
+	// actor says how far by can be relied on.
+	// +optional
+	Actor Actor `json:"actor,omitempty"`
 
 	// at is when.
 	// +optional

@@ -32,7 +32,7 @@ func override(o *order) error {
 		st.Overrides = slices.Delete(st.Overrides, oldest, oldest+1)
 	}
 	st.Overrides = slices.Insert(st.Overrides, 0, otav1alpha1.ContentOverride{
-		Digest: p.Digest, Checks: p.Checks, Reason: p.Reason, By: o.By, At: o.at,
+		Digest: p.Digest, Checks: p.Checks, Reason: p.Reason, By: o.By, Actor: o.Actor, At: o.at,
 	})
 	return nil
 }

@@ -34,7 +34,7 @@ func TestObey_override(t *testing.T) {
 	args := string(digestOf(1)) + " native-code reviewed"
 	ch := commanded("1", command.Override, args)
 	st := obey(ch)
-	want := otav1alpha1.ContentOverride{Digest: digestOf(1), Checks: []string{"native-code"}, Reason: "reviewed", By: command.Unverified, At: st.LastCommand.At}
+	want := otav1alpha1.ContentOverride{Digest: digestOf(1), Checks: []string{"native-code"}, Reason: "reviewed", By: command.Unverified, Actor: otav1alpha1.ActorUnverified, At: st.LastCommand.At}
 	if diff := cmp.Diff([]otav1alpha1.ContentOverride{want}, st.Overrides); diff != "" || st.LastCommand.Result != otav1alpha1.CommandAccepted {
 		t.Errorf("%+v: %s", st.LastCommand, diff)
 	}

@@ -702,6 +702,9 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.windlass-dev.windlass.api.v1alpha1.ContentOverride
   map:
     fields:
+    - name: actor
+      type:
+        namedType: com.github.windlass-dev.windlass.api.v1alpha1.Actor
     - name: at
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.Time

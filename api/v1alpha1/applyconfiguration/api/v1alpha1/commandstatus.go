@@ -27,7 +27,7 @@ type CommandStatusApplyConfiguration struct {
 	At *v1.Time `json:"at,omitempty"`
 	// result of the command.
 	Result *apiv1alpha1.CommandResult `json:"result,omitempty"`
-	// message says why a command was refused.
+	// message is what the command was given, such as a reason; or says why it was refused.
 	Message *string `json:"message,omitempty"`
 }
 

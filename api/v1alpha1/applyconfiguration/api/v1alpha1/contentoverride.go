@@ -21,8 +21,10 @@ type ContentOverrideApplyConfiguration struct {
 	Checks []string `json:"checks,omitempty"`
 	// reason that the person gave.
 	Reason *string `json:"reason,omitempty"`
-	// by whom: the user that the API server knows, or unverified.
+	// by whom; unverified, when nothing says so.
 	By *string `json:"by,omitempty"`
+	// actor says how far by can be relied on.
+	Actor *apiv1alpha1.Actor `json:"actor,omitempty"`
 	// at is when.
 	At *v1.Time `json:"at,omitempty"`
 }
@@ -64,6 +66,14 @@ func (b *ContentOverrideApplyConfiguration) WithReason(value string) *ContentOve
 // If called multiple times, the By field is set to the value of the last call.
 func (b *ContentOverrideApplyConfiguration) WithBy(value string) *ContentOverrideApplyConfiguration {
 	b.By = &value
+	return b
+}
+
+// WithActor sets the Actor field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Actor field is set to the value of the last call.
+func (b *ContentOverrideApplyConfiguration) WithActor(value apiv1alpha1.Actor) *ContentOverrideApplyConfiguration {
+	b.Actor = &value
 	return b
 }
 
