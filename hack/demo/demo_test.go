@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -15,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/hack/fleet/device"
@@ -194,13 +194,11 @@ func TestScreen_terminal(t *testing.T) {
 			}
 		}
 		s.say("next")
-		if got := out.String()[before:]; !strings.HasPrefix(got, "\x1b["+itoa(lines)+"A\r\x1b[J") {
+		if got := out.String()[before:]; !strings.HasPrefix(got, "\x1b["+strconv.Itoa(lines)+"A\r\x1b[J") {
 			t.Errorf("width %d: the table is not taken away before a message: %q", width, got)
 		}
 	}
 }
-
-func itoa(n int) string { return strings.TrimSpace(cell(n)) }
 
 func TestBar(t *testing.T) {
 	for n, want := range map[int]string{0: "", 50: "█████", 100: "██████████"} {
@@ -210,16 +208,5 @@ func TestBar(t *testing.T) {
 	}
 	if got := bar(1, 100_000, 10); got != "▏" {
 		t.Errorf("one device of many is %q, want the smallest mark", got)
-	}
-}
-
-func TestFormatTable(t *testing.T) {
-	table := &metav1.Table{
-		ColumnDefinitions: []metav1.TableColumnDefinition{{Name: "Name"}, {Name: "Ready"}, {Name: "Hidden", Priority: 1}, {Name: "Size"}},
-		Rows:              []metav1.TableRow{{Cells: []any{"a", "True", "x", 12}}, {Cells: []any{"longer", nil, "x", nil}, Object: runtime.RawExtension{}}},
-	}
-	want := "BUNDLES   READY   SIZE\na         True    12\nlonger            \n\n"
-	if diff := cmp.Diff(want, formatTable(table, "bundles")); diff != "" {
-		t.Errorf("table (-want +got):\n%s", diff)
 	}
 }

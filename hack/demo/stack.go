@@ -320,7 +320,7 @@ func (s *stack) printLogs(out io.Writer) {
 
 // printAccess tells how to look around.
 func (s *stack) printAccess(out io.Writer) {
-	fmt.Fprintf(out, "\nEverything keeps running until Ctrl-C:\n\n  export KUBECONFIG=%s\n  kubectl -n %s get ota\n\n", s.controlPlane.Kubeconfig, namespace)
+	fmt.Fprintf(out, "\nEverything keeps running until Ctrl-C:\n\n  export KUBECONFIG=%s\n  bin/kubectl-windlass get rollout %s -n %s -w\n\n", s.controlPlane.Kubeconfig, rollout, namespace)
 	rows := [][2]string{{"gateway", s.gatewayURL}, {"its metrics", s.internalURL + "/metrics"}, {"devices", s.fleetURL + "/status"}, {"object store", s.store.Endpoint}}
 	if s.prometheus != nil {
 		rows = append(rows, [2]string{"Prometheus", s.prometheus.URL})

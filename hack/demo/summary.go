@@ -4,91 +4,40 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"net/http"
 	"strings"
-	"text/tabwriter"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/rest"
-
-	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/hack/fleet/device"
+	"github.com/windlass-dev/windlass/internal/cli"
 )
 
-// printTables prints what kubectl get ota would: the API server itself renders the tables.
+// printTables shows the world at the end with the plugin itself.
 func (s *stack) printTables(ctx context.Context) error {
-	c, err := rest.HTTPClientFor(s.controlPlane.Config)
-	if err != nil {
-		return fmt.Errorf("make a client: %w", err)
-	}
-	s.screen.print("\nkubectl -n %s get ota\n\n", namespace)
-	for _, kind := range []string{"repositories", "bundles", "channels", "rollouts"} {
-		table, err := getTable(ctx, c, s.controlPlane.Config.Host, kind)
-		if err != nil {
+	for _, args := range [][]string{{"list"}, {"get", "rollout", rollout}, {"history", channel}} {
+		args = append(args, "-n", namespace)
+		s.screen.print("\nkubectl windlass %s\n\n", strings.Join(args, " "))
+		if err := s.plugin(ctx, args...); err != nil {
 			return err
 		}
-		s.screen.print("%s", formatTable(table, kind))
 	}
+	s.screen.print("\n")
 	return nil
 }
 
-// getTable asks for the printed columns of a kind (kubernetes.io/docs/reference/using-api/api-concepts, Receiving resources as Tables).
-func getTable(ctx context.Context, c *http.Client, host, kind string) (*metav1.Table, error) {
-	url := strings.Join([]string{host, "apis", otav1alpha1.Group, "v1alpha1", "namespaces", namespace, kind}, "/")
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", kind, err)
+// plugin runs kubectl windlass in this process, as an administrator of the cluster.
+func (s *stack) plugin(ctx context.Context, args ...string) error {
+	var out, errs bytes.Buffer
+	streams := cli.System()
+	streams.Out, streams.Err = &out, &errs
+	code := cli.Run(ctx, streams, append(args, "--kubeconfig", s.controlPlane.Kubeconfig))
+	s.screen.print("%s", out.String())
+	if code != cli.ExitOK {
+		return fmt.Errorf("kubectl windlass %s: exit code %d, want 0: %s", strings.Join(args, " "), code, strings.TrimSpace(errs.String()))
 	}
-	req.Header.Set("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io")
-	res, err := c.Do(req)
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", kind, err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("list %s: status %d, want 200", kind, res.StatusCode)
-	}
-	var table metav1.Table
-	if err := json.NewDecoder(io.LimitReader(res.Body, 4<<20)).Decode(&table); err != nil {
-		return nil, fmt.Errorf("list %s: %w", kind, err)
-	}
-	return &table, nil
-}
-
-func formatTable(t *metav1.Table, kind string) string {
-	var out strings.Builder
-	w := tabwriter.NewWriter(&out, 0, 0, 3, ' ', 0)
-	var columns []int
-	var header []string
-	for i, c := range t.ColumnDefinitions {
-		if c.Priority == 0 {
-			columns, header = append(columns, i), append(header, strings.ToUpper(c.Name))
-		}
-	}
-	header[0] = strings.ToUpper(kind) // kubectl repeats kind and group in each row instead
-	fmt.Fprintln(w, strings.Join(header, "\t"))
-	for _, row := range t.Rows {
-		cells := make([]string, 0, len(columns))
-		for _, i := range columns {
-			cells = append(cells, cell(row.Cells[i]))
-		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
-	}
-	_ = w.Flush() // into memory
-	fmt.Fprintln(&out)
-	return out.String()
-}
-
-func cell(v any) string {
-	if v == nil {
-		return ""
-	}
-	return fmt.Sprint(v)
+	return nil
 }
 
 // printSummary tells what the bad release did to whom, and for how long.

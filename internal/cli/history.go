@@ -132,9 +132,9 @@ func releasesOf(r *otav1alpha1.Rollout) []releasedEntry {
 
 // printHistory shows two tables.
 func (v view) printHistory(w io.Writer, h channelHistory) {
-	served := [][]string{{"SERVED", "VERSION", "AS", "FROM", "FOR", "ENDED"}}
+	served := [][]string{{"SERVED", "VERSION", "AS", "FROM", "TO", "FOR", "ENDED"}}
 	for _, e := range h.Served {
-		served = append(served, []string{e.Bundle, string(e.Version), string(e.As), moment(e.From), v.lasted(e.From, e.To), dash(e.Ended)})
+		served = append(served, []string{e.Bundle, string(e.Version), string(e.As), moment(e.From), moment(e.To), v.lasted(e.From, e.To), dash(e.Ended)})
 	}
 	table(w, served...)
 	none(w, len(h.Served), "bundle that was served", "on this Channel yet")

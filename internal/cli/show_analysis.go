@@ -101,7 +101,7 @@ func evidence(m *otav1alpha1.MetricStatus) string {
 	if m.DryRun == otav1alpha1.DryRunEnabled {
 		parts = append(parts, "dry run")
 	}
-	if m.Evidence != "" {
+	if m.Evidence != "" && !strings.Contains(m.Message, "evidence") {
 		parts = append(parts, "evidence "+m.Evidence+" of "+m.EvidenceLimit)
 	}
 	switch {

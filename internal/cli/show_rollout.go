@@ -217,8 +217,8 @@ func (v view) bundleTwig(r released, name string) twig {
 	if digest != "" {
 		info = append(info, shortly(digest))
 	}
-	if why := refusal(r.channel, digest); why != "" {
-		info = append(info, "refused: "+why)
+	if refuses(r.channel, digest) {
+		info = append(info, "refused")
 	}
 	row[4] = printable(strings.Join(info, ", "))
 	return twig{row: row}
@@ -238,17 +238,9 @@ func servedAs(r released, name string) (digest otav1alpha1.Digest, as []string) 
 	return digest, as
 }
 
-// refusal is why a Channel refuses a digest; empty: it does not.
-func refusal(ch *otav1alpha1.Channel, digest otav1alpha1.Digest) string {
-	if ch == nil || digest == "" {
-		return ""
-	}
-	for i := range ch.Status.Refused {
-		if x := &ch.Status.Refused[i]; x.Digest == digest {
-			return dash(x.Reason)
-		}
-	}
-	return ""
+// refuses tells whether a Channel offers a digest to nobody until somebody allows it.
+func refuses(ch *otav1alpha1.Channel, digest otav1alpha1.Digest) bool {
+	return ch != nil && slices.ContainsFunc(ch.Status.Refused, func(x otav1alpha1.RefusedBundle) bool { return x.Digest == digest })
 }
 
 // shortly is a digest for people.

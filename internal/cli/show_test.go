@@ -48,7 +48,7 @@ func underWay() side {
 	evidence := []otav1alpha1.MetricStatus{
 		{
 			Name: "update-failures", Verdict: otav1alpha1.VerdictPassing, Value: "0.004", Limit: "2 %", Evidence: "1.7", EvidenceLimit: "40",
-			Message:   "3 of 812 devices failed, beside them 2 of 798",
+			Message:   "3 of 812 candidate and 2 of 798 control devices failed, limit 2 %",
 			Candidate: &otav1alpha1.ArmCounts{Devices: 812, Failures: 3, Exposed: 1030}, Control: &otav1alpha1.ArmCounts{Devices: 798, Failures: 2, Exposed: 1011},
 			MeasuredAt: microAgo(4 * time.Second),
 		},
@@ -87,7 +87,7 @@ func underWay() side {
 			Candidate: &otav1alpha1.CandidateBundle{Bundle: "shop-2.4.1", Version: "2.4.1", Digest: newDigest, Weight: "1", RolloutRef: &otav1alpha1.LocalReference{Name: "shop"}},
 			Published: &otav1alpha1.PublishedStatus{Revision: 18, MetadataVersion: 42, At: microAgo(40 * time.Minute)},
 			History: []otav1alpha1.ChannelHistoryEntry{
-				{Bundle: "shop-2.4.0", Version: "2.4.0", As: otav1alpha1.RoleCandidate, From: ago(12 * 24 * time.Hour), To: ago(9 * 24 * time.Hour), Ended: "Promoted"},
+				{Bundle: "shop-2.4.0", Version: "2.4.0", As: otav1alpha1.RoleCandidate, To: ago(9 * 24 * time.Hour), Ended: "Promoted"},
 				{Bundle: "shop-2.3.9", Version: "2.3.9", As: otav1alpha1.RoleCandidate, From: ago(20 * 24 * time.Hour), To: ago(20*24*time.Hour - 10*time.Minute), Ended: "RolledBack"},
 			},
 		},
