@@ -173,6 +173,7 @@ func (r *Reconciler) writeStatus(ctx context.Context, old *otav1alpha1.Rollout, 
 	case wrote:
 		kit.Tell(r.Recorder, old, told)
 		r.Outbox.Submit(about, s.rollout.Status.Unrecorded)
+		count(client.ObjectKeyFromObject(old), &old.Status, &s.rollout.Status, r.Now())
 	default:
 		r.Outbox.Submit(about, old.Status.Unrecorded)
 	}

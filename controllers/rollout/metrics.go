@@ -40,8 +40,25 @@ var (
 	})
 )
 
+// usual are the transitions of most releases.
+var usual = map[otav1alpha1.ReleaseState][]otav1alpha1.ReleaseState{
+	noState:                        {otav1alpha1.ReleasePending},
+	otav1alpha1.ReleasePending:     {otav1alpha1.ReleaseProgressing, otav1alpha1.ReleaseBundleRefused, otav1alpha1.ReleaseBundleNotAdmitted},
+	otav1alpha1.ReleaseProgressing: {otav1alpha1.ReleasePaused, otav1alpha1.ReleasePromoting, otav1alpha1.ReleaseRollingBack, otav1alpha1.ReleaseSuperseding},
+	otav1alpha1.ReleasePaused:      {otav1alpha1.ReleaseProgressing, otav1alpha1.ReleasePromoting, otav1alpha1.ReleaseRollingBack, otav1alpha1.ReleaseSuperseding},
+	otav1alpha1.ReleasePromoting:   {otav1alpha1.ReleaseCompleted, otav1alpha1.ReleaseRollingBack},
+	otav1alpha1.ReleaseRollingBack: {otav1alpha1.ReleaseRolledBack, otav1alpha1.ReleaseAborted, otav1alpha1.ReleaseBundleRefused, otav1alpha1.ReleaseBundleNotAdmitted},
+	otav1alpha1.ReleaseCompleted:   {otav1alpha1.ReleaseRolledBack},
+}
+
+// Counters begin at 0: Prometheus sees no increase in one that appears with its first event.
 func init() {
 	metrics.Registry.MustRegister(transitionsTotal, analysisTotal, rollbacksTotal, stepDuration)
+	for from, states := range usual {
+		for _, to := range states {
+			transitionsTotal.WithLabelValues(string(from), string(to))
+		}
+	}
 	for _, v := range []otav1alpha1.Verdict{
 		otav1alpha1.VerdictPassing, otav1alpha1.VerdictFailing, otav1alpha1.VerdictNotEnoughSamples, otav1alpha1.VerdictNoData, otav1alpha1.VerdictProviderError,
 	} {
@@ -50,7 +67,7 @@ func init() {
 }
 
 // noState is what a release begins from.
-const noState = "None"
+const noState otav1alpha1.ReleaseState = "None"
 
 // rollbackReasons are why releases are taken back, by how they end.
 var rollbackReasons = map[otav1alpha1.ReleaseState]string{
@@ -58,7 +75,7 @@ var rollbackReasons = map[otav1alpha1.ReleaseState]string{
 	otav1alpha1.ReleaseBundleRefused: "refused", otav1alpha1.ReleaseBundleNotAdmitted: "not_admitted",
 }
 
-// introduce lets the counters of a Rollout begin at 0: Prometheus sees no increase in a counter that appears with its first one.
+// introduce lets the counters of a Rollout begin at 0.
 func introduce(key types.NamespacedName) {
 	for _, reason := range rollbackReasons {
 		rollbacksTotal.WithLabelValues(key.Namespace, key.Name, reason)
@@ -82,10 +99,10 @@ func count(key types.NamespacedName, old, now *otav1alpha1.RolloutStatus, at tim
 	}
 	from := noState
 	if was != nil {
-		from = string(was.State)
+		from = was.State
 	}
-	if from != string(is.State) {
-		transitionsTotal.WithLabelValues(from, string(is.State)).Inc()
+	if from != is.State {
+		transitionsTotal.WithLabelValues(string(from), string(is.State)).Inc()
 	}
 	if was == nil {
 		return
