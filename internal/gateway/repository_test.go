@@ -14,6 +14,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/gateway/origin"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/native"
 	"github.com/windlass-dev/windlass/internal/gateway/view/viewtest"
+	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/store"
@@ -101,7 +102,7 @@ func openPublisher(t *testing.T, bucket *store.Bucket) *publish.Publisher {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := publish.Open(t.Context(), publish.Config{Bucket: bucket, Keys: keys})
+	p, err := publish.Open(t.Context(), publish.Config{Bucket: bucket, Keys: keys, Audit: auditHead})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,4 +149,9 @@ func TestManyChannels(t *testing.T) {
 		}
 	}
 	r.stop()
+}
+
+// auditHead is in the signed part of the timestamp, where clients do not know it and read on.
+func auditHead() audit.Head {
+	return audit.Head{Sequence: 123_456_789_012, Hash: audit.HashOf([]byte("the last record"))}
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/windlass-dev/windlass/internal/ceremony"
+	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/store"
@@ -98,7 +99,7 @@ func (w *world) publish(t *testing.T, state int, revision int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := publish.Open(t.Context(), publish.Config{Bucket: w.bucket, Keys: keys})
+	p, err := publish.Open(t.Context(), publish.Config{Bucket: w.bucket, Keys: keys, Audit: auditHead})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,4 +220,9 @@ func (m mirror) start(t *testing.T) (url string, stop func()) {
 func hexSum(raw []byte) string {
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:])
+}
+
+// auditHead is in the signed part of the timestamp, where clients do not know it and read on.
+func auditHead() audit.Head {
+	return audit.Head{Sequence: 123_456_789_012, Hash: audit.HashOf([]byte("the last record"))}
 }
