@@ -14,6 +14,9 @@ import (
 // line waits for nothing else.
 func pending(d *Decision, f Facts) {
 	r := &d.Release
+	if r.Revision != f.Release.Revision { // it has just begun: what was measured is of the release before
+		f.Analysis, f.Slice = nil, nil
+	}
 	if b := f.Bundle; r.Digest != b.Digest {
 		r.Digest, r.Tries = b.Digest, b.Tries
 	}
