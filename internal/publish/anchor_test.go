@@ -4,12 +4,16 @@
 package publish
 
 import (
+	"slices"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
+	clocktesting "k8s.io/utils/clock/testing"
 
 	"github.com/windlass-dev/windlass/internal/audit"
+	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
@@ -55,6 +59,25 @@ func TestCommitsSignTheEndOfTheAuditLog(t *testing.T) {
 	publishAndWait(t, next, document("a", 9, one))
 	if got := named(); got != head(12) {
 		t.Errorf("a writer without a log: the commit names %+v, want record 12", got)
+	}
+}
+
+// However old they are, collections delete no records.
+func TestCollectSparesTheAuditLog(t *testing.T) {
+	fake := clocktesting.NewFakeClock(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC))
+	b := newMemory(fake.Now)
+	p := open(t, Config{Bucket: b, Keys: generateKeys(t), Clock: fake})
+	if err := b.PutImmutable(t.Context(), audit.Key(1), []byte("{}\n"), jsonType); err != nil {
+		t.Fatal(err)
+	}
+	old := artifact(t, b, "1.0.0")
+	step(t, fake, 400*day)
+	out, err := p.Collect(t.Context(), Collection{Grace: time.Hour, Keep: func(string) bool { return false }})
+	if err != nil || !slices.Contains(out.Deleted, release.TargetObject(old.Path, old.Digest)) {
+		t.Fatalf("deleted %v, %v: want the artifact", out.Deleted, err)
+	}
+	if _, err := b.Head(t.Context(), audit.Key(1)); err != nil {
+		t.Errorf("the record is gone: %v", err)
 	}
 }
 
