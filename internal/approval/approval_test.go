@@ -181,7 +181,7 @@ func TestRatchet_property(t *testing.T) {
 				t.Fatalf("a release needs %d approvals, the spec asks for %d, in force are %d", Needs(ch), wanted(ch), inForce(ch.Status.Approvals))
 			}
 			for key, by := range approved {
-				for _, author := range strings.Split(key.authors, "\n") {
+				for author := range strings.SplitSeq(key.authors, "\n") {
 					if by[author] {
 						t.Fatalf("%s approved what they asked for: %+v", author, key)
 					}
