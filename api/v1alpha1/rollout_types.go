@@ -153,7 +153,7 @@ const (
 	OnFailurePause OnFailure = "Pause"
 )
 
-// RollbackTarget is what devices that have the candidate are brought back to.
+// RollbackTarget is what devices are brought back to.
 //
 // +kubebuilder:validation:Enum=Stable;Embedded;Bundle
 type RollbackTarget string
@@ -175,12 +175,12 @@ type RollbackSpec struct {
 	// +optional
 	OnFailure OnFailure `json:"onFailure,omitempty"`
 
-	// to is what devices that have the candidate are brought back to. When unset, Stable. Embedded and Bundle are not supported
-	// yet: the Rollout stalls.
+	// to is what devices are brought back to. When unset, Stable: those that have the candidate get what the others have. Embedded and
+	// Bundle change what the Channel serves as stable, and so what all of its devices get.
 	// +optional
 	To RollbackTarget `json:"to,omitempty"`
 
-	// bundleRef names the Bundle to go back to.
+	// bundleRef names the Bundle to go back to. It has to have been stable on the Channel before; if it cannot be served, stable stays.
 	// +optional
 	BundleRef *LocalReference `json:"bundleRef,omitempty"`
 }

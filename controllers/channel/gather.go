@@ -102,7 +102,7 @@ func (r *Reconciler) bundles(ctx context.Context, s *scope, f serve.Facts) (map[
 	for _, h := range s.channel.Status.History {
 		names[h.Bundle] = true
 	}
-	for _, name := range serve.Wanted(s.channel) {
+	for _, name := range serve.Wanted(s.channel, f.Rollouts) {
 		names[name] = true
 	}
 	out := map[string]*otav1alpha1.Bundle{}

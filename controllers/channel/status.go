@@ -204,7 +204,7 @@ func history(old, now otav1alpha1.ChannelStatus) []otav1alpha1.ChannelHistoryEnt
 	}
 	if s := old.Stable; s != nil && (now.Stable == nil || now.Stable.Digest != s.Digest) {
 		added = append(added, otav1alpha1.ChannelHistoryEntry{
-			Bundle: s.Bundle, Version: s.Version, Digest: s.Digest, As: otav1alpha1.RoleStable, From: s.Since, To: to, Ended: ended(now, s.Digest),
+			Bundle: s.Bundle, Version: s.Version, Digest: s.Digest, As: otav1alpha1.RoleStable, From: s.Since, To: to, Ended: endedStable(old, now),
 		})
 	}
 	added = append(added, old.History...)
@@ -224,12 +224,19 @@ func ended(now otav1alpha1.ChannelStatus, digest otav1alpha1.Digest) string {
 		return otav1alpha1.RolledBackReason
 	case isRefused(now, digest):
 		return "Refused"
-	case now.Rollback != nil: // to something else than what was stable before
-		return otav1alpha1.RolledBackReason
 	case now.Candidate == nil && now.Stable == nil:
 		return "Withdrawn"
 	}
 	return "Superseded"
+}
+
+// endedStable says the same of what was stable. It may give way to an older one, or to none, without being refused itself.
+func endedStable(old, now otav1alpha1.ChannelStatus) string {
+	back := now.Rollback != nil || old.Candidate != nil && isRefused(now, old.Candidate.Digest)
+	if back && !isRefused(now, old.Stable.Digest) {
+		return otav1alpha1.RolledBackReason
+	}
+	return ended(now, old.Stable.Digest)
 }
 
 func isRefused(st otav1alpha1.ChannelStatus, digest otav1alpha1.Digest) bool {

@@ -37,7 +37,6 @@ var Events = kit.EventTable{
 	kit.Warning("BundleNotAdmitted", "Rollback", "the bundle does not satisfy the channel's admission", "the bundle and why"),
 	kit.Normal("Deleted", "Delete", "the Rollout is gone", "what stays"),
 	kit.Warning(otav1alpha1.InvalidSpecReason, "Reconcile", "the spec cannot be carried out", "what is wrong and what to do"),
-	kit.Warning(otav1alpha1.NotSupportedYetReason, "Reconcile", "the spec asks for what this version cannot do", "what, and what to do"),
 }
 
 // transitions are the events of a decision: one a transition, none for what stays as it is.

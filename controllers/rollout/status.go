@@ -81,7 +81,7 @@ func (s *scope) finish(res ctrl.Result, err error) (ctrl.Result, error) {
 	}
 	d := s.decision
 	if s.invalid != nil && d.Reason == otav1alpha1.InvalidSpecReason {
-		d.Reason = kit.Classify(s.invalid).Reason // InvalidSpec or NotSupportedYet
+		d.Reason = kit.Classify(s.invalid).Reason
 	}
 	set := func(kind string, status metav1.ConditionStatus, reason, message string) {
 		kit.SetCondition(&st.Conditions, gen, kind, status, reason, message)
@@ -110,7 +110,7 @@ func readiness(reason string) (ready metav1.ConditionStatus, abnormal string) {
 	case otav1alpha1.CompletedReason:
 		return metav1.ConditionTrue, ""
 	case otav1alpha1.RolledBackReason, otav1alpha1.AbortedReason, otav1alpha1.BundleRefusedReason, otav1alpha1.BundleNotAdmittedReason,
-		otav1alpha1.InvalidSpecReason, otav1alpha1.NotSupportedYetReason:
+		otav1alpha1.InvalidSpecReason:
 		return metav1.ConditionFalse, otav1alpha1.StalledCondition
 	case otav1alpha1.RollingBackReason:
 		return metav1.ConditionFalse, otav1alpha1.ReconcilingCondition

@@ -45,7 +45,7 @@ func (m Metric) Due(last analysis.Result, committed time.Time) time.Time {
 	return from.Add(m.Interval)
 }
 
-// Error says why a spec cannot be carried out. Reason is that of the Ready condition: InvalidSpec or NotSupportedYet.
+// Error says why a spec cannot be carried out. Reason is that of the Ready condition.
 type Error struct {
 	Reason string
 	Err    error
@@ -67,9 +67,6 @@ func Parse(r *otav1alpha1.Rollout) (Policy, error) {
 		p.Spec.OnFailure = r.Spec.Rollback.OnFailure
 	}
 	err := errors.Join(p.parseAnalysis(r.Spec.Analysis), p.parseWindows(r.Spec.Windows), p.parseRest(r))
-	if field := unsupported(&r.Spec); field != "" {
-		return p, &Error{otav1alpha1.NotSupportedYetReason, fmt.Errorf("%s is not supported by this version: remove it", field)}
-	}
 	if err != nil {
 		return p, &Error{otav1alpha1.InvalidSpecReason, errors.New(strings.Join(lines(err), "; "))}
 	}
@@ -236,12 +233,4 @@ func (p *Policy) reachesAll() bool {
 		return true
 	}
 	return last == plan.FullWeight
-}
-
-// unsupported names the first field whose behaviour this version does not have.
-func unsupported(s *otav1alpha1.RolloutSpec) string {
-	if s.Rollback != nil && s.Rollback.To != "" && s.Rollback.To != otav1alpha1.RollbackToStable {
-		return "spec.rollback.to: " + string(s.Rollback.To)
-	}
-	return ""
 }

@@ -118,9 +118,6 @@ func TestParse_refuses(t *testing.T) {
 		"window of nonsense": {func(s *otav1alpha1.RolloutSpec) {
 			s.Windows = []otav1alpha1.Window{{Kind: otav1alpha1.WindowAllow, Schedule: "0 9 * * 1-4", Duration: "8h"}, {Kind: otav1alpha1.WindowDeny, Schedule: "0 25 * * *", Duration: "8h"}}
 		}, otav1alpha1.InvalidSpecReason, "spec.windows[1].schedule is \"0 25 * * *\": expected five fields of cron"},
-		"rollback to a bundle": {func(s *otav1alpha1.RolloutSpec) {
-			s.Rollback = &otav1alpha1.RollbackSpec{To: otav1alpha1.RollbackToBundle}
-		}, otav1alpha1.NotSupportedYetReason, "spec.rollback.to: Bundle"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := valid()

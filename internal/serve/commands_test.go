@@ -196,6 +196,59 @@ func TestAllow(t *testing.T) {
 	}
 }
 
+// Where the analysis of a Rollout fails, devices are brought back to what it names, once.
+func TestNext_retreat(t *testing.T) {
+	to := func(target otav1alpha1.RollbackTarget, bundle string) *otav1alpha1.RollbackSpec {
+		out := &otav1alpha1.RollbackSpec{To: target}
+		if bundle != "" {
+			out.BundleRef = &otav1alpha1.LocalReference{Name: bundle}
+		}
+		return out
+	}
+	for name, tc := range map[string]struct {
+		spec   *otav1alpha1.RollbackSpec
+		change func(*Facts)
+		want   string
+	}{
+		"nothing said":        {nil, nil, "r9 stable=shop-1 previous=shop-0 refused=1.2.0"},
+		"stable":              {to(otav1alpha1.RollbackToStable, ""), nil, "r9 stable=shop-1 previous=shop-0 refused=1.2.0"},
+		"embedded":            {to(otav1alpha1.RollbackToEmbedded, ""), nil, "r9 stable=- previous=- refused=1.2.0"},
+		"a bundle":            {to(otav1alpha1.RollbackToBundle, "shop-0"), nil, "r9 stable=shop-0 previous=- refused=1.2.0"},
+		"never stable":        {to(otav1alpha1.RollbackToBundle, "shop-3"), nil, "r9 stable=shop-1 previous=shop-0 refused=1.2.0"},
+		"none of this name":   {to(otav1alpha1.RollbackToBundle, "shop-9"), nil, "r9 stable=shop-1 previous=shop-0 refused=1.2.0"},
+		"the one that fails":  {to(otav1alpha1.RollbackToBundle, "shop-2"), nil, "r9 stable=shop-1 previous=shop-0 refused=1.2.0"},
+		"revoked":             {to(otav1alpha1.RollbackToBundle, "shop-0"), func(f *Facts) { f.Bundles["shop-0"].Spec.Revoked = "CVE" }, "r9 stable=shop-1 previous=- refused=1.0.0 refused=1.2.0"},
+		"aborted by a person": {to(otav1alpha1.RollbackToEmbedded, ""), func(f *Facts) { f.Rollouts[0].Status.Release.Outcome = otav1alpha1.ReleaseAborted }, "r9 stable=shop-1 previous=shop-0 refused=1.2.0"},
+		"fails once it is stable": {to(otav1alpha1.RollbackToEmbedded, ""), func(f *Facts) {
+			d := f.Committed
+			d.Stable, d.Previous, d.Candidate = &d.Candidate.Bundle, d.Stable, nil
+		}, "r9 stable=- previous=- refused=1.2.0"},
+		"a person wants another one": {to(otav1alpha1.RollbackToEmbedded, ""), func(f *Facts) {
+			f.Channel.Status.Rollback = &otav1alpha1.ChannelRollback{Order: 1, From: digestOf(2), To: otav1alpha1.RollbackToBundle, Bundle: "shop-0", Reason: "x", By: "jane"}
+		}, "r9 stable=shop-0 previous=- refused=1.2.0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			doc, r := withCandidate()
+			f := facts(doc, r)
+			a := r.Status.Assignment.DeepCopy()
+			a.State, a.Refuse, a.Weight = otav1alpha1.AssignmentWithdrawn, "8 of 100 failed", ""
+			f.Rollouts[0].Spec.Rollback, f.Rollouts[0].Status.Assignment = tc.spec, a
+			f.Rollouts[0].Status.Release = &otav1alpha1.ReleaseStatus{State: otav1alpha1.ReleaseRollingBack, Outcome: otav1alpha1.ReleaseRolledBack}
+			if tc.change != nil {
+				tc.change(&f)
+			}
+			first := Next(f).Document
+			if diff := cmp.Diff(tc.want, summary(first)); diff != "" {
+				t.Error(diff)
+			}
+			f.Committed = first
+			if again := Next(f).Document; !cmp.Equal(first, again) {
+				t.Errorf("does not come to rest: %s", cmp.Diff(first, again))
+			}
+		})
+	}
+}
+
 // Commands that depend on what is served have their turn one by one, and never without facts.
 func TestObey_turns(t *testing.T) {
 	f := facts(published())

@@ -45,9 +45,14 @@ func rollback(o *order) error {
 	return nil
 }
 
-// Wanted names the Bundles that people want devices to be brought back to, by commands that are to be carried out.
-func Wanted(ch *otav1alpha1.Channel) []string {
+// Wanted names the Bundles that people, or Rollouts, want devices to be brought back to.
+func Wanted(ch *otav1alpha1.Channel, rollouts []otav1alpha1.Rollout) []string {
 	var names []string
+	for i := range rollouts {
+		if r := rollouts[i].Spec.Rollback; r != nil && r.BundleRef != nil {
+			names = append(names, r.BundleRef.Name)
+		}
+	}
 	if r := ch.Status.Rollback; r != nil && r.Bundle != "" {
 		names = append(names, r.Bundle)
 	}
@@ -150,14 +155,46 @@ func (o *Outcome) takeBack(f Facts) {
 	if _, refusing := o.Refusals[from]; from != "" && !refusing {
 		o.add(f, from, f.versionOf(from), Refusal{By: ByUser + r.By, Reason: r.Reason})
 	}
-	switch back := f.Bundles[r.Bundle]; {
-	case r.To == otav1alpha1.RollbackToEmbedded:
-		d.Stable, d.Previous = nil, nil
-	case r.To == otav1alpha1.RollbackToBundle && back != nil && o.servable(f, back):
-		d.Stable, d.Previous = keepSince(Bundle(back), d.Stable, f.Now), nil
+	back := f.Bundles[r.Bundle]
+	switch {
+	case r.To == otav1alpha1.RollbackToEmbedded, r.To == otav1alpha1.RollbackToBundle && back != nil && o.servable(f, back):
+		o.replaceStable(f, r.To, back)
 	case d.Stable != nil && d.Stable.Digest == from:
 		d.Stable, d.Previous = o.before(f), nil
 	}
+}
+
+// replaceStable makes nothing, or a Bundle, stable. What was stable is nothing to fall back to.
+func (o *Outcome) replaceStable(f Facts, to otav1alpha1.RollbackTarget, back *otav1alpha1.Bundle) {
+	d := o.Document
+	if d.Previous = nil; to == otav1alpha1.RollbackToEmbedded {
+		d.Stable = nil
+		return
+	}
+	d.Stable = keepSince(Bundle(back), d.Stable, f.Now)
+}
+
+// retreat brings all devices back to what a Rollout names for the case that its analysis fails, in the commit that withdraws its bundle,
+// and so once. A Bundle that cannot be served, or has not been stable here, leaves what was stable.
+func (o *Outcome) retreat(f Facts) {
+	for i := range f.Rollouts {
+		a, spec, rel := f.Rollouts[i].Status.Assignment, f.Rollouts[i].Spec.Rollback, f.Rollouts[i].Status.Release
+		if a == nil || a.Refuse == "" || spec == nil || rel == nil || rel.Outcome != otav1alpha1.ReleaseRolledBack || !f.runs(string(a.Digest)) {
+			continue
+		}
+		switch {
+		case spec.To == otav1alpha1.RollbackToEmbedded:
+			o.replaceStable(f, spec.To, nil)
+		case spec.BundleRef != nil && returnable(f, spec.BundleRef.Name, string(a.Digest)) == nil && o.servable(f, f.Bundles[spec.BundleRef.Name]):
+			o.replaceStable(f, spec.To, f.Bundles[spec.BundleRef.Name])
+		}
+	}
+}
+
+// runs tells whether devices get a digest as candidate or as stable.
+func (f Facts) runs(digest string) bool {
+	d := f.Committed
+	return d != nil && (d.Candidate != nil && d.Candidate.Bundle.Digest == digest || d.Stable != nil && d.Stable.Digest == digest)
 }
 
 // before is what was stable before, if it can still be served: as the document has it, else by the newest entry of the history. None:

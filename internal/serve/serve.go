@@ -71,6 +71,7 @@ func Next(f Facts) Outcome {
 	o.floor(f)
 	o.refuse(f)
 	o.withdraw(f)
+	o.retreat(f)
 	o.takeBack(f)
 	o.lift(f)
 	o.allow(f)

@@ -229,6 +229,27 @@ func TestCommands_ofPeople(t *testing.T) {
 	testkit.Eventually(t, d.Client, d.channel, answered(id, otav1alpha1.CommandRefused, "is refused: lift that first with the command allow"))
 }
 
+// A Rollout says where devices go when its analysis fails: to a bundle that was stable once, or to the one that the app came with.
+func TestRollback_targets(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	query := `"metrics":[{"name":"crash-free","interval":"1s","thresholdRange":{"min":"0.99"},"prometheus":{"address":"` + d.metrics.URL +
+		`","query":"crash_free{version={{ quote .version }}}"}}]`
+	for n, to := range map[int]struct{ spec, told, serving string }{
+		3: {`{"to":"Bundle","bundleRef":{"name":"shop-0"}}`, "1.0.0", "1.0.0"},
+		4: {`{"to":"Embedded","bundleRef":null}`, "reset", "the embedded bundle"},
+	} {
+		d.bundles[n] = d.release(n)
+		d.metrics.spoil(d.bundles[n].Spec.Version)
+		d.patch(d.rollout, fmt.Sprintf(`{"bundleRef":{"name":"shop-%d"},"rollback":%s,"analysis":{%s}}`, n, to.spec, query))
+		d.comes(d.rollout, metav1.ConditionFalse, otav1alpha1.RolledBackReason)
+		d.devices(n, to.told)
+		d.devices(2, to.told)
+		d.deviates(fmt.Sprintf("Rollout shop asks for 1.%d.0, serving %s: %s", n, to.serving, d.rollout.Status.Release.Reason))
+	}
+	testkit.StandStill(t, d.Client, d.rollout, d.channel)
+}
+
 // answered holds for a Channel whose last command came to a result.
 func answered(id string, result otav1alpha1.CommandResult, message string) types.GomegaMatcher {
 	return gomega.HaveField("Status.LastCommand", gomega.And(gomega.Not(gomega.BeNil()), gomega.HaveField("ID", id),

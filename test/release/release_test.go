@@ -290,15 +290,14 @@ func TestRelease_unsupportedFieldsStall(t *testing.T) {
 	}
 	r := b.rollout("shop-1", testkit.SetWeight(100))
 	for spec, want := range map[string]struct{ reason, message string }{
-		`{"rollback":{"to":"Embedded"}}`:                                         {otav1alpha1.NotSupportedYetReason, "spec.rollback.to"},
 		`{"windows":[{"kind":"Allow","schedule":"0 25 * * 1","duration":"8h"}]}`: {otav1alpha1.InvalidSpecReason, "spec.windows[0].schedule"},
-		`{"analysis":{"holdout":2}}`:                                             {otav1alpha1.InvalidSpecReason, "spec.analysis.holdout is 2: it needs analysis.bake"},
+		`{"analysis":{"holdout":2}}`: {otav1alpha1.InvalidSpecReason, "spec.analysis.holdout is 2: it needs analysis.bake"},
 	} {
 		b.change(r, spec)
 		testkit.Eventually(t, b.Client, r, testkit.BeObserved(),
 			testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, want.reason),
 			testkit.HaveMessage(otav1alpha1.StalledCondition, want.message))
-		b.change(r, `{"windows":null,"rollback":null,"analysis":{"bake":null,"holdout":null}}`)
+		b.change(r, `{"windows":null,"analysis":{"bake":null,"holdout":null}}`)
 	}
 	testkit.CheckStatus(t, r)
 }

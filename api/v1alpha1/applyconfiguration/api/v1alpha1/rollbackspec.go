@@ -16,10 +16,10 @@ import (
 type RollbackSpecApplyConfiguration struct {
 	// onFailure is what happens when the analysis fails. When unset, Rollback.
 	OnFailure *apiv1alpha1.OnFailure `json:"onFailure,omitempty"`
-	// to is what devices that have the candidate are brought back to. When unset, Stable. Embedded and Bundle are not supported
-	// yet: the Rollout stalls.
+	// to is what devices are brought back to. When unset, Stable: those that have the candidate get what the others have. Embedded and
+	// Bundle change what the Channel serves as stable, and so what all of its devices get.
 	To *apiv1alpha1.RollbackTarget `json:"to,omitempty"`
-	// bundleRef names the Bundle to go back to.
+	// bundleRef names the Bundle to go back to. It has to have been stable on the Channel before; if it cannot be served, stable stays.
 	BundleRef *LocalReferenceApplyConfiguration `json:"bundleRef,omitempty"`
 }
 
