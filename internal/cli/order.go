@@ -185,10 +185,11 @@ func (a *app) printOutcome(out outcomeOf) error {
 		case out.Result == "":
 			fmt.Fprintf(w, "%s of %s: asked for\n", out.Command, out.Object)
 		default:
-			fmt.Fprintf(w, "%s of %s: %s%s\n", out.Command, out.Object, a.colour(green, "accepted"), printable(by))
+			said := ""
 			if out.Message != "" {
-				fmt.Fprintln(w, printable(out.Message))
+				said = ": " + out.Message
 			}
+			fmt.Fprintf(w, "%s of %s: %s%s\n", out.Command, out.Object, a.colour(green, "accepted"), printable(by+said))
 		}
 	})
 }
