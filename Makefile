@@ -43,7 +43,7 @@ test-e2e: servers servers-e2e ## Run the long tests: releases from commit to dev
 .PHONY: test-corpus
 test-corpus: servers ## Try all bad inputs, and good ones, and print what was accepted and refused of each class.
 	@mkdir -p bin
-	@WINDLASS_CORPUS=full KUBEBUILDER_ASSETS="$$($(BIN) assets)" go test -count=1 -timeout 60m -v ./test/corpus/... ./internal/publish ./internal/gateway/ledger ./test/e2e 2>&1 \
+	@WINDLASS_CORPUS=full KUBEBUILDER_ASSETS="$$($(BIN) assets)" go test -count=1 -timeout 60m -v ./test/corpus/... ./internal/publish ./internal/gateway/ledger ./internal/simulate ./test/e2e 2>&1 \
 	  | tee bin/test-corpus.log | grep -E '^ *(TRIED|GOOD|SAME|--- (FAIL|SKIP)|FAIL|ok|panic)'
 
 # Building takes long on a machine that never did it: it is done before the tests, so that it is not counted against them.

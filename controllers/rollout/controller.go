@@ -139,7 +139,7 @@ func (r *Reconciler) decide(ctx context.Context, s *scope) (time.Duration, error
 		s.left = evidenceLeft(*d, s.notes.results)
 	}
 	if s.notes.results, s.anew = s.policy.After(was, is, s.notes.results, left(s.rollout.Status.History, is.Digest)); s.anew {
-		s.facts.Analysis = deciding(s.notes.results)
+		s.facts.Analysis = analysis.Deciding(s.notes.results)
 	}
 	s.record()
 	if !s.anew && s.measurable {

@@ -87,9 +87,6 @@ func (s *scope) key() types.NamespacedName {
 	return types.NamespacedName{Namespace: s.rollout.Namespace, Name: s.rollout.Name}
 }
 
-// deciding are the results of metrics that do not just watch. One that was not measured yet has none: it must not hide that another fails.
-func deciding(results []analysis.Result) []analysis.Result { return analysis.Deciding(results) }
-
 // subject is what a metric of the present release is about.
 func (s *scope) subject(m policy.Metric) Subject {
 	rel := s.facts.Release
