@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/onsi/gomega"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -25,6 +26,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/devcluster"
 	"github.com/windlass-dev/windlass/internal/testkit"
 )
@@ -96,6 +98,11 @@ func (c *cluster) awaitDefinitions(objects []*unstructured.Unstructured) {
 	if err := envtest.WaitForCRDs(c.Config, crds, envtest.CRDInstallOptions{MaxTime: testkit.Timeout, PollInterval: testkit.Interval}); err != nil {
 		c.Fatal(err)
 	}
+	gomega.NewWithT(c.T).Eventually(func(g gomega.Gomega) { // established ones are served a moment later
+		for _, list := range []client.ObjectList{&otav1alpha1.RepositoryList{}, &otav1alpha1.BundleList{}, &otav1alpha1.ChannelList{}, &otav1alpha1.RolloutList{}} {
+			g.Expect(c.Client.List(c.Context(), list)).To(gomega.Succeed())
+		}
+	}).WithTimeout(testkit.Timeout).WithPolling(testkit.Interval).Should(gomega.Succeed())
 }
 
 // secret makes a Secret beside the programs.
