@@ -8,6 +8,7 @@ package argo
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"path"
@@ -115,7 +116,11 @@ func run(obj Object, params map[string]string, script string, into any) error {
 	if err := l.DoString(string(text)); err != nil {
 		return fmt.Errorf("%s of %s: %w", script, kind, err)
 	}
-	raw, err := json.Marshal(fromLua(l.Get(-1)))
+	value, err := fromLua(l.Get(-1), map[lua.LValue]bool{})
+	if err != nil {
+		return fmt.Errorf("%s of %s: %w", script, kind, err)
+	}
+	raw, err := json.Marshal(value)
 	if err != nil {
 		return fmt.Errorf("%s of %s: %w", script, kind, err)
 	}
@@ -171,24 +176,38 @@ func toLua(l *lua.LState, value any) lua.LValue {
 	return lua.LNil
 }
 
-// fromLua gives what JSON can hold. A table is an array or an object; an empty one is an array, as it is for Argo CD.
-func fromLua(value lua.LValue) any {
+// fromLua gives what JSON can hold. A table is an array or an object; an empty one is an array, as it is for Argo CD. It holds no table
+// twice: Argo CD takes that for a cycle.
+func fromLua(value lua.LValue, seen map[lua.LValue]bool) (any, error) {
 	switch v := value.(type) {
 	case lua.LBool:
-		return bool(v)
+		return bool(v), nil
 	case lua.LNumber:
-		return float64(v)
+		return float64(v), nil
 	case lua.LString:
-		return string(v)
+		return string(v), nil
 	case *lua.LTable:
-		if first, _ := v.Next(lua.LNil); first.Type() != lua.LTString {
-			out := []any{}
-			v.ForEach(func(_, item lua.LValue) { out = append(out, fromLua(item)) })
-			return out
+		if seen[v] {
+			return nil, errors.New("cannot encode recursively nested tables to JSON: make a table for each place")
 		}
-		out := Object{}
-		v.ForEach(func(key, item lua.LValue) { out[key.String()] = fromLua(item) })
-		return out
+		seen[v] = true
+		return fromTable(v, seen)
 	}
-	return nil
+	return nil, nil
+}
+
+func fromTable(table *lua.LTable, seen map[lua.LValue]bool) (any, error) {
+	list, object := []any{}, Object{}
+	var failure error
+	table.ForEach(func(key, item lua.LValue) {
+		value, err := fromLua(item, seen)
+		failure = errors.Join(failure, err)
+		if list = append(list, value); key.Type() == lua.LTString {
+			object[key.String()] = value
+		}
+	})
+	if len(object) > 0 {
+		return object, failure
+	}
+	return list, failure
 }

@@ -25,6 +25,10 @@ local reason, text = "Progressing", ""
 if ready ~= nil then
   reason, text = ready.reason, ready.message or ""
 end
+-- Argo CD looks again when the health changes, not its sentence: that of a rollback is final from the start.
+if reason == "RollingBack" and (release.reason or "") ~= "" then
+  text = release.reason
+end
 
 local suspended = {
   Paused = "is paused",
@@ -33,9 +37,9 @@ local suspended = {
   WaitingForApproval = "waits for approval",
 }
 local degraded = {
-  RollingBack = "is being taken back",
-  RolledBack = "was rolled back",
-  Aborted = "was aborted",
+  RollingBack = "is taken back",
+  RolledBack = "is taken back",
+  Aborted = "is taken back",
   BundleRefused = "is refused",
   BundleNotAdmitted = "is not admitted",
   InvalidSpec = "cannot be released as the spec is",
