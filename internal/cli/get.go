@@ -100,7 +100,7 @@ func (a *app) watchRelease(ctx context.Context, c *cluster, name string) error {
 	}
 	screen := &redraw{out: a.Out, width: a.Width}
 	var last string
-	return c.each(ctx, a.Err, func() (bool, error) {
+	return c.each(ctx, a.Err, lookEvery, func() (bool, error) {
 		r, err := c.released(ctx, name)
 		if err != nil {
 			return false, err

@@ -40,6 +40,9 @@ func (a *app) list(ctx context.Context, c *cluster, args []string, all bool) err
 	if len(args) > 0 {
 		kind = args[0]
 	}
+	if kind != "" && kind != listRollouts && kind != listChannels {
+		return usage("expected rollouts or channels, got %q", kind)
+	}
 	var rollouts otav1alpha1.RolloutList
 	var channels otav1alpha1.ChannelList
 	for _, want := range []struct {
@@ -52,9 +55,6 @@ func (a *app) list(ctx context.Context, c *cluster, args []string, all bool) err
 		if err := c.list(ctx, want.list, all); err != nil {
 			return err
 		}
-	}
-	if kind != "" && kind != listRollouts && kind != listChannels {
-		return usage("expected rollouts or channels, got %q", kind)
 	}
 	objs := make([]client.Object, 0, len(rollouts.Items)+len(channels.Items))
 	for i := range rollouts.Items {

@@ -112,7 +112,7 @@ func (a *app) watchStatus(ctx context.Context, c *cluster, name string, timeout 
 	defer cancel()
 	var last string
 	var s releaseState
-	err := c.each(limited, a.Err, func() (bool, error) {
+	err := c.each(limited, a.Err, lookEvery, func() (bool, error) {
 		r, err := c.rollout(limited, name)
 		if err != nil {
 			return false, err

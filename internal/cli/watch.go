@@ -20,10 +20,10 @@ import (
 // lookEvery is how often what is watched is read. Reading needs no right to watch, and an API server that restarts is no matter.
 const lookEvery = time.Second
 
-// each looks at once, and then each second, until look says that it has seen enough or the context ends. What passes by itself, such
+// each looks at once, and then again and again, until look says that it has seen enough or the context ends. What passes by itself, such
 // as an API server that restarts, is told once and tried again.
-func (c *cluster) each(ctx context.Context, tell io.Writer, look func() (bool, error)) error {
-	tick := time.NewTicker(lookEvery)
+func (c *cluster) each(ctx context.Context, tell io.Writer, every time.Duration, look func() (bool, error)) error {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	told := ""
 	for first := true; ; first = false {
