@@ -72,7 +72,8 @@ func actions(kind string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("list the actions of %s: %w", kind, err)
 	}
-	text := "discovery.lua: |\n" + indent(2, string(discovery)) + "definitions:\n"
+	var text strings.Builder
+	text.WriteString("discovery.lua: |\n" + indent(2, string(discovery)) + "definitions:\n")
 	for _, entry := range entries {
 		if !entry.IsDir() {
 			continue
@@ -81,9 +82,9 @@ func actions(kind string) (string, error) {
 		if err != nil {
 			return "", fmt.Errorf("read action %s of %s: %w", entry.Name(), kind, err)
 		}
-		text += "- name: " + entry.Name() + "\n  action.lua: |\n" + indent(4, string(script))
+		text.WriteString("- name: " + entry.Name() + "\n  action.lua: |\n" + indent(4, string(script)))
 	}
-	return key("actions", kind) + indent(4, text), nil
+	return key("actions", kind) + indent(4, text.String()), nil
 }
 
 func key(what, kind string) string {

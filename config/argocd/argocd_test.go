@@ -188,10 +188,10 @@ func TestHealth_everyReason(t *testing.T) {
 				for _, abnormal := range []string{"", "Reconciling", "Stalled"} {
 					for _, observed := range []any{nil, int64(-1), int64(2), int64(3)} {
 						tried++
-						obj := object(kind, reason, ready, abnormal, observed)
-						got, err := argo.HealthOf(obj)
-						if want := expected(table, kind, reason, ready, abnormal, observed); err != nil || got.Status != want || got.Message == "" {
-							t.Errorf("%s %s, Ready=%q with %q, observed %v: %+v (%v), want %s", kind, reason, ready, abnormal, observed, got, err, want)
+						s := state{kind, reason, ready, abnormal, observed}
+						got, err := argo.HealthOf(s.object())
+						if want := s.expected(table); err != nil || got.Status != want || got.Message == "" {
+							t.Errorf("%+v: %+v (%v), want %s", s, got, err, want)
 						}
 					}
 				}
@@ -201,34 +201,41 @@ func TestHealth_everyReason(t *testing.T) {
 	t.Logf("%d statuses", tried)
 }
 
-func object(kind, reason, ready, abnormal string, observed any) argo.Object {
-	conditions := []any{argo.Object{"type": "Published", "status": "False", "reason": reason, "message": "no matter"}}
-	if ready != "" {
-		conditions = append(conditions, argo.Object{"type": "Ready", "status": ready, "reason": reason, "message": "why", "observedGeneration": int64(3)})
+// state is what a status may say.
+type state struct {
+	kind, reason    string
+	ready, abnormal string // status of Ready, and a condition that is True besides; empty: none
+	observed        any    // of generation 3
+}
+
+func (s state) object() argo.Object {
+	conditions := []any{argo.Object{"type": "Published", "status": "False", "reason": s.reason, "message": "no matter"}}
+	if s.ready != "" {
+		conditions = append(conditions, argo.Object{"type": "Ready", "status": s.ready, "reason": s.reason, "message": "why", "observedGeneration": int64(3)})
 	}
-	if abnormal != "" {
-		conditions = append(conditions, argo.Object{"type": abnormal, "status": "True", "reason": reason, "message": "why", "observedGeneration": int64(3)})
+	if s.abnormal != "" {
+		conditions = append(conditions, argo.Object{"type": s.abnormal, "status": "True", "reason": s.reason, "message": "why", "observedGeneration": int64(3)})
 	}
 	status := argo.Object{"conditions": conditions}
-	if observed != nil {
-		status["observedGeneration"] = observed
+	if s.observed != nil {
+		status["observedGeneration"] = s.observed
 	}
-	return argo.Object{"kind": kind, "metadata": argo.Object{"name": "it", "generation": int64(3)}, "status": status}
+	return argo.Object{"kind": s.kind, "metadata": argo.Object{"name": "it", "generation": int64(3)}, "status": status}
 }
 
 // expected is the rule of docs/gitops.md, with its table of a Rollout's reasons.
-func expected(table map[string]argo.Row, kind, reason, ready, abnormal string, observed any) string {
-	row, listed := table[reason]
+func (s state) expected(table map[string]argo.Row) string {
+	row, listed := table[s.reason]
 	switch {
-	case observed != int64(3):
+	case s.observed != int64(3):
 		return argo.Progressing
-	case abnormal == "Stalled":
+	case s.abnormal == "Stalled":
 		return argo.Degraded
-	case kind == "Rollout" && listed && ready != "" && (row.Health == argo.Suspended || row.Health == argo.Degraded):
+	case s.kind == "Rollout" && listed && s.ready != "" && (row.Health == argo.Suspended || row.Health == argo.Degraded):
 		return row.Health
-	case kind == "Channel" && reason == "Halted" && ready != "", kind == "Repository" && reason == "Halted" && ready == "True":
+	case s.kind == "Channel" && s.reason == "Halted" && s.ready != "", s.kind == "Repository" && s.reason == "Halted" && s.ready == "True":
 		return argo.Suspended
-	case ready == "True":
+	case s.ready == "True":
 		return argo.Healthy
 	}
 	return argo.Progressing

@@ -41,7 +41,7 @@ type place struct {
 func (r *rig) place(t *testing.T, name string) *place {
 	t.Helper()
 	own := *r
-	own.T, own.Stack = t, r.Stack.For(t, name)
+	own.T, own.Stack = t, r.For(t, name)
 	p := &place{rig: &own, lead: testkit.NewAuthor(t, "lead"), sigstore: newSigstore(t)}
 	p.root = &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: r.Namespace, Name: name + "-sigstore"},

@@ -55,7 +55,7 @@ type argoCD struct {
 // install starts all of it. With the policies of Windlass in force, it has config/argocd/roles.yaml and no more.
 func install(t *testing.T, s *stack.Stack) *argoCD {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "argocd-")
+	dir, err := os.MkdirTemp("", "argocd-") //nolint:usetesting // the logs of a test that failed stay
 	if err != nil {
 		t.Fatal(err)
 	}

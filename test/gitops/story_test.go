@@ -54,7 +54,7 @@ func TestArgoCD(t *testing.T) {
 	s.commit("A Repository and a Channel", map[string]any{
 		"shop/repository.yaml": s.Repository(s.Bucket, s.author), "shop/channel.yaml": s.Channel("production"),
 	})
-	s.argoCD.sync("shop", true)
+	s.sync("shop", true)
 	s.comes("shop", "Synced", argo.Healthy, "")
 	s.seen = s.observe("shop")
 	s.fleet = stack.NewFleet(t, "http://"+s.StartGateway(internal, token), "production")
@@ -261,7 +261,7 @@ func (s *story) waves(t *testing.T) {
 		ch.Annotations = map[string]string{"argocd.argoproj.io/sync-wave": "-1"}
 		after := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: s.Namespace, Name: tc.name + "-after", Annotations: map[string]string{"argocd.argoproj.io/sync-wave": "1"}}}
 		s.commit(tc.name, map[string]any{tc.name + "/channel.yaml": ch, tc.name + "/rollout.yaml": ro, tc.name + "/after.yaml": after})
-		s.argoCD.sync(tc.name, false)
+		s.sync(tc.name, false)
 		s.begin(tc.name, "go")
 		s.wave(tc.name, ro, after, tc.waits)
 	}

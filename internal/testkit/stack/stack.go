@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -113,16 +114,16 @@ func WriteKubeconfig(c *rest.Config, namespace, path string) error {
 // StartManager starts the manager and waits until it answers its probe.
 func (s *Stack) StartManager(more ...string) {
 	s.tb.Helper()
-	bin, probe := Program(s.tb, "manager"), s.FreeAddress()
+	bin, address := Program(s.tb, "manager"), s.FreeAddress()
 	s.starts++
 	var err error
 	s.Manager, err = devcluster.StartProcess(s.tb.Context(), devcluster.Command{
 		Name: fmt.Sprintf("manager-%d", s.starts), Path: bin, Dir: s.Dir, Env: []string{"KUBECONFIG=" + s.Kubeconfig()},
 		Args: append([]string{
-			"--namespace", s.Namespace, "--leader-elect=false", "--metrics-bind-address=0", "--health-probe-bind-address", probe, "--allow-address", s.Allowed,
+			"--namespace", s.Namespace, "--leader-elect=false", "--metrics-bind-address=0", "--health-probe-bind-address", address, "--allow-address", s.Allowed,
 			"--scratch-dir", filepath.Join(s.Dir, "scratch"),
 		}, more...),
-		Ready: func(ctx context.Context) error { return Answers(ctx, "http://"+probe+"/healthz") },
+		Ready: func(ctx context.Context) error { return Answers(ctx, "http://"+address+"/healthz") },
 	})
 	if err != nil {
 		s.tb.Fatal(err)
@@ -148,13 +149,15 @@ func (s *Stack) ManagerLog() string {
 	return string(raw[max(0, len(raw)-8000):])
 }
 
+var probe = &http.Client{Timeout: 10 * time.Second}
+
 // Answers is nil when a server answers with 200.
 func Answers(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", url, err)
 	}
-	res, err := http.DefaultClient.Do(req)
+	res, err := probe.Do(req)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", url, err)
 	}
