@@ -22,6 +22,8 @@ type Scrape struct {
 	Targets []string
 	// Path of the metrics. Empty: /metrics.
 	Path string
+	// Native takes native histograms, beside the classic ones.
+	Native bool
 }
 
 // Prometheus is a running Prometheus server.
@@ -77,7 +79,9 @@ func writeScrapeConfig(path string, interval time.Duration, scrapes []Scrape) er
 	type object = map[string]any
 	jobs := make([]object, 0, len(scrapes))
 	for _, s := range scrapes {
-		job := object{"job_name": s.Job, "static_configs": []object{{"targets": s.Targets}}}
+		job := object{
+			"job_name": s.Job, "static_configs": []object{{"targets": s.Targets}}, "scrape_native_histograms": s.Native, "always_scrape_classic_histograms": s.Native,
+		}
 		if s.Path != "" {
 			job["metrics_path"] = s.Path
 		}

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/http"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,21 +35,15 @@ type stateConfig struct {
 			GroupVersionKind struct{ Group, Version, Kind string }
 			MetricNamePrefix string
 			Metrics          []struct {
-				Name, Help string
-				Each       struct {
-					Type                  string
-					Gauge, StateSet, Info *stateMetric
+				Name, Help     string
+				LabelsFromPath map[string][]string
+				Each           struct {
+					Type  string
+					Gauge struct{ LabelsFromPath map[string][]string }
 				}
 			}
 		}
 	}
-}
-
-type stateMetric struct {
-	Path           []string
-	LabelName      string
-	List           []string
-	LabelsFromPath map[string][]string
 }
 
 // objectFamilies are the metrics that kube-state-metrics makes of objects.
@@ -62,15 +55,8 @@ func objectFamilies(tb testing.TB) []family {
 	for _, r := range config.Spec.Resources {
 		for _, m := range r.Metrics {
 			f := family{name: r.MetricNamePrefix + "_" + m.Name, kind: strings.ToLower(m.Each.Type), help: m.Help}
-			for _, x := range []*stateMetric{m.Each.Gauge, m.Each.StateSet, m.Each.Info} {
-				if x == nil {
-					continue
-				}
-				f.labels = slices.Sorted(maps.Keys(x.LabelsFromPath))
-				if x.LabelName != "" {
-					f.labels = append(f.labels, x.LabelName)
-				}
-			}
+			f.labels = slices.Sorted(maps.Keys(m.LabelsFromPath))
+			f.labels = append(f.labels, slices.Sorted(maps.Keys(m.Each.Gauge.LabelsFromPath))...)
 			out = append(out, f)
 		}
 	}
@@ -187,10 +173,8 @@ func TestKubeState(t *testing.T) {
 			t.Errorf("%s has no series: its path is not that of a field", f.name)
 		}
 	}
-	delete(lean, "windlass_rollout_created_timestamp_seconds{}")
-	if diff := gocmp.Diff(map[string]float64{
-		"windlass_rollout_generation{}": 1, "windlass_rollout_observed_generation{}": -1, `windlass_rollout_info{bundle="shop-2",channel="production"}`: 1,
-	}, lean); diff != "" {
+	delete(lean, `windlass_rollout_created_timestamp_seconds{bundle="shop-2",channel="production"}`)
+	if diff := gocmp.Diff(map[string]float64{"windlass_rollout_generation{}": 1, "windlass_rollout_observed_generation{}": -1}, lean); diff != "" {
 		t.Errorf("a Rollout without status tells (-want +got):\n%s", diff)
 	}
 }
@@ -222,8 +206,8 @@ var common = []string{"namespace", "name", "customresource_group", "customresour
 // series gives the samples of a namespace, without the labels that all have: those of the object named bare, and those of the others.
 func series(tb testing.TB, text, namespace string) (full, lean map[string]float64) {
 	tb.Helper()
-	parser := expfmt.NewTextParser(model.UTF8Validation) // it knows no types of OpenMetrics
-	families, err := parser.TextToMetricFamilies(strings.NewReader(regexp.MustCompile(`(?m) (stateset|info)$`).ReplaceAllString(text, " gauge")))
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
 	if err != nil {
 		tb.Fatalf("%v in:\n%s", err, text)
 	}
