@@ -43,7 +43,6 @@ local degraded = {
   BundleRefused = "is refused",
   BundleNotAdmitted = "is not admitted",
   InvalidSpec = "cannot be released as the spec is",
-  NotSupportedYet = "cannot be released as the spec is",
 }
 
 local lead
