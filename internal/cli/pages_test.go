@@ -48,7 +48,7 @@ var commandLine = regexp.MustCompile(`(?m)^(?:\$|#  ) (kubectl windlass .*)$`)
 
 // The commands of the pages exist, and so do their flags.
 func TestPagesCommands(t *testing.T) {
-	for name, least := range map[string]int{"cli.md": 9, "analysis/rollout.yaml": 3} {
+	for name, least := range map[string]int{"cli.md": 24, "analysis/rollout.yaml": 3} {
 		found := commandLine.FindAllStringSubmatch(page(t, name), -1)
 		if len(found) < least {
 			t.Errorf("%s: %d commands, want %d", name, len(found), least)
@@ -127,5 +127,43 @@ func TestPagesPlots(t *testing.T) {
 				t.Error("docs/analysis.md does not show it")
 			}
 		})
+	}
+}
+
+var shown = regexp.MustCompile("(?ms)^```console state=([a-z-]+)\n\\$ kubectl windlass ([^\n]+)\n(.*?)```\n")
+
+// What the page shows of releases is what the commands print when a cluster is in the state that the page names.
+func TestPagesCluster(t *testing.T) {
+	text, path := page(t, "cli.md"), filepath.Join(docs(t), "cli.md")
+	explained, err := os.ReadFile("testdata/explain.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newShell(t)
+	count := 0
+	want := shown.ReplaceAllStringFunc(text, func(block string) string {
+		count++
+		m := shown.FindStringSubmatch(block)
+		tc, ok := sides[m[1]]
+		if !ok {
+			t.Fatalf("docs/cli.md: no test knows the state %s", m[1])
+		}
+		cluster := underWay()
+		tc.make(&cluster)
+		o := s.try(newServer(t, cluster).on(split(m[2])...)...)
+		if o.err != "" {
+			t.Fatalf("%s: %s", m[2], o.err)
+		}
+		return "```console state=" + m[1] + "\n$ kubectl windlass " + m[2] + "\n" + o.out + "```\n"
+	})
+	if *update {
+		rewrite(t, path, want)
+		return
+	}
+	if diff := cmp.Diff(want, text); diff != "" || count < 7 {
+		t.Errorf("docs/cli.md shows %d states, want 7 (-want +has; go test -update writes it anew):\n%s", count, diff)
+	}
+	if !strings.Contains(text, string(explained)) {
+		t.Errorf("docs/cli.md does not show testdata/explain.txt:\n%s", explained)
 	}
 }

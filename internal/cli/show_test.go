@@ -253,8 +253,10 @@ func TestShow(t *testing.T) {
 			show("status --watch")
 			out.WriteString(v.change(s.rollout()) + "\n")
 			golden(t, ".", "show/"+name+".txt", out.String())
-			if state := stateOf(v, s.rollout()); state.ExitCode != tc.code {
-				t.Errorf("exit code %d, want %d", state.ExitCode, tc.code)
+			for bundle, code := range map[string]int{"": tc.code, "shop-2.4.1": tc.code, "shop-2.5.0": ExitUnderWay} {
+				if state := stateOf(v, s.rollout(), bundle); state.ExitCode != code {
+					t.Errorf("exit code %d for %q, want %d", state.ExitCode, bundle, code)
+				}
 			}
 			if d.Same != (name == "completed") {
 				t.Errorf("devices are served what Git asks for: %v", d.Same)

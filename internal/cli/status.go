@@ -5,6 +5,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -39,12 +40,14 @@ type releaseState struct {
 func (a *app) statusCommand() *cobra.Command {
 	var watch bool
 	var timeout time.Duration
+	var bundle string
 	cmd := a.clusterVerb("status ROLLOUT", "Say how a release goes, with an exit code for pipelines", `
 Says in one line how a release goes. The exit code tells pipelines: 0 the bundle is stable, 3 the release was taken back, aborted or
 refused, 4 it waits for a person (paused, or for approvals), 5 it is under way, 1 an error. With --watch a line is printed for each
-change, and the command ends when the release does, or when it needs a person; 1 when that takes longer than --timeout.`, `
+change, and the command ends when the release does, or when it needs a person; 1 when that takes longer than --timeout. A pipeline that
+has committed a change names its --bundle: what the Rollout says of another one does not count.`, `
 kubectl windlass status shop
-kubectl windlass status shop --watch --timeout 2h
+kubectl windlass status shop --watch --timeout 2h --bundle shop-2.4.1
 kubectl windlass status shop -o json | jq -r .state`,
 		func(ctx context.Context, c *cluster, args []string) error {
 			if !watch {
@@ -52,14 +55,30 @@ kubectl windlass status shop -o json | jq -r .state`,
 				if err != nil {
 					return err
 				}
-				return a.finish(stateOf(a.view(false), r))
+				return a.finish(stateOf(a.view(false), r, bundle))
 			}
-			return a.watchStatus(ctx, c, args[0], timeout)
+			ctx, cancel := limited(ctx, timeout)
+			defer cancel()
+			return a.watchStatus(ctx, c, args[0], bundle)
 		})
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "go on until the release ends or needs a person")
 	cmd.Flags().DurationVar(&timeout, "timeout", 0, "with --watch: how long at most; 0 is without limit")
+	cmd.Flags().StringVar(&bundle, "bundle", "", "Bundle that Git asks for: until the Rollout names it, it is under way")
 	a.completing(cmd, &otav1alpha1.Rollout{})
+	a.offer(cmd, "bundle", func(ctx context.Context, c *cluster) ([]string, error) {
+		var all otav1alpha1.BundleList
+		err := c.list(ctx, &all, false)
+		return names(&all), err
+	})
 	return cmd
+}
+
+// limited ends a context after a time, if there is one.
+func limited(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	if timeout <= 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("within %s", timeout))
 }
 
 func (c *cluster) rollout(ctx context.Context, name string) (*otav1alpha1.Rollout, error) {
@@ -67,11 +86,16 @@ func (c *cluster) rollout(ctx context.Context, name string) (*otav1alpha1.Rollou
 	return &r, c.get(ctx, name, &r)
 }
 
-// stateOf reads how a release goes off the conditions, as GitOps tools do.
-func stateOf(v view, r *otav1alpha1.Rollout) releaseState {
+// stateOf reads how a release goes off the conditions, as GitOps tools do. The release of another bundle than the one that is named,
+// if one is, tells nothing.
+func stateOf(v view, r *otav1alpha1.Rollout, bundle string) releaseState {
 	reason, message := v.says(r)
 	s := releaseState{
 		Rollout: r.Name, Channel: r.Spec.ChannelRef.Name, Bundle: r.Spec.BundleRef.Name, State: reason, Message: message, ExitCode: ExitUnderWay,
+	}
+	if bundle != "" && r.Spec.BundleRef.Name != bundle {
+		s.State, s.Message = "Pending", fmt.Sprintf("the Rollout asks for %s, and not for %s yet", r.Spec.BundleRef.Name, bundle)
+		return s
 	}
 	if r.Status.ObservedGeneration < r.Generation {
 		return s
@@ -104,20 +128,15 @@ func (a *app) finish(s releaseState) error {
 }
 
 // watchStatus prints each change until the release ends or needs a person.
-func (a *app) watchStatus(ctx context.Context, c *cluster, name string, timeout time.Duration) error {
-	limited, cancel := ctx, context.CancelFunc(func() {})
-	if timeout > 0 {
-		limited, cancel = context.WithTimeout(ctx, timeout)
-	}
-	defer cancel()
+func (a *app) watchStatus(ctx context.Context, c *cluster, name, bundle string) error {
 	var last string
 	var s releaseState
-	err := c.each(limited, a.Err, lookEvery, func() (bool, error) {
-		r, err := c.rollout(limited, name)
+	err := c.each(ctx, a.Err, lookEvery, func() (bool, error) {
+		r, err := c.rollout(ctx, name)
 		if err != nil {
 			return false, err
 		}
-		s = stateOf(a.view(false), r)
+		s = stateOf(a.view(false), r, bundle)
 		if line := a.view(false).change(r); line != last && !a.quiet {
 			fmt.Fprintf(a.Err, "%s  %s\n", a.Now().UTC().Format("15:04:05"), line)
 			last = line
@@ -127,10 +146,11 @@ func (a *app) watchStatus(ctx context.Context, c *cluster, name string, timeout 
 	switch {
 	case err != nil:
 		return err
-	case ctx.Err() != nil:
-		return ctx.Err()
-	case s.ExitCode == ExitUnderWay:
-		return fmt.Errorf("expected the release to end within %s, and it did not: %s: %s; it goes on", timeout, s.State, s.Message)
+	case s.ExitCode != ExitUnderWay && s.State != "":
+		return a.finish(s)
 	}
-	return a.finish(s)
+	if errors.Is(context.Cause(ctx), context.Canceled) {
+		return fmt.Errorf("interrupted: %s: %s; it goes on", dash(s.State), dash(s.Message))
+	}
+	return fmt.Errorf("expected the release to end %w, and it did not: %s: %s; it goes on", context.Cause(ctx), dash(s.State), dash(s.Message))
 }
