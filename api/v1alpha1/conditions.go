@@ -170,7 +170,7 @@ const (
 	PublishingReason = "Publishing"
 	// ActiveReason means that the channel serves updates.
 	ActiveReason = "Active"
-	// HaltedReason means that the channel is halted.
+	// HaltedReason means that the channel is halted; of a Repository, that all of its channels are.
 	HaltedReason = "Halted"
 	// FloorNotFoundReason means that no usable Bundle has the version of guards.floor.
 	FloorNotFoundReason = "FloorNotFound"
@@ -184,7 +184,7 @@ const (
 const (
 	// CompletedReason means that the bundle is stable.
 	CompletedReason = "Completed"
-	// RolledBackReason means that the release was taken back because its analysis failed.
+	// RolledBackReason means that the release was taken back because its analysis failed, or by a person once it had completed.
 	RolledBackReason = "RolledBack"
 	// AbortedReason means that a person took the release back.
 	AbortedReason = "Aborted"

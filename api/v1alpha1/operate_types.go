@@ -288,6 +288,7 @@ type Notification struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=63
+	// +kubebuilder:validation:XValidation:rule="self.matches('^[a-z0-9]([a-z0-9-]*[a-z0-9])?$')",message="must be lower-case letters, digits and dashes"
 	Name string `json:"name,omitempty"`
 
 	// url that events are posted to; https, or an address that the manager is allowed to reach (docs/egress.md).

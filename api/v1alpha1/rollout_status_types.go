@@ -117,7 +117,7 @@ const (
 	ReleaseRollingBack ReleaseState = "RollingBack"
 	// ReleaseCompleted has made its bundle stable.
 	ReleaseCompleted ReleaseState = "Completed"
-	// ReleaseRolledBack was taken back because its analysis failed.
+	// ReleaseRolledBack was taken back because its analysis failed, or by a person once it had completed.
 	ReleaseRolledBack ReleaseState = "RolledBack"
 	// ReleaseAborted was taken back by a person.
 	ReleaseAborted ReleaseState = "Aborted"

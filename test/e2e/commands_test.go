@@ -120,10 +120,10 @@ func (d *desk) nativeTold(running int) string {
 	if err := json.Unmarshal(d.post(native.CheckPath, req), &out); err != nil {
 		return err.Error()
 	}
-	switch {
-	case out.Action == "update":
+	switch out.Action {
+	case "update":
 		return out.Bundle.Version
-	case out.Action == "none":
+	case "none":
 		return "stay"
 	}
 	return out.Action
