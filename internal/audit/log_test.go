@@ -320,16 +320,19 @@ func TestOutbox(t *testing.T) {
 	if err != nil || got[0].App != "com.example.shop" || got[0].Actor != otav1alpha1.ActorVerified || got[0].Bundle != "shop-2" || !got[0].At.Equal(epoch) {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	nobody := Outbox{}
-	if got := nobody.Next(about(shop()), waiting, nil, epoch); len(got) != 2 {
+	closed := Outbox{Logs: oneLog{}}
+	if got := closed.Next(about(shop()), waiting, []kit.Event{event("Paused")}, epoch); len(got) != 3 {
 		t.Errorf("without a log: %+v", got)
 	}
-	nobody.Submit(about(shop()), waiting)
+	closed.Submit(about(shop()), waiting)
+	if got := (Outbox{}).Next(about(shop()), nil, []kit.Event{event("Paused")}, epoch); got != nil {
+		t.Errorf("nobody records, and %+v waits", got)
+	}
 }
 
 // However much happens while the bucket is away, status stays bounded, every transition is counted, and hundreds keep their sentence.
 func TestFold(t *testing.T) {
-	var o Outbox
+	o := Outbox{Logs: oneLog{}}
 	var waiting []otav1alpha1.PendingRecord
 	ids := map[string]bool{}
 	for i := range 600 {

@@ -166,33 +166,37 @@ func (l *auditLog) signedAnchor(ctx context.Context, firstRoot string) error {
 	if err != nil {
 		return err
 	}
-	timestamp, err := metadata.Timestamp().FromBytes(raw)
-	if err != nil {
-		l.faults = append(l.faults, audit.Fault{Message: "metadata/timestamp.json cannot be read: nothing signed says how long the log is"})
-		return nil
-	}
 	root, err := l.newestRoot(ctx, firstRoot)
-	switch flaw, isFlaw := errors.AsType[*rootFlaw](err); {
-	case isFlaw:
+	if flaw, ok := errors.AsType[*rootError](err); ok {
 		l.faults = append(l.faults, audit.Fault{Message: flaw.Error()})
 		return nil
-	case err != nil:
+	}
+	if err != nil {
 		return err
 	}
-	if err := root.VerifyDelegate(metadata.TIMESTAMP, timestamp); err != nil {
-		l.faults = append(l.faults, audit.Fault{Message: "metadata/timestamp.json is not signed by the key that the root of trust names: " + err.Error()})
-		return nil
+	l.believe(root, raw)
+	return nil
+}
+
+// believe takes the anchor of a timestamp that a root of trust vouches for.
+func (l *auditLog) believe(root *tuf.Root, raw []byte) {
+	timestamp, err := metadata.Timestamp().FromBytes(raw)
+	if err == nil {
+		err = root.VerifyDelegate(metadata.TIMESTAMP, timestamp)
+	}
+	if err != nil {
+		l.faults = append(l.faults, audit.Fault{Message: "metadata/timestamp.json is not one that the root of trust vouches for: " + err.Error()})
+		return
 	}
 	if head := publish.AnchorOf(&timestamp.Signed); head.Sequence > 0 {
 		l.anchors = append(l.anchors, audit.Anchor{Head: head, Source: fmt.Sprintf("signed timestamp.json version %d", timestamp.Signed.Version)})
 	}
-	return nil
 }
 
-// rootFlaw says why no root of trust in the bucket can be relied on.
-type rootFlaw struct{ text string }
+// rootError says why no root of trust in the bucket can be relied on.
+type rootError struct{ text string }
 
-func (e *rootFlaw) Error() string { return e.text }
+func (e *rootError) Error() string { return e.text }
 
 // newestRoot follows the roots of trust from the first one, which has the digest where one is known.
 func (l *auditLog) newestRoot(ctx context.Context, firstDigest string) (*tuf.Root, error) {
@@ -204,12 +208,12 @@ func (l *auditLog) newestRoot(ctx context.Context, firstDigest string) (*tuf.Roo
 		case errors.Is(err, store.ErrNotExist) && newest != nil:
 			return newest, nil
 		case errors.Is(err, store.ErrNotExist):
-			return nil, &rootFlaw{name + " is missing: nothing says whose signatures count"}
+			return nil, &rootError{name + " is missing: nothing says whose signatures count"}
 		case err != nil:
 			return nil, err
 		}
 		if version == 1 && firstDigest != "" && audit.HashOf(raw) != firstDigest {
-			return nil, &rootFlaw{fmt.Sprintf("%s has the digest %s, expected %s", name, audit.HashOf(raw), firstDigest)}
+			return nil, &rootError{fmt.Sprintf("%s has the digest %s, expected %s", name, audit.HashOf(raw), firstDigest)}
 		}
 		root, err := tuf.ParseRoot(raw)
 		if err == nil && newest == nil {
@@ -219,7 +223,7 @@ func (l *auditLog) newestRoot(ctx context.Context, firstDigest string) (*tuf.Roo
 			err = errors.Join(newest.VerifyDelegate(metadata.ROOT, root), root.VerifyDelegate(metadata.ROOT, root))
 		}
 		if err != nil || root.Signed.Version != int64(version) {
-			return nil, &rootFlaw{fmt.Sprintf("%s does not follow the root before it: %v", name, err)}
+			return nil, &rootError{fmt.Sprintf("%s does not follow the root before it: %v", name, err)}
 		}
 		newest = root
 	}

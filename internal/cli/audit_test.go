@@ -111,12 +111,12 @@ func TestAuditOfABucket(t *testing.T) {
 		t.Errorf("exported %q, and into a file %q", got, lines)
 	}
 	s.fails(ExitError, "exists", with("audit", "export", "--out", "audit.jsonl")...)
-	s.run("audit", "verify", "--file", "audit.jsonl", "--anchor", fmt.Sprintf("6:%s", b.head.Hash))
+	s.run("audit", "verify", "--file", "audit.jsonl", "--anchor", "6:"+b.head.Hash)
 
 	s.fails(ExitRefused, "1.root.json has the digest", with("audit", "verify", "--first-root", "sha256:"+strings.Repeat("0", 64))...)
 	s.write(map[string]string{"cut.jsonl": lines[:strings.LastIndexByte(lines[:len(lines)-1], '\n')+1], "changed.jsonl": strings.Replace(lines, "dev@", "bob@", 1)})
 	s.run("audit", "verify", "--file", "cut.jsonl") // nobody says how long it was
-	s.fails(ExitRefused, "record 6: is missing: --anchor names record 6", "audit", "verify", "--file", "cut.jsonl", "--anchor", fmt.Sprintf("6:%s", b.head.Hash))
+	s.fails(ExitRefused, "record 6: is missing: --anchor names record 6", "audit", "verify", "--file", "cut.jsonl", "--anchor", "6:"+b.head.Hash)
 	s.fails(ExitRefused, "record 2: was changed, or record 3 was put after another one", "audit", "verify", "--file", "changed.jsonl")
 	s.fails(ExitUsage, "--anchor: expected a sequence and a hash", "audit", "verify", "--file", "audit.jsonl", "--anchor", "6")
 	if err := b.store.Delete(t.Context(), audit.Key(6)); err != nil {
