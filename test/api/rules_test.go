@@ -49,6 +49,7 @@ const (
 	wantsIncrease  = "outcome Silent is held against the stable devices: set maxIncrease, and not maxRate"
 	oneProvider    = "exactly one of the fields in [telemetry prometheus web] must be set"
 	aboveZero      = "must be above 0: to offer nothing, set serving: Halted"
+	wrongHook      = "must be a URL such as https://hooks.example.com/windlass, without user name or fragment"
 )
 
 var rules = map[string]map[string]ruleCase{
@@ -136,6 +137,20 @@ var repositoryRules = map[string]ruleCase{
 	"no storage":                    {patch: `spec: {storage: null}`, want: "spec.storage: Required value"},
 	"no trust":                      {patch: `spec: {trust: null}`, want: "spec.trust: Required value"},
 	"trust in nobody":               {patch: `spec: {trust: {authorities: []}}`, want: "spec.trust.authorities in body should have at least 1 items"},
+	"receiver":                      {patch: receiver(`name: ops, url: "https://hooks.example.com:8443/a?b=c", actions: [RolledBack]`)},
+	"receiver without a path":       {patch: receiver(`name: ops, url: "http://hooks.default.svc"`)},
+	"receiver in upper case":        {patch: receiver(`name: Ops, url: "https://hooks.example.com"`), want: wrongName},
+	"receiver with a line feed":     {patch: receiver(`name: "ops\n", url: "https://hooks.example.com"`), want: wrongName},
+	"receiver with a user":          {patch: receiver(`name: ops, url: "https://me@hooks.example.com"`), want: wrongHook},
+	"receiver with a fragment":      {patch: receiver(`name: ops, url: "https://hooks.example.com/#a"`), want: wrongHook},
+	"receiver of another scheme":    {patch: receiver(`name: ops, url: "ftp://hooks.example.com"`), want: wrongHook},
+	"receiver without a host":       {patch: receiver(`name: ops, url: "https:///hook"`), want: wrongHook},
+	"receiver of no action":         {patch: receiver(`name: ops, url: "https://hooks.example.com", actions: []`), want: "should have at least 1 items"},
+	"receiver of an action twice":   {patch: receiver(`name: ops, url: "https://hooks.example.com", actions: [Paused, Paused]`), want: "Duplicate value"},
+	"receiver without a Secret":     {patch: `spec: {notifications: [{name: ops, url: "https://hooks.example.com"}]}`, want: "secretRef: Required value"},
+	"receivers of one name":         {patch: receiver(`name: ops, url: "https://a.example.com"`, `name: ops, url: "https://b.example.com"`), want: "Duplicate value"},
+	"no receiver":                   {patch: `spec: {notifications: []}`, want: "should have at least 1 items"},
+	"nine receivers":                {patch: receiver(slices.Repeat([]string{`name: a, url: "https://a.example.com"`}, 9)...), want: "must have at most 8 items"},
 }
 
 var bundleRules = map[string]ruleCase{
@@ -563,4 +578,13 @@ func messages(s *apiextensionsv1.JSONSchemaProps) map[string]bool {
 		maps.Copy(out, messages(s.AdditionalProperties.Schema))
 	}
 	return out
+}
+
+// receiver makes receivers of notifications.
+func receiver(fields ...string) string {
+	var list []string
+	for _, f := range fields {
+		list = append(list, "{"+f+", secretRef: {name: hook}}")
+	}
+	return "spec: {notifications: [" + strings.Join(list, ", ") + "]}"
 }
