@@ -8,7 +8,7 @@ LDFLAGS := -s -w
 TEST_TIMEOUT ?= 10m
 E2E_TIMEOUT ?= 20m
 # The tests of the whole thing with the tools around it take longer: make test-e2e runs them, make test all others.
-E2E := ./test/clients/... ./test/e2e/... ./test/gettingstarted/... ./test/gitops/... ./test/install/... ./test/release/...
+E2E := ./test/clients/... ./test/e2e/... ./test/gettingstarted/... ./test/gitops/... ./test/install/... ./test/release/... ./hack/release/...
 PKG ?= $(shell go list ./... | grep -vxFf <(go list -e $(E2E)))
 # What is generated into the tree; make verify fails when it differs from the sources.
 GENERATED := api charts/windlass/files config/crd config/rbac docs/api docs/events.md
@@ -99,3 +99,9 @@ api-docs: ## Generate docs/api/v1alpha1.md from the types, and docs/events.md fr
 .PHONY: chart
 chart: manifests ## Take over into the Helm chart what config/ has.
 	go run ./hack/chart
+
+##@ Release
+
+.PHONY: release-artifacts
+release-artifacts: ## Make what a release publishes into dist/: install.yaml, chart, kubectl plugin, krew manifest, SBOMs, checksums.
+	go run ./hack/release

@@ -127,7 +127,7 @@ func write(dir string, objects []*unstructured.Unstructured) error {
 			return fmt.Errorf("write %s %s: %w", obj.GetKind(), obj.GetName(), err)
 		}
 		path := filepath.Join(dir, group, strings.ToLower(obj.GetKind())+"."+strings.TrimPrefix(obj.GetName(), "windlass-")+".yaml")
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil { //nolint:gosec // sources
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
 		if err := os.WriteFile(path, append([]byte(header), text...), 0o644); err != nil { //nolint:gosec // sources
@@ -157,7 +157,7 @@ func setVersion(path string, objects []*unstructured.Unstructured) error {
 	if version == "" {
 		return errors.New("config/manager has no image windlass-dev/manager:<version>")
 	}
-	before, err := os.ReadFile(path) //nolint:gosec // of the tree
+	before, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}

@@ -141,7 +141,9 @@ func (c *cluster) run(binary string, workload *unstructured.Unstructured, more .
 	var err error
 	out.Process, err = devcluster.StartProcess(c.Context(), devcluster.Command{
 		Name: fmt.Sprintf("%s-%d", container.Name, c.starts), Path: binary, Dir: filepath.Join(c.dir, "run"), Args: append(args, more...), Env: pairs(env),
-		Ready: func(ctx context.Context) error { return answers(ctx, "http://"+out.address[probe.Port.StrVal]+probe.Path) },
+		Ready: func(ctx context.Context) error {
+			return answers(ctx, "http://"+out.address[probe.Port.StrVal]+probe.Path)
+		},
 	})
 	if err != nil {
 		c.Fatal(err)

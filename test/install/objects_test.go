@@ -6,6 +6,7 @@ package install
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -158,15 +159,17 @@ func checkBinding(t *testing.T, o option, obj *unstructured.Unstructured, made m
 	}
 }
 
+// flags are what the programs of the images are built with.
+var flags = []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w"}
+
 // programs are built once for all tests of the package.
 var programs = sync.OnceValues(func() (string, error) {
-	dir, err := exec.Command("mktemp", "-d").Output()
+	out, err := os.MkdirTemp("", "windlass-install-")
 	if err != nil {
 		return "", err
 	}
-	out := string(dir[:len(dir)-1])
-	compile := exec.Command("go", "build", "-o", out+"/", "./cmd/...")
-	compile.Dir = root
+	compile := exec.Command("go", append(append([]string{"build"}, flags...), "-o", out+"/", "./cmd/...")...)
+	compile.Dir, compile.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	if log, err := compile.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build the programs: %w\n%s", err, log)
 	}

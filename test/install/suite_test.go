@@ -8,7 +8,6 @@ package install
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -184,6 +183,6 @@ func find(t *testing.T, objects []*unstructured.Unstructured, kind, name string)
 			return obj
 		}
 	}
-	t.Fatal(fmt.Sprintf("no %s %s is installed", kind, name))
+	t.Fatalf("no %s %s is installed", kind, name)
 	return nil
 }

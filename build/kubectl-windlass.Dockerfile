@@ -1,0 +1,24 @@
+# Image of the kubectl plugin, for jobs of CI: one static file, no shell, not root.
+#
+#   docker buildx build -f build/kubectl-windlass.Dockerfile --platform linux/amd64,linux/arm64 -t registry.example.com/windlass/kubectl-windlass:0.1.0 .
+#
+# The same flags as make build, so that the same sources give the same bytes.
+FROM --platform=$BUILDPLATFORM golang:1.26 AS build
+ARG TARGETOS TARGETARCH
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN go mod download
+COPY . .
+RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -buildvcs=false -ldflags='-s -w' -o /out/kubectl-windlass ./cmd/kubectl-windlass
+
+FROM scratch
+ARG VERSION=0.1.0 REVISION=unknown
+LABEL org.opencontainers.image.title="windlass-kubectl-windlass" \
+      org.opencontainers.image.source="https://github.com/windlass-dev/windlass" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /out/kubectl-windlass /kubectl-windlass
+USER 65532:65532
+ENTRYPOINT ["/kubectl-windlass"]
