@@ -21,7 +21,6 @@ import (
 
 	"github.com/onsi/gomega"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -197,9 +196,7 @@ func (w *world) story() {
 	w.comes(ro, metav1.ConditionTrue, otav1alpha1.CompletedReason)
 	bad := w.release(2)
 	w.fleet.Spoil(string(bad.Spec.Digest))
-	if err := w.Client.Patch(w.Context(), ro, client.RawPatch(types.MergePatchType, []byte(`{"spec":{"bundleRef":{"name":"shop-2"}}}`))); err != nil {
-		w.Fatal(err)
-	}
+	w.patch(ro, `{"spec":{"bundleRef":{"name":"shop-2"}}}`)
 	w.comes(ro, metav1.ConditionFalse, otav1alpha1.RolledBackReason)
 }
 
