@@ -176,6 +176,13 @@ func tempDir() (string, error) {
 	return dir, nil
 }
 
+// SharedDir makes a folder for what all tests of the package use. Main removes it.
+func SharedDir() (string, error) {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	return tempDir()
+}
+
 // clean removes the project's objects of the test, whose controllers are gone by now, with their finalizers.
 func (e *Env) clean(tb testing.TB) {
 	tb.Helper()

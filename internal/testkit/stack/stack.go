@@ -47,7 +47,7 @@ func Program(tb testing.TB, name string) string {
 }
 
 func build(name string) (string, error) {
-	dir, err := os.MkdirTemp("", "windlass-program-")
+	dir, err := testkit.SharedDir()
 	if err != nil {
 		return "", fmt.Errorf("build the %s: %w", name, err)
 	}
