@@ -22,6 +22,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/actor"
 	"github.com/windlass-dev/windlass/internal/analysis"
 	"github.com/windlass-dev/windlass/internal/audit"
+	"github.com/windlass-dev/windlass/internal/command"
 	"github.com/windlass-dev/windlass/internal/index"
 	"github.com/windlass-dev/windlass/internal/kit"
 	"github.com/windlass-dev/windlass/internal/plan"
@@ -121,8 +122,10 @@ func (r *Reconciler) validate(_ context.Context, s *scope) (time.Duration, error
 	}
 	if !release(s.rollout.Status).Active() {
 		r.line.leave(s.key())
-		return 0, s.invalid
-	}
+		if command.Read(s.rollout.Annotations, s.rollout.Status.LastCommand) == nil {
+			return 0, s.invalid
+		}
+	} // a command is carried out, or refused, whatever the spec is: one that waits for a mended spec would come as a surprise
 	s.policy.Spec.Blocked = s.invalid.Error()
 	return 0, nil
 }

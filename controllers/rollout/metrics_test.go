@@ -72,8 +72,12 @@ func TestCount_once(t *testing.T) {
 		}
 	}
 	const moving, pausing = otav1alpha1.ReleaseProgressing, otav1alpha1.ReleasePaused
-	verdicts := func() float64 { return testutil.ToFloat64(analysisTotal.WithLabelValues(string(otav1alpha1.VerdictNoData))) }
-	moves := func() float64 { return testutil.ToFloat64(transitionsTotal.WithLabelValues(string(moving), string(pausing))) }
+	verdicts := func() float64 {
+		return testutil.ToFloat64(analysisTotal.WithLabelValues(string(otav1alpha1.VerdictNoData)))
+	}
+	moves := func() float64 {
+		return testutil.ToFloat64(transitionsTotal.WithLabelValues(string(moving), string(pausing)))
+	}
 	was, before, moved := step(1, moving, otav1alpha1.VerdictPassing), verdicts(), moves()
 	for _, now := range []*otav1alpha1.RolloutStatus{
 		step(1, moving, otav1alpha1.VerdictNoData), step(1, moving, otav1alpha1.VerdictNoData), step(1, pausing, otav1alpha1.VerdictNoData),

@@ -13,6 +13,7 @@ import (
 	ctrlevent "sigs.k8s.io/controller-runtime/pkg/event"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/plan"
 	"github.com/windlass-dev/windlass/internal/testkit"
 )
 
@@ -174,6 +175,24 @@ func TestQueue_invalidSpecLeaves(t *testing.T) {
 	}
 	if r = w.look("c", time.Second); place(r) != 1 {
 		t.Errorf("c is at position %d, want 1", place(r))
+	}
+}
+
+// A stop is carried out also where the spec cannot be: it does not wait for a mended one.
+func TestStop_invalidSpec(t *testing.T) {
+	w := newLine(t, new(int32(1)))
+	w.begin("a")
+	w.look("b", time.Second)
+	r := w.get("b")
+	r.Spec.Analysis.Metrics[0].MaxIncrease = "0"
+	r.Annotations = map[string]string{otav1alpha1.CommandAnnotation: plan.Abort, otav1alpha1.CommandIDAnnotation: "1"}
+	if err := w.client.Update(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	_, _ = w.Reconcile(t.Context(), requestOf(r))
+	r = w.get("b")
+	if last := r.Status.LastCommand; last == nil || last.ID != "1" || last.Result != otav1alpha1.CommandAccepted || r.Status.Release.State != otav1alpha1.ReleaseAborted {
+		t.Errorf("command %+v, release %+v", last, r.Status.Release)
 	}
 }
 

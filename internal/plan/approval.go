@@ -22,9 +22,6 @@ type Approvals struct {
 	Required int32 // in force on the Channel
 }
 
-// approves tells whether the command is an approval.
-func (f Facts) approves() bool { return f.Command != nil && f.Command.Name == Approve }
-
 // approved is what counts of the approvals that were given, for a digest. Another digest, or another author, makes them void.
 func (a Approvals) approved(was *otav1alpha1.ReleaseApproval, digest string) *otav1alpha1.ReleaseApproval {
 	if a.Required == 0 || digest == "" {

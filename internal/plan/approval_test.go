@@ -111,7 +111,7 @@ func TestApprovals_story(t *testing.T) {
 	if d.Release.State != otav1alpha1.ReleaseProgressing || d.Release.Weight != 1000 {
 		t.Fatalf("%s at %d: %s", d.Release.State, d.Release.Weight, d.Message)
 	}
-	// A person aborts it without anybody's approval, and tries it again with the approvals that it has.
+	// A person aborts it without anybody's approval. What was taken back needs new ones.
 	f = after(f, d)
 	f.Command = &Command{ID: "9", Name: Abort, By: "lea"}
 	if d = Plan(f); d.Release.State != otav1alpha1.ReleaseRollingBack {
@@ -120,7 +120,7 @@ func TestApprovals_story(t *testing.T) {
 	f = after(f, d)
 	f.Release.State = otav1alpha1.ReleaseAborted
 	f.Channel.Candidate, f.Command = nil, &Command{ID: "10", Name: Retry, By: "lea"}
-	if d = Plan(f); d.Release.Revision != 2 || d.Release.State != otav1alpha1.ReleaseProgressing {
+	if d = Plan(f); d.Release.Revision != 2 || d.Release.State != otav1alpha1.ReleasePending || !strings.Contains(d.Message, "0 of 2 approvals") {
 		t.Errorf("retry: %+v: %s", d.Release, d.Message)
 	}
 }

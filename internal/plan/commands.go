@@ -37,14 +37,20 @@ func obey(d *Decision, f Facts) {
 	do, ok := commands[f.Command.Name]
 	switch {
 	case !ok:
-		d.Command.Refused = "a Rollout knows promote, promote-full, pause, resume, abort, retry and approve, not " + f.Command.Name + ": " + annotate(Promote)
-	case !f.approves() && command.CheckReason(f.Command.Args) != nil:
+		d.Command.Refused = "a Rollout knows promote, promote-full, pause, resume, abort, retry and approve, not " + f.Command.Name + ": " + verb(Promote)
+	case f.Command.Name != Approve && command.CheckReason(f.Command.Args) != nil:
 		d.Command.Refused = otav1alpha1.CommandArgsAnnotation + ": " + command.CheckReason(f.Command.Args).Error()
 	case d.Release.Revision == 0:
 		d.Command.Refused = "no release has started yet"
 	default:
 		d.Command.Refused = do(d, f)
 	}
+}
+
+// ofWanted tells whether the command is about the release that the spec asks for now: approvals and stops. Until that release is there,
+// they wait, so that no stop comes too early to hold what it is meant for.
+func (f Facts) ofWanted() bool {
+	return f.Command != nil && (f.Command.Name == Approve || f.Command.Name == Pause || f.Command.Name == Abort)
 }
 
 // commandPromote ends the present pause, or the bake. A rise still needs a passing verdict, a window and room below the Channel's limit.
@@ -84,7 +90,7 @@ func commandPromoteFull(d *Decision, f Facts) string {
 		return notNow(*r, "is in progress or paused", Retry)
 	}
 	if verdict, worst := analysis.Overall(f.Analysis); verdict == otav1alpha1.VerdictFailing {
-		return "the analysis fails: " + worst.Name + ": " + worst.Message + "; to take the release back: " + annotate(Abort)
+		return "the analysis fails: " + worst.Name + ": " + worst.Message + "; to take the release back: " + verb(Abort)
 	}
 	switch {
 	case !mine(f, *r):
@@ -99,25 +105,33 @@ func commandPromoteFull(d *Decision, f Facts) string {
 
 func commandPause(d *Decision, f Facts) string {
 	r := &d.Release
-	if r.State != otav1alpha1.ReleaseProgressing {
-		return notNow(*r, "is in progress", "")
+	switch r.State {
+	case otav1alpha1.ReleasePending: // it stays pending, for what it waits for may change
+	case otav1alpha1.ReleaseProgressing:
+		r.State = otav1alpha1.ReleasePaused
+	default:
+		return notNow(*r, "is pending or in progress", Abort)
 	}
-	r.State, r.Reason, r.Overruled = otav1alpha1.ReleasePaused, "paused by "+asked(f.Command), ""
+	r.Reason, r.Overruled = "paused by "+asked(f.Command), ""
 	return ""
 }
 
 func commandResume(d *Decision, f Facts) string {
 	r := &d.Release
+	if r.State == otav1alpha1.ReleasePending && r.Reason != "" {
+		r.Reason = ""
+		return ""
+	}
 	if r.State != otav1alpha1.ReleasePaused {
 		return notNow(*r, "is paused", "")
 	}
 	for _, m := range f.Analysis {
 		if m.Pause && held(m) {
 			return "resume overrules no analysis that cannot tell: promote does so for the next rise, promote-full for all of them, and abort takes the release back: " +
-				annotate(Promote) + "; " + m.Name + ": " + m.Message
+				verb(Promote) + "; " + m.Name + ": " + m.Message
 		}
 		if m.Pause {
-			return "the analysis still cannot tell: " + m.Name + ": " + m.Message + "; to overrule it: " + annotate(PromoteFull)
+			return "the analysis still cannot tell: " + m.Name + ": " + m.Message + "; to overrule it: " + verb(PromoteFull)
 		}
 	}
 	r.State, r.Reason = otav1alpha1.ReleaseProgressing, ""
@@ -177,17 +191,20 @@ func overruled(r Release) string {
 func notNow(r Release, want, first string) string {
 	text := "this needs a release that " + want + "; it is " + string(r.State)
 	back := r.Ended() && r.State != otav1alpha1.ReleaseCompleted
-	under := r.State == otav1alpha1.ReleasePending || r.State == otav1alpha1.ReleaseProgressing || r.State == otav1alpha1.ReleasePaused
+	under := r.State == otav1alpha1.ReleasePending || r.State == otav1alpha1.ReleaseProgressing || r.State == otav1alpha1.ReleasePaused ||
+		r.State == otav1alpha1.ReleasePromoting
 	if (first == Retry && back) || (first == Abort && under) {
-		text += "; first: " + annotate(first)
+		text += "; first: " + verb(first)
 	}
 	return text
 }
 
-// annotate is how a person gives a command.
-func annotate(command string) string {
-	return "kubectl annotate otaro NAME --overwrite " + otav1alpha1.CommandAnnotation + "=" + command + " " +
-		otav1alpha1.CommandIDAnnotation + `="$(date +%s)"`
+// verb is how a person gives a command.
+func verb(command string) string {
+	if command == PromoteFull {
+		command = Promote + " --full"
+	}
+	return "kubectl windlass " + command
 }
 
 // asked says who gave a command, and the reason that came with it.

@@ -305,13 +305,13 @@ func TestPlan_refusalsHelp(t *testing.T) {
 		change  func(*Facts)
 		want    string
 	}{
-		"promote what was rolled back":  {Promote, func(f *Facts) { f.Release.State = otav1alpha1.ReleaseRolledBack }, `it is RolledBack; first: kubectl annotate otaro NAME --overwrite ota.windlass.dev/command=retry ota.windlass.dev/command-id="$(date +%s)"`},
-		"promote in full what fails":    {PromoteFull, failing, "to take the release back: kubectl annotate otaro NAME --overwrite ota.windlass.dev/command=abort"},
-		"resume what cannot be told":    {Resume, func(f *Facts) { f.Release.State, f.Analysis[0].Pause = otav1alpha1.ReleasePaused, true }, "to overrule it: kubectl annotate otaro NAME --overwrite ota.windlass.dev/command=promote-full"},
-		"resume what is held":           {Resume, func(f *Facts) { suspicious(true)(f); onHold(f) }, "promote does so for the next rise, promote-full for all of them, and abort takes the release back: kubectl annotate otaro NAME --overwrite ota.windlass.dev/command=promote"},
-		"retry what is under way":       {Retry, func(*Facts) {}, "first: kubectl annotate otaro NAME --overwrite ota.windlass.dev/command=abort"},
+		"promote what was rolled back":  {Promote, func(f *Facts) { f.Release.State = otav1alpha1.ReleaseRolledBack }, `it is RolledBack; first: kubectl windlass retry`},
+		"promote in full what fails":    {PromoteFull, failing, "to take the release back: kubectl windlass abort"},
+		"resume what cannot be told":    {Resume, func(f *Facts) { f.Release.State, f.Analysis[0].Pause = otav1alpha1.ReleasePaused, true }, "to overrule it: kubectl windlass promote --full"},
+		"resume what is held":           {Resume, func(f *Facts) { suspicious(true)(f); onHold(f) }, "promote does so for the next rise, promote-full for all of them, and abort takes the release back: kubectl windlass promote"},
+		"retry what is under way":       {Retry, func(*Facts) {}, "first: kubectl windlass abort"},
 		"retry what is stable":          {Retry, func(f *Facts) { f.Release.State = otav1alpha1.ReleaseCompleted }, "it is Completed"},
-		"dance":                         {"dance", func(*Facts) {}, "not dance: kubectl annotate otaro NAME"},
+		"dance":                         {"dance", func(*Facts) {}, "not dance: kubectl windlass promote"},
 		"promote in full, not excluded": {PromoteFull, func(f *Facts) { f.Release.Exclude, f.Release.Stage = []otav1alpha1.Slice{{Region: "eu"}}, 2 }, "the exclusion of a slice is not published yet"},
 	} {
 		f := due()

@@ -75,6 +75,8 @@ func waits(d *Decision, f Facts) bool {
 		hold(d, otav1alpha1.ChannelBusyReason, "Rollout "+f.Channel.Busy+" is active on the channel")
 	case f.Channel.Halted != "":
 		hold(d, otav1alpha1.HaltedReason, "the channel is halted: "+f.Channel.Halted)
+	case d.Release.Reason != "": // nothing else gives a pending release one
+		hold(d, otav1alpha1.PausedReason, d.Release.Reason)
 	case f.Spec.Paused != "":
 		hold(d, otav1alpha1.PausedReason, "paused in the spec: "+f.Spec.Paused)
 	case f.Window.Closed:

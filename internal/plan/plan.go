@@ -15,7 +15,7 @@ const commitPatience = 30 * time.Second
 // Plan decides what a rollout does next. It takes at most one transition that devices can see.
 func Plan(f Facts) Decision {
 	d := &Decision{Release: f.Release}
-	if !f.approves() {
+	if !f.ofWanted() {
 		obey(d, f)
 	}
 	if f.Release.Revision == 0 {
@@ -24,7 +24,7 @@ func Plan(f Facts) Decision {
 	if superseded := f.Spec.Bundle != d.Release.Bundle || d.Release.State == otav1alpha1.ReleaseSuperseding; superseded && !supersede(d, f) {
 		return *d
 	}
-	if f.approves() { // of the release that the spec asks for now: until that is there, it waits
+	if f.ofWanted() && d.Release.Bundle == f.Spec.Bundle {
 		obey(d, f)
 	}
 	switch d.Release.State {
@@ -49,8 +49,10 @@ func start(d *Decision, f Facts, lift bool) {
 	d.Release = Release{
 		Revision: old.Revision + 1, Bundle: f.Spec.Bundle, State: otav1alpha1.ReleasePending,
 		Version: f.Bundle.Version, Digest: f.Bundle.Digest, StartedAt: f.Now, StepsHash: f.Spec.StepsHash, Lift: lift, Tries: f.Bundle.Tries,
-		Rises:    old.Rises,    // the Channel's limit is one of the Rollout, not of a release
-		Approval: old.Approval, // of a digest, which may be the same
+		Rises: old.Rises, // the Channel's limit is one of the Rollout, not of a release
+	}
+	if !old.Ended() { // of a digest, which may be the same; what was tried already has to be approved again
+		d.Release.Approval = old.Approval
 	}
 	if old.Digest == f.Bundle.Digest {
 		d.Release.Tries = max(old.Tries, f.Bundle.Tries)
