@@ -89,12 +89,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Channel) (r
 		return kit.Settle(ctrl.Result{}, err)
 	}
 	s := &scope{channel: obj.DeepCopy()}
-	if st, _ := serve.Obey(obj, r.Wall(), r.trust(ctx, obj), nil); st != nil { // recorded before anything rests on it: the record wakes the Channel again
+	if st := r.atOnce(ctx, obj); st != nil { // recorded before anything rests on it: the record wakes the Channel again
 		s.channel.Status = *st
 		return kit.Settle(ctrl.Result{}, r.writeStatus(ctx, obj, s))
 	}
-	s.channel.Status.Approvals = approval.Ratchet(obj)
-	res, err := kit.Run(ctx, s, r.repository, r.gather, r.obey, r.publish, r.describe)
+	res, err := kit.Run(ctx, s, r.approvals, r.repository, r.gather, r.obey, r.publish, r.describe)
 	if errors.Is(err, errObeyed) {
 		return kit.Settle(ctrl.Result{}, r.writeStatus(ctx, obj, s))
 	}
@@ -109,11 +108,37 @@ func (r *Reconciler) Reconcile(ctx context.Context, obj *otav1alpha1.Channel) (r
 	return res, err
 }
 
+// atOnce carries out a command that needs no facts. Nil: there is none; or what was done before has to be known first.
+func (r *Reconciler) atOnce(ctx context.Context, ch *otav1alpha1.Channel) *otav1alpha1.ChannelStatus {
+	if serve.Fresh(ch) {
+		return nil
+	}
+	st, _ := serve.Obey(ch, r.Wall(), r.trust(ctx, ch), nil)
+	return st
+}
+
+// approvals moves the number of approvals in force. One that cannot rise, as names cannot be relied on, is looked at again.
+func (r *Reconciler) approvals(ctx context.Context, s *scope) (time.Duration, error) {
+	var doubt string
+	if approval.Rises(s.channel) {
+		doubt = r.Trust.Ask(ctx).Doubt
+	}
+	s.channel.Status.Approvals = approval.Ratchet(s.channel, doubt)
+	if doubt != "" {
+		return actor.Remembered, nil
+	}
+	return 0, nil
+}
+
 // errObeyed ends a pass that has carried out a command: what it changed in the status is recorded before anything rests on it.
 var errObeyed = errors.New("a command was carried out")
 
 // obey carries out a command that needs to know what is served. One that has to wait for its turn is looked at again soon.
 func (r *Reconciler) obey(ctx context.Context, s *scope) (time.Duration, error) {
+	if st := serve.Recall(s.channel, s.facts.Committed); st != nil {
+		s.channel.Status = *st
+		return 0, errObeyed
+	}
 	st, waits := serve.Obey(s.channel, r.Wall(), r.trust(ctx, s.channel), &s.facts)
 	switch {
 	case st != nil:

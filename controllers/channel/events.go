@@ -36,7 +36,9 @@ func transitions(old, now *otav1alpha1.ChannelStatus) []kit.Event {
 			out = append(out, refusal(r, now.Rollback))
 		}
 	}
-	out = append(out, kit.CommandEvents(Events, old.LastCommand, now.LastCommand)...)
+	if c := now.LastCommand; c != nil && c.Result != "" { // else it was told before the status was lost
+		out = append(out, kit.CommandEvents(Events, old.LastCommand, c)...)
+	}
 	was := apimeta.IsStatusConditionFalse(old.Conditions, otav1alpha1.ServingCondition)
 	is := apimeta.FindStatusCondition(now.Conditions, otav1alpha1.ServingCondition)
 	halted := apimeta.IsStatusConditionFalse(now.Conditions, otav1alpha1.ServingCondition)

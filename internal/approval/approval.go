@@ -91,12 +91,19 @@ func Needs(ch *otav1alpha1.Channel) int32 {
 	return max(wanted(ch), inForce(ch.Status.Approvals))
 }
 
+// Rises tells whether a Channel asks for more approvals than are in force.
+func Rises(ch *otav1alpha1.Channel) bool { return wanted(ch) > inForce(ch.Status.Approvals) }
+
 // Ratchet moves the number in force of a Channel: up at once, and down when as many people as it asks for, other than the authors of the
-// lowering, have approved the lower number. Nil: no approvals are asked for.
-func Ratchet(ch *otav1alpha1.Channel) *otav1alpha1.ApprovalsStatus {
+// lowering, have approved the lower number. Nil: none is in force. Where names cannot be relied on (doubt says why), nobody could ever
+// approve a lower number: it does not rise, and what the spec asks for ends with the spec.
+func Ratchet(ch *otav1alpha1.Channel, doubt string) *otav1alpha1.ApprovalsStatus {
 	want, old := wanted(ch), ch.Status.Approvals
 	now := inForce(old)
-	if want >= now {
+	switch {
+	case want > now && doubt != "":
+		return settled(now)
+	case want >= now:
 		return settled(want)
 	}
 	rule := Rule{Authors: Authors(ch.Annotations)}
@@ -119,7 +126,7 @@ type Approver struct {
 
 // Lower notes that a person approves a lower number, for the next Ratchet. Else it says why that does not count.
 func Lower(ch *otav1alpha1.Channel, to int32, who Approver) (*otav1alpha1.ApprovalsStatus, string) {
-	st := Ratchet(ch)
+	st := Ratchet(ch, who.Doubt)
 	rule := Rule{Authors: Authors(ch.Annotations), Doubt: who.Doubt}
 	switch {
 	case st == nil || st.Wanted == nil:

@@ -109,8 +109,30 @@ func TestRatchet(t *testing.T) {
 		"of one, by one":             {channel(0, lowering(1, 0, "jane", "lea"), "jane"), nil},
 		"the spec says nothing more": {func() *otav1alpha1.Channel { c := channel(0, status(1), "jane"); c.Spec.Approvals = nil; return c }(), lowering(1, 0, "jane")},
 	} {
-		if diff := cmp.Diff(tc.want, Ratchet(tc.ch)); diff != "" {
+		if diff := cmp.Diff(tc.want, Ratchet(tc.ch, "")); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// Where nothing stamps names, a number never comes into force, so that it ends with the spec. One that is in force stays.
+func TestRatchet_doubt(t *testing.T) {
+	const doubt = "nothing stamps them"
+	for name, tc := range map[string]struct {
+		ch   *otav1alpha1.Channel
+		want *otav1alpha1.ApprovalsStatus
+	}{
+		"asked for":             {channel(2, nil, "jane"), nil},
+		"asked for, then not":   {channel(0, nil, "jane"), nil},
+		"more than in force":    {channel(3, status(2), "jane"), status(2)},
+		"in force":              {channel(2, status(2), "jane"), status(2)},
+		"lowered what in force": {channel(0, status(2), "jane"), lowering(2, 0, "jane")},
+	} {
+		if diff := cmp.Diff(tc.want, Ratchet(tc.ch, doubt)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		if Needs(tc.ch) < wanted(tc.ch) {
+			t.Errorf("%s: a release needs %d", name, Needs(tc.ch))
 		}
 	}
 }
@@ -133,7 +155,7 @@ func TestLower(t *testing.T) {
 		if (why == "") != (tc.want == "") || !strings.Contains(why, tc.want) {
 			t.Errorf("%s: %q, want %q", name, why, tc.want)
 		}
-		if want := Ratchet(tc.ch); why != "" && !cmp.Equal(want, st) {
+		if want := Ratchet(tc.ch, ""); why != "" && !cmp.Equal(want, st) {
 			t.Errorf("%s: refused, but the status is %s", name, cmp.Diff(want, st))
 		}
 		if why == "" && !cmp.Equal(People(st.ApprovedBy), []string{tc.who.Name}) {
@@ -171,7 +193,7 @@ func TestRatchet_property(t *testing.T) {
 					approved[key][who] = true
 				}
 			case 2:
-				ch.Status.Approvals = Ratchet(ch)
+				ch.Status.Approvals = Ratchet(ch, "")
 			}
 			key := lowered{wanted(ch), ch.Annotations[otav1alpha1.ChangedByAnnotation]}
 			if after := inForce(ch.Status.Approvals); after < before && len(approved[key]) < int(before) {

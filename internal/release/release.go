@@ -41,6 +41,17 @@ type Document struct {
 	Previous  *Bundle    `json:"previous,omitempty"`  // stable before stable: served when stable is revoked, and where it is excluded
 	Refused   []Refusal  `json:"refused,omitempty"`   // devices that run one of these are brought back
 	Orders    int64      `json:"orders,omitempty"`    // up to which commands of people are carried out, for the manager; they are counted
+
+	Halt        *Halt  `json:"halt,omitempty"`        // by whom devices are stopped, for the manager: a status may be lost. None: by no command
+	LastCommand string `json:"lastCommand,omitempty"` // ID of the last command that the manager dealt with; it is none twice
+}
+
+// Halt is what a person's command to stop a channel says.
+type Halt struct {
+	Reason string `json:"reason"`
+	By     string `json:"by"`
+	Actor  string `json:"actor"`        // how far By can be relied on; values as in the API
+	At     int64  `json:"at,omitempty"` // Unix seconds
 }
 
 // Serving values.

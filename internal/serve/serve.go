@@ -103,6 +103,7 @@ func applyPolicy(d *release.Document, f Facts) {
 	}
 	d.PublicURL = f.PublicURL
 	d.Follow = follow(f)
+	remember(d, &f.Channel.Status)
 	d.Audience, d.Guards = release.Audience{}, release.Guards{Floor: d.Guards.Floor}
 	if spec.Guards != nil {
 		d.Guards.FloorVersion = string(spec.Guards.Floor)
@@ -311,12 +312,12 @@ func (o *Outcome) number(f Facts) {
 	}
 }
 
-// SameContent tells whether two documents differ at most in revision and lease.
+// SameContent tells whether two documents differ at most in revision, lease, and what only the manager keeps in them.
 func SameContent(a, b *release.Document) bool { return reflect.DeepEqual(timeless(a), timeless(b)) }
 
 func timeless(d *release.Document) release.Document {
 	c := *d
-	c.Revision = 0
+	c.Revision, c.Halt, c.LastCommand = 0, nil, ""
 	if c.Candidate != nil {
 		candidate := *c.Candidate
 		candidate.LeaseExpires = 0
