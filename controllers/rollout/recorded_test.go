@@ -110,7 +110,7 @@ func TestTransitionIsRecordedOnceWheneverTheManagerIsKilled(t *testing.T) {
 			w.lost = nil
 			kill()
 		},
-		"after the write, before it submits": func(w *world, b *records) {
+		"after the write, before it submits": func(w *world, _ *records) {
 			w.Outbox = audit.Outbox{Logs: logs{}}
 			w.reconcile("shop")
 		},
