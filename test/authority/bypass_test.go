@@ -4,15 +4,12 @@
 package authority
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"testing"
 
 	"github.com/onsi/gomega"
-	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -78,17 +75,8 @@ func newStage(t *testing.T, without ...string) *stage {
 			t.Fatal(err)
 		}
 	}
-	t.Cleanup(s.end)
+	t.Cleanup(func() { s.end(t, s.channel) })
 	return s
-}
-
-// end deletes the namespace, with what could not be deleted otherwise: nothing in it keeps it.
-func (s *stage) end() {
-	ctx := context.WithoutCancel(s.t.Context())
-	g := gomega.NewWithT(s.t)
-	g.Expect(s.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.Namespace}})).To(gomega.Succeed())
-	g.Eventually(func() error { return s.Client.Delete(ctx, s.channel.DeepCopy(), client.DryRunAll) }).
-		WithTimeout(testkit.Timeout).WithPolling(testkit.Interval).Should(gomega.Succeed())
 }
 
 // merge is a merge patch by mallory, as a dry run. What comes back is what would be stored.
@@ -179,7 +167,10 @@ var refused = []scheme{
 	}, needs + "halt on Channel production"},
 	{"put one's own command over another's stop", func(s *stage) error {
 		return s.annotate(s.channel, commandKey, "approve", idKey, "2", argsKey, "approvals=0")
-	}, needs + "halt on Channel production"},
+	}, "): it is a stop; wait until it is carried out"},
+	{"approve over another's approval", func(s *stage) error {
+		return s.annotate(s.rollout, commandKey, "approve", idKey, "2", argsKey, digest)
+	}, "wait until it is recorded"},
 	{"repeat another's command", func(s *stage) error { return s.annotate(s.unhalting, idKey, "2") }, needs + "unhalt on Channel beta"},
 	{"repeat it under one's own name", func(s *stage) error { return s.annotate(s.unhalting, idKey, "2", byKey, "mallory") }, needs + "unhalt on Channel beta"},
 	{"spell a command in another way", func(s *stage) error { return s.annotate(s.rollout, commandKey, "Abort", idKey, "2") }, "a Rollout knows promote"},
@@ -198,10 +189,10 @@ var refused = []scheme{
 	{"delete the Channel that asks", func(s *stage) error { return s.anna.Delete(s.t.Context(), s.channel, client.DryRunAll) }, "asks for approvals, so that it cannot be deleted"},
 	{"delete all Channels at once", func(s *stage) error {
 		return s.mallory.DeleteAllOf(s.t.Context(), &otav1alpha1.Channel{}, client.InNamespace(s.Namespace), client.DryRunAll)
-	}, needs + "configure"},
+	}, needs},
 	{"have the garbage collector delete it", func(s *stage) error {
 		return s.merge(s.channel, `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"ConfigMap","name":"gone","uid":"1"}]}}`)
-	}, needs + "configure"},
+	}, needs},
 	{"be taken for the garbage collector", func(s *stage) error {
 		gc := as(s.t, s.Env, "system:serviceaccount:kube-system:generic-garbage-collector", "system:masters")
 		return gc.Delete(s.t.Context(), s.channel, client.DryRunAll)

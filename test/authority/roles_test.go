@@ -4,10 +4,12 @@
 package authority
 
 import (
+	"context"
 	"slices"
 	"testing"
 
 	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,6 +27,7 @@ type role struct {
 	bound  string              // ClusterRole that is bound in the namespace; empty: none
 	rules  []rbacv1.PolicyRule // of a ClusterRole that the test makes, for roles that config has none of
 	writes map[string]string   // resource -> where what is called so may be written
+	sweeps bool                // may delete all at once
 	only   string              // the one operation that writes go by; empty: all
 	may    map[string][]string // name of a Channel, or of a Repository after a slash -> verbs
 	status bool
@@ -36,11 +39,13 @@ var (
 	writeAll  = map[string]string{"repositories": everywhere, "channels": everywhere, "bundles": everywhere, "rollouts": everywhere}
 	writing   = rbacv1.PolicyRule{APIGroups: []string{otav1alpha1.Group}, Resources: objects, Verbs: []string{"get", "list", "create", "update", "patch", "delete"}}
 	gitopsMay = rbacv1.PolicyRule{APIGroups: []string{otav1alpha1.Group}, Resources: []string{"channels"}, Verbs: []string{"release", "promote", "configure"}}
+	pruneMay  = rbacv1.PolicyRule{APIGroups: []string{otav1alpha1.Group}, Resources: []string{"channels", "repositories"}, Verbs: []string{"configure", "deletecollection"}}
+	stopMay   = rbacv1.PolicyRule{APIGroups: []string{otav1alpha1.Group}, Resources: []string{"channels", "repositories"}, Verbs: []string{"halt"}}
 )
 
 // roles are those of the product, those that clusters have anyway, and what teams may make themselves.
 var roles = []role{
-	{name: "admin", bound: "windlass-admin", writes: writeAll, may: map[string][]string{everywhere: all, "/" + everywhere: {"halt", "unhalt", "configure"}}},
+	{name: "admin", bound: "windlass-admin", sweeps: true, writes: writeAll, may: map[string][]string{everywhere: all, "/" + everywhere: {"halt", "unhalt", "configure"}}},
 	{
 		name: "developer", bound: "windlass-developer", writes: map[string]string{"bundles": everywhere, "rollouts": everywhere, "channels": "development"},
 		may: map[string][]string{"development": {"release", "promote", "halt"}},
@@ -55,6 +60,14 @@ var roles = []role{
 	{name: "namespace-admin", bound: "admin"},
 	{name: "manager", bound: "windlass-manager", writes: writeAll, only: "no create, no delete", status: true},
 	{name: "writer", rules: []rbacv1.PolicyRule{writing}, writes: writeAll},
+	{
+		name: "pruner", rules: []rbacv1.PolicyRule{writing, pruneMay}, writes: writeAll, sweeps: true,
+		may: map[string][]string{everywhere: {"configure"}, "/" + everywhere: {"configure"}},
+	},
+	{
+		name: "stopper", rules: []rbacv1.PolicyRule{writing, stopMay}, writes: writeAll,
+		may: map[string][]string{everywhere: {"halt"}, "/" + everywhere: {"halt"}},
+	},
 	{name: "gitops", rules: []rbacv1.PolicyRule{writing, gitopsMay}, writes: writeAll, may: map[string][]string{everywhere: {"release", "promote", "configure"}}},
 }
 
@@ -73,10 +86,12 @@ func (r role) reaches(resource, name, operation string) bool {
 	switch {
 	case operation == opStatus:
 		return r.status
+	case operation == opCollection:
+		return r.sweeps
 	case !ok, where != everywhere && where != name:
 		return false
 	case where != everywhere: // single Channels are patched, for the sake of commands, and nothing else
-		return operation == opPatch || operation == opApply
+		return operation == opPatch || operation == opApply || operation == opJSON
 	case r.only != "":
 		return operation != opCreate && operation != opDelete
 	}
@@ -118,7 +133,7 @@ func (b *bench) settle(t *testing.T) {
 		ch := b.channel("settled")
 		g.Expect(b.users["admin"].Create(t.Context(), ch, client.DryRunAll)).To(gomega.Succeed())
 		g.Expect(ch.Annotations).To(gomega.HaveKeyWithValue(otav1alpha1.ChangedByAnnotation, "admin"))
-		for _, writer := range []string{"writer", "gitops"} {
+		for _, writer := range []string{"writer", "gitops", "pruner", "stopper"} {
 			err := b.users[writer].Patch(t.Context(), ch, client.RawPatch("application/merge-patch+json", []byte(`{}`)), client.DryRunAll)
 			g.Expect(client.IgnoreNotFound(err)).To(gomega.Succeed())
 		}
@@ -127,6 +142,15 @@ func (b *bench) settle(t *testing.T) {
 			g.Expect(b.users[user].Create(t.Context(), b.rollout("settled", channel), client.DryRunAll)).To(gomega.Succeed())
 		}
 	}).WithTimeout(testkit.Timeout).WithPolling(testkit.Interval).Should(gomega.Succeed())
+}
+
+// end deletes the namespace, with what could not be deleted otherwise: nothing in it keeps it.
+func (b *bench) end(t *testing.T, held client.Object) {
+	ctx := context.WithoutCancel(t.Context())
+	g := gomega.NewWithT(t)
+	g.Expect(b.Client.Delete(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: b.Namespace}})).To(gomega.Succeed())
+	g.Eventually(func() error { return b.Client.Delete(ctx, held.DeepCopyObject().(client.Object), client.DryRunAll) }).
+		WithTimeout(testkit.Timeout).WithPolling(testkit.Interval).Should(gomega.Succeed())
 }
 
 func (b *bench) meta(name string) metav1.ObjectMeta {
