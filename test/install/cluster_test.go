@@ -83,6 +83,9 @@ func (c *cluster) install(objects []*unstructured.Unstructured) {
 		}
 		apply(c.T, c.Env, obj)
 	}
+	gomega.NewWithT(c.T).Eventually(func() error { // the API server learns the definitions for its policies a little later than for itself
+		return c.Client.Create(c.Context(), c.Channel("tried"), client.DryRunAll)
+	}).WithTimeout(testkit.Timeout).WithPolling(testkit.Interval).Should(gomega.Succeed())
 }
 
 func (c *cluster) awaitDefinitions(objects []*unstructured.Unstructured) {
