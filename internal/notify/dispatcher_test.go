@@ -338,7 +338,10 @@ func TestDispatcher_slow(t *testing.T) {
 	mu.Lock()
 	hangs = false
 	mu.Unlock()
-	w.until("the slow one has all", func() bool { st, _ := w.d.State(home, "slow"); return st.Delivered == 50 && st.Message == "" && st.Since.IsZero() })
+	w.until("the slow one has all", func() bool {
+		st, _ := w.d.State(home, "slow")
+		return st.Delivered == 50 && st.Message == "" && st.Since.IsZero()
+	})
 }
 
 // A receiver that is gone is left alone until somebody changes it.

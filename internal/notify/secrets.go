@@ -43,7 +43,7 @@ func (s Secrets) Key(ctx context.Context, secret types.NamespacedName, to string
 	case apierrors.IsNotFound(err):
 		return Key{}, fmt.Errorf("there is no Secret %s, which secretRef names", secret.Name)
 	case err != nil:
-		return Key{}, fmt.Errorf("Secret %s cannot be read: %s", secret.Name, cmp.Or(string(apierrors.ReasonForError(err)), "the API server did not answer"))
+		return Key{}, fmt.Errorf("the key of Secret %s cannot be read: %s", secret.Name, cmp.Or(string(apierrors.ReasonForError(err)), "the API server did not answer"))
 	}
 	if err := kit.MayBeShown(found, to); err != nil {
 		return Key{}, err
@@ -57,11 +57,11 @@ func (s Secrets) Key(ctx context.Context, secret types.NamespacedName, to string
 	}
 	raw, ok := found.Data[secretKey]
 	if !ok {
-		return Key{}, fmt.Errorf("Secret %s has no key named %s", secret.Name, secretKey)
+		return Key{}, fmt.Errorf("the Secret %s has no key named %s", secret.Name, secretKey)
 	}
 	key, err := ParseKey(raw)
 	if err != nil {
-		return Key{}, fmt.Errorf("Secret %s: %w", secret.Name, err)
+		return Key{}, fmt.Errorf("key of Secret %s: %w", secret.Name, err)
 	}
 	return key, nil
 }

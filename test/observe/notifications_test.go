@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -100,11 +101,7 @@ func (h *hook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (h *hook) got() ([]audit.Record, map[string]int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	requests := map[string]int{}
-	for id, n := range h.requests {
-		requests[id] = n
-	}
-	return slices.Clone(h.order), requests
+	return slices.Clone(h.order), maps.Clone(h.requests)
 }
 
 // logged are the records of a Repository's audit log, as the object store has them.
