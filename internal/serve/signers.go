@@ -77,20 +77,41 @@ type roll struct {
 	acting map[int]string // the only name that a person counts under
 }
 
-// call goes through the names that an admission asks for, in its order: a person counts under the first of them alone, so that
-// a second name for one key is no second opinion.
+// maxCasts bounds how many ways to count persons are tried: 12 persons with two names each.
+const maxCasts = 4096
+
+// call lets each person count under one of the names that an admission asks for, so that a second name for one key is no second
+// opinion: under the first, in the admission's order, unless only another one makes all that it asks for come true.
 func call(a *otav1alpha1.Admission, have []signer) roll {
 	r := roll{have: have, person: persons(have), acting: map[int]string{}}
 	names := slices.Clone(a.RequiredAuthorities)
 	for _, q := range a.Quorums {
 		names = append(names, q.Authorities...)
 	}
+	var people []int
+	options := map[int][]string{}
 	for _, name := range names {
-		if i := r.find(name); i >= 0 {
-			if _, taken := r.acting[r.person[i]]; !taken {
-				r.acting[r.person[i]] = name
+		if i := r.find(name); i >= 0 && !slices.Contains(options[r.person[i]], name) {
+			if options[r.person[i]] == nil {
+				people = append(people, r.person[i])
 			}
+			options[r.person[i]] = append(options[r.person[i]], name)
 		}
+	}
+	for cast := range maxCasts {
+		for _, p := range people {
+			r.acting[p] = options[p][cast%len(options[p])]
+			cast /= len(options[p])
+		}
+		if cast > 0 { // all ways were tried
+			break
+		}
+		if r.missing(a) == "" {
+			return r
+		}
+	}
+	for _, p := range people {
+		r.acting[p] = options[p][0]
 	}
 	return r
 }
@@ -129,7 +150,11 @@ func unsigned(a *otav1alpha1.Admission, have []signer) string {
 	if a == nil {
 		return ""
 	}
-	r := call(a, have)
+	return call(a, have).missing(a)
+}
+
+// missing says what an admission asks for that is not there, when persons count as they do here; empty: nothing.
+func (r roll) missing(a *otav1alpha1.Admission) string {
 	var missing []string
 	for _, want := range a.RequiredAuthorities {
 		if !r.counts(want) {
