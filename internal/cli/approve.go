@@ -29,10 +29,10 @@ kubectl windlass approve channel/production`,
 			if err != nil {
 				return order{}, err
 			}
-			if err := c.get(ctx, obj.GetName(), obj); err != nil {
-				return order{}, err
-			}
 			g := command.Given{Name: command.Approve}
+			if err := c.get(ctx, obj.GetName(), obj); err != nil {
+				return order{obj, g}, err
+			}
 			if ch, ok := obj.(*otav1alpha1.Channel); ok {
 				g.Args, err = lowered(ch)
 			} else if r, ok := obj.(*otav1alpha1.Rollout); ok {

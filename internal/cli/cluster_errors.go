@@ -16,6 +16,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
+	"github.com/windlass-dev/windlass/internal/command"
 )
 
 // noCluster says why there is no cluster to ask.
@@ -83,6 +86,29 @@ func denied(status metav1.Status) (string, bool) {
 		return fmt.Sprintf("%s may not %s %s %s: ask an administrator for one of the roles of Windlass (docs/roles.md)", m[1], m[2], m[3], where), true
 	}
 	return status.Message, true
+}
+
+// lacks says which verb who gives a command would need, when RBAC refuses already that the object is read or written: with the words of
+// the policy, which was not asked then.
+func (c *cluster) lacks(ctx context.Context, g order, err error) error {
+	if g.to == nil || !apierrors.IsForbidden(err) || byPolicy.MatchString(err.Error()) {
+		return err
+	}
+	m := byRBAC.FindStringSubmatch(err.Error())
+	kind := kindName(g.to)
+	verb := command.Verb(kind, g.Name)
+	if m == nil || verb == "" {
+		return err
+	}
+	on := kind + " " + g.to.GetName()
+	if r, ok := g.to.(*otav1alpha1.Rollout); ok {
+		on = "the Channel of " + on
+		if c.Get(ctx, client.ObjectKey{Namespace: c.namespace, Name: r.Name}, r) == nil && r.Spec.ChannelRef.Name != "" {
+			on = "Channel " + r.Spec.ChannelRef.Name
+		}
+	}
+	return refused("this needs the verb %s on %s, and %s of %s with it, which %s does not have: ask for a role that has it there, or ask who has "+
+		"such a role to do it (docs/roles.md)", verb, on, m[2], m[3], m[1])
 }
 
 // unreached says that the API server did not answer.

@@ -139,7 +139,7 @@ func TestCluster_errors(t *testing.T) {
 	s.fails(ExitError, "expected a cluster: stat nothing", "list", "--kubeconfig", "nothing")
 	s.fails(ExitUsage, "expected rollouts or channels", api.on("list", "bundles")...)
 	s.fails(ExitUsage, "text, wide, json, yaml or name", api.on("list", "-o", "xml")...)
-	s.fails(ExitUsage, "text, json or yaml", api.on("diff", "production", "-o", "wide")...)
+	s.fails(ExitUsage, "text, wide, json or yaml", api.on("diff", "production", "-o", "name")...)
 	s.fails(ExitUsage, "expected --output text or wide", api.on("get", "rollout", "shop", "--watch", "-o", "json")...)
 	c := &cluster{config: &rest.Config{Host: "https://api"}}
 	if err := c.explain(context.DeadlineExceeded); !strings.Contains(err.Error(), "in time") {
@@ -231,7 +231,81 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// Another command that comes before the manager has looked ends the wait.
+// What passes by itself does not end the wait for the manager; what does not says that the command was given.
+func TestOrder_answer(t *testing.T) {
+	s := newShell(t)
+	api := newServer(t, underWay())
+	answers := map[string]func(http.ResponseWriter){
+		"too many": func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) },
+		"reset":    func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+		"cut":      func(w http.ResponseWriter) { w.Header().Set("Content-Length", "99"); panic(http.ErrAbortHandler) },
+	}
+	for name, fails := range answers {
+		given, looks := "", 0
+		api.answer = func(w http.ResponseWriter, r *http.Request) bool {
+			ch := underWay().channel
+			if r.Method == http.MethodPatch {
+				given = commandID(t, r)
+			} else if looks++; looks == 1 {
+				fails(w)
+				return true
+			} else {
+				ch.Status.LastCommand = &otav1alpha1.CommandStatus{ID: given, Result: otav1alpha1.CommandAccepted}
+			}
+			ch.Annotations = map[string]string{otav1alpha1.CommandIDAnnotation: given}
+			_ = json.NewEncoder(w).Encode(ch)
+			return true
+		}
+		if got := s.run(api.on("halt", "production", "--reason", "x")...); !strings.Contains(got, "accepted") || looks != 2 {
+			t.Errorf("%s: %d looks: %s", name, looks, got)
+		}
+	}
+}
+
+// commandID of a patch.
+func commandID(t *testing.T, r *http.Request) string {
+	t.Helper()
+	var patch struct {
+		Metadata struct{ Annotations map[string]string }
+	}
+	if err := json.NewDecoder(r.Body).Decode(&patch); err != nil {
+		t.Error(err)
+	}
+	return patch.Metadata.Annotations[otav1alpha1.CommandIDAnnotation]
+}
+
+// RBAC refuses before the policy is asked: what is missing is said all the same, as the policy would say it.
+func TestOrder_forbidden(t *testing.T) {
+	s := newShell(t)
+	api := newServer(t, underWay())
+	refuse := http.MethodPatch
+	api.answer = func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != refuse {
+			return false
+		}
+		words := strings.Split(r.URL.Path, "/")
+		resource := words[len(words)-2]
+		status := apierrors.NewForbidden(schema.GroupResource{Group: otav1alpha1.Group, Resource: resource}, "x", fmt.Errorf(
+			"User %q cannot %s resource %q in API group %q in the namespace %q", "qa", strings.ToLower(r.Method), resource, otav1alpha1.Group, "mobile")).ErrStatus
+		status.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}
+		w.WriteHeader(http.StatusForbidden)
+		_ = json.NewEncoder(w).Encode(status)
+		return true
+	}
+	for want, args := range map[string][]string{
+		"the verb halt on Channel production, and patch of rollouts with it, which qa does not have: ask for a role": {"pause", "shop"},
+		"the verb rollback on Channel production": {"abort", "shop"},
+		"the verb unhalt on Repository default":   {"unhalt", "repository/default", "--reason", "x"},
+	} {
+		s.fails(ExitRefused, want, api.on(args...)...)
+	}
+	refuse = http.MethodGet
+	s.fails(ExitRefused, "the verb approve on the Channel of Rollout shop, and get of rollouts", api.on("approve", "shop")...)
+	s.fails(ExitRefused, "qa may not get rollouts", api.on("status", "shop")...)
+	s.fails(ExitError, "the command was given, and what became of it is unknown", api.on("halt", "production", "--reason", "x")...)
+}
+
+// Another command that comes before the manager has looked ends the wait. Nobody knows what became of the first.
 func TestOrder_overtaken(t *testing.T) {
 	s := newShell(t)
 	api := newServer(t, underWay())
@@ -241,7 +315,7 @@ func TestOrder_overtaken(t *testing.T) {
 		_ = json.NewEncoder(w).Encode(ch)
 		return r.URL.Path == base+"channels/production"
 	}
-	s.fails(ExitError, "amy gave another one", api.on("halt", "production", "--reason", "x")...)
+	s.fails(ExitError, "amy gave another one first: yours may or may not have been carried out", api.on("halt", "production", "--reason", "x")...)
 }
 
 // Who sits at a terminal is asked for a reason that is needed; others are told how to give it.
@@ -312,7 +386,7 @@ func TestWatch(t *testing.T) {
 	}
 	api.mu.Unlock()
 	var out, errs bytes.Buffer
-	streams := Streams{Out: &out, Err: &errs, Getenv: func(string) string { return "" }, Now: func() time.Time { return now }, Width: func() int { return 60 }}
+	streams := Streams{Out: &out, Err: &errs, Getenv: func(string) string { return "" }, Now: func() time.Time { return now }, Width: func() int { return 60 }, Height: func() int { return 10 }}
 	code := Run(ctx, streams, api.on("get", "rollout", "shop", "--watch"))
 	if code != ExitOK || errs.Len() > 0 {
 		t.Errorf("exit code %d: %s", code, errs.String())
@@ -320,6 +394,30 @@ func TestWatch(t *testing.T) {
 	// A release that does not end in time is an error that says where it is.
 	s := newShell(t)
 	s.fails(ExitError, "expected the release to end within 10ms", newServer(t, underWay()).on("status", "shop", "--watch", "--timeout", "10ms", "-q")...)
+}
+
+// Holding may pass by itself: a single look says that it needs a person, and a watch says so only when the time is up.
+func TestStatus_holding(t *testing.T) {
+	s := newShell(t)
+	holding, done := underWay(), underWay()
+	sides["holding"].make(&holding)
+	sides["completed"].make(&done)
+	api := newServer(t, holding)
+	for _, args := range [][]string{{"status", "shop"}, {"status", "shop", "--watch", "--timeout", "500ms"}} {
+		if o := s.try(api.on(args...)...); o.code != ExitNeedsPerson || !strings.Contains(o.out, "Holding: 1 %") {
+			t.Errorf("%q: %+v", args, o)
+		}
+	}
+	looks := 0
+	api.answer = func(http.ResponseWriter, *http.Request) bool {
+		if looks++; looks == 2 {
+			api.objects[base+"rollouts/shop"] = done.rollout()
+		}
+		return false
+	}
+	if got := s.run(api.on("status", "shop", "--watch", "-o", "wide")...); !strings.Contains(got, "Completed: ") || looks != 2 {
+		t.Errorf("%d looks: %s", looks, got)
+	}
 }
 
 // A gateway that is asked gets the token and nothing else does; its answer is shown as the contract has it.

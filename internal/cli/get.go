@@ -98,7 +98,7 @@ func (a *app) watchRelease(ctx context.Context, c *cluster, name string) error {
 	if a.output != formatText && a.output != formatWide {
 		return usage("--watch: expected --output text or wide, got %s", a.output)
 	}
-	screen := &redraw{out: a.Out, width: a.Width}
+	screen := &redraw{out: a.Out, width: a.Width, height: a.Height}
 	var last string
 	return c.each(ctx, a.Err, lookEvery, func() (bool, error) {
 		r, err := c.released(ctx, name)

@@ -66,10 +66,10 @@ func (a *app) orderVerb(use, short, long, example string, decide func(context.Co
 			return usage("--dry-run: expected none or server, got %q", o.dryRun)
 		}
 		given, err := decide(ctx, c, args, strings.TrimSpace(o.reason))
-		if err != nil {
-			return err
+		if err == nil {
+			err = a.give(ctx, c, given, o)
 		}
-		return a.give(ctx, c, given, o)
+		return c.lacks(ctx, given, err)
 	})
 	flags := cmd.Flags()
 	flags.StringVar(&o.reason, "reason", "", "why: it is kept with what happened")
@@ -139,35 +139,49 @@ func (a *app) give(ctx context.Context, c *cluster, g order, o orderFlags) error
 	return a.printOutcome(out)
 }
 
-// answer waits until the manager has looked at a command.
+// answer waits until the manager has looked at a command. What passes by itself, such as an API server that restarts, does not end it.
 func (c *cluster) answer(ctx context.Context, obj client.Object, id string, within time.Duration) (*otav1alpha1.CommandStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	tick := time.NewTicker(answerEvery)
 	defer tick.Stop()
+	var passed error // what was in the way of the last look
 	for {
 		if last := lastCommand(obj); last != nil && last.ID == id {
 			return last, nil
 		}
 		if now := obj.GetAnnotations()[otav1alpha1.CommandIDAnnotation]; now != id {
-			return nil, fmt.Errorf("expected the manager to look at the command, and %s gave another one before it did: look, and give yours again",
-				cmp.Or(obj.GetAnnotations()[otav1alpha1.RequestedByAnnotation], "somebody"))
+			return nil, fmt.Errorf("expected to see what became of the command, and %s gave another one first: yours may or may not have been carried out; "+
+				"look at status.lastCommand, history or the audit log", cmp.Or(obj.GetAnnotations()[otav1alpha1.RequestedByAnnotation], "somebody"))
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			if passed != nil {
+				return nil, c.unknown(passed)
+			}
 			return nil, fmt.Errorf("expected the manager to look at the command within %s, and it did not: is it running? The command stays on the object, and is carried out once it is", within)
 		}
-		if err := c.Get(ctx, client.ObjectKeyFromObject(obj), obj); err != nil && (ctx.Err() == nil || apierrors.IsNotFound(err)) {
-			return nil, err
+		err := c.Get(ctx, client.ObjectKeyFromObject(obj), obj)
+		switch {
+		case ctx.Err() != nil && !apierrors.IsNotFound(err): // the time is up: it says nothing of the API server
+		case err != nil && !passing(err):
+			return nil, c.unknown(err)
+		default:
+			passed = err
 		}
 	}
+}
+
+// unknown says that a command was given, and why nobody could see what became of it. It is no refusal, even if looking is.
+func (c *cluster) unknown(err error) error {
+	return errors.New("the command was given, and what became of it is unknown: look at status.lastCommand, history or the audit log: " + c.explain(err).Error())
 }
 
 // printOutcome prints what became of a command. One that was refused is an error.
 func (a *app) printOutcome(out outcomeOf) error {
 	if out.Result == otav1alpha1.CommandRefused {
-		if a.output != formatText {
+		if a.output == formatJSON || a.output == formatYAML {
 			if err := a.print(out, nil); err != nil {
 				return err
 			}

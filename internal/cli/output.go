@@ -26,6 +26,7 @@ const (
 
 var (
 	formats       = []string{formatText, formatJSON, formatYAML}
+	resultFormats = []string{formatText, formatWide, formatJSON, formatYAML} // wide is text: there is nothing more to show
 	objectFormats = []string{formatText, formatWide, formatJSON, formatYAML, formatName}
 )
 
@@ -39,7 +40,7 @@ func (a *app) outputFlag(cmd *cobra.Command) {
 	if err != nil {
 		panic(err) // there is no such flag: a bug
 	}
-	setForms(cmd, formats)
+	setForms(cmd, resultFormats)
 }
 
 // setForms says which forms the result of a command has.

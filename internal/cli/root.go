@@ -40,6 +40,7 @@ type Streams struct {
 
 	Interactive bool       // In and Err are terminals: a person can be asked
 	Width       func() int // of the terminal that Out is, in columns; nil: it is none
+	Height      func() int // of the same terminal, in lines
 }
 
 // System gives the streams of this process.
@@ -53,13 +54,15 @@ func System() Streams {
 		Interactive: term.IsTerminal(in) && term.IsTerminal(err),
 	}
 	if term.IsTerminal(out) && smart {
-		s.Width = func() int {
-			width, _, err := term.GetSize(out)
-			if err != nil || width < 20 {
-				return 80
+		size := func() (width, height int) {
+			width, height, err := term.GetSize(out)
+			if err != nil || width < 20 || height < 1 {
+				return 80, 24
 			}
-			return width
+			return width, height
 		}
+		s.Width = func() int { width, _ := size(); return width }
+		s.Height = func() int { _, height := size(); return height }
 	}
 	return s
 }

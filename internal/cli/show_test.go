@@ -5,6 +5,7 @@ package cli
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -183,7 +184,7 @@ var sides = map[string]struct {
 		s.rollout().Status.Slices = []otav1alpha1.SliceStatus{{
 			Slice: "android, nativeVersion<4.3.0", State: otav1alpha1.SliceRecommended, Message: "slice: android, nativeVersion<4.3.0: 31 of 40 failures",
 		}}
-	}, ExitUnderWay},
+	}, ExitNeedsPerson},
 	"baking": {func(s *side) {
 		s.at(otav1alpha1.BakingReason, "98 %: baking for 24h")
 		s.rollout().Status.Weight, s.rollout().Status.Step, s.rollout().Status.CurrentStepIndex = "98", "4/4", new(int32(4))
@@ -307,12 +308,13 @@ func TestShow_hostile(t *testing.T) {
 	}
 }
 
-// A terminal shows the newest tree in the place of the last one, whatever their sizes, and no line is wrapped.
+// A terminal shows the newest tree in the place of the last one, whatever their sizes; no line is wrapped, and none scrolls away.
 func TestRedraw(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const width = 20
 		var out bytes.Buffer
-		r := &redraw{out: &out, width: func() int { return width }}
+		height := rapid.IntRange(1, 7).Draw(t, "height")
+		r := &redraw{out: &out, width: func() int { return width }, height: func() int { return height }}
 		var last string
 		for range rapid.IntRange(1, 4).Draw(t, "frames") {
 			lines := rapid.SliceOfN(rapid.StringMatching(`[a-zä✔◔]{0,30}`), 1, 5).Draw(t, "lines")
@@ -325,6 +327,13 @@ func TestRedraw(t *testing.T) {
 		for line := range strings.Lines(last) {
 			runes := []rune(strings.TrimSuffix(line, "\n"))
 			want = append(want, string(runes[:min(len(runes), width-1)]))
+		}
+		if most := max(height-1, 1); len(want) > most {
+			want = append(want[:most-1], fmt.Sprintf("... %d more lines", len(want)-most+1))
+		}
+		before := out.Len()
+		if err := r.draw(last); err != nil || out.Len() != before {
+			t.Fatalf("the same text was drawn again: %v", err)
 		}
 		if diff := cmp.Diff(want, screenOf(out.String())); diff != "" {
 			t.Fatalf("(-want +got):\n%s", diff)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ import (
 // Exit codes of status, beside ExitOK: the bundle is stable.
 const (
 	ExitTakenBack   = ExitRefused // the release has ended, and its bundle is not stable
-	ExitNeedsPerson = 4           // it waits for a person
+	ExitNeedsPerson = 4           // it waits for a person, or holds because the analysis cannot tell
 	ExitUnderWay    = 5           // it goes on by itself, and nobody waited for its end
 )
 
@@ -43,9 +44,10 @@ func (a *app) statusCommand() *cobra.Command {
 	var bundle string
 	cmd := a.clusterVerb("status ROLLOUT", "Say how a release goes, with an exit code for pipelines", `
 Says in one line how a release goes. The exit code tells pipelines: 0 the bundle is stable, 3 the release was taken back, aborted or
-refused, 4 it waits for a person (paused, or for approvals), 5 it is under way, 1 an error. With --watch a line is printed for each
-change, and the command ends when the release does, or when it needs a person; 1 when that takes longer than --timeout. A pipeline that
-has committed a change names its --bundle: what the Rollout says of another one does not count.`, `
+refused, 4 it needs a person (paused, halted, waiting for approvals, or holding because the analysis cannot tell), 5 it is under way, 1 an
+error. With --watch a line is printed for each change, and the command ends when the release does, or when it needs a person; 1 when that
+takes longer than --timeout. Holding may pass by itself: --watch goes on through it, and ends with 4 if it still holds at --timeout. A
+pipeline that has committed a change names its --bundle: what the Rollout says of another one does not count.`, `
 kubectl windlass status shop
 kubectl windlass status shop --watch --timeout 2h --bundle shop-2.4.1
 kubectl windlass status shop -o json | jq -r .state`,
@@ -110,10 +112,18 @@ func stateOf(v view, r *otav1alpha1.Rollout, bundle string) releaseState {
 		s.ExitCode = ExitOK
 	case is(otav1alpha1.StalledCondition):
 		s.ExitCode = ExitTakenBack
-	case is(otav1alpha1.PausedCondition) || reason == otav1alpha1.WaitingForApprovalReason || reason == otav1alpha1.HaltedReason:
+	case is(otav1alpha1.PausedCondition) || slices.Contains(forPeople, reason):
 		s.ExitCode = ExitNeedsPerson
 	}
 	return s
+}
+
+// forPeople are the reasons that GitOps tools show as Suspended (docs/gitops.md), beside Paused.
+var forPeople = []string{otav1alpha1.WaitingForApprovalReason, otav1alpha1.HaltedReason, otav1alpha1.HoldingReason}
+
+// ends tells whether a watch has seen enough. Holding may pass by itself, with more devices or the next measurement.
+func (s releaseState) ends() bool {
+	return s.ExitCode != ExitUnderWay && s.State != otav1alpha1.HoldingReason
 }
 
 // finish prints a state, and ends with its code.
@@ -141,15 +151,15 @@ func (a *app) watchStatus(ctx context.Context, c *cluster, name, bundle string) 
 			fmt.Fprintf(a.Err, "%s  %s\n", a.Now().UTC().Format("15:04:05"), line)
 			last = line
 		}
-		return s.ExitCode != ExitUnderWay, nil
+		return s.ends(), nil
 	})
+	interrupted := errors.Is(context.Cause(ctx), context.Canceled)
 	switch {
 	case err != nil:
 		return err
-	case s.ExitCode != ExitUnderWay && s.State != "":
+	case s.State != "" && (s.ends() || s.ExitCode == ExitNeedsPerson && !interrupted):
 		return a.finish(s)
-	}
-	if errors.Is(context.Cause(ctx), context.Canceled) {
+	case interrupted:
 		return fmt.Errorf("interrupted: %s: %s; it goes on", dash(s.State), dash(s.Message))
 	}
 	return fmt.Errorf("expected the release to end %w, and it did not: %s: %s; it goes on", context.Cause(ctx), dash(s.State), dash(s.Message))

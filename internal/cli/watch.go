@@ -8,7 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/url"
+	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -53,8 +54,8 @@ func (c *cluster) each(ctx context.Context, tell io.Writer, every time.Duration,
 
 // passing tells whether an error may pass by itself.
 func passing(err error) bool {
-	var unreached *url.Error
-	return errors.As(err, &unreached) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
+	var network net.Error // also of net/url
+	return errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) || apierrors.IsTooManyRequests(err) || apierrors.IsServerTimeout(err) || apierrors.IsTimeout(err) ||
 		apierrors.IsServiceUnavailable(err) || apierrors.IsInternalError(err)
 }
 
@@ -70,23 +71,33 @@ func (v view) change(r *otav1alpha1.Rollout) string {
 
 // redraw shows lines on a terminal in the place of those before.
 type redraw struct {
-	out   io.Writer
-	width func() int
-	drawn int // lines that are on the terminal
+	out           io.Writer
+	width, height func() int
+	drawn         []string // lines that are on the terminal
 }
 
+// draw shows a text, if it is not what is there. Lines that scrolled out of sight could not be drawn over: what does not fit is left out.
 func (r *redraw) draw(text string) error {
 	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	if most := max(r.height()-1, 1); len(lines) > most { // the cursor has a line, too
+		lines = append(lines[:most-1:most-1], fmt.Sprintf("... %d more lines", len(lines)-most+1))
+	}
+	for i, line := range lines {
+		lines[i] = cut(line, r.width()-1)
+	}
+	if slices.Equal(lines, r.drawn) {
+		return nil
+	}
 	var out strings.Builder
-	if r.drawn > 0 {
-		fmt.Fprintf(&out, "\x1b[%dA", r.drawn)
+	if len(r.drawn) > 0 {
+		fmt.Fprintf(&out, "\x1b[%dA", len(r.drawn))
 	}
 	out.WriteString("\r")
 	for _, line := range lines {
-		fmt.Fprintf(&out, "%s\x1b[K\n", cut(line, r.width()-1))
+		fmt.Fprintf(&out, "%s\x1b[K\n", line)
 	}
 	out.WriteString("\x1b[J")
-	r.drawn = len(lines)
+	r.drawn = lines
 	_, err := io.WriteString(r.out, out.String())
 	return err
 }

@@ -36,6 +36,19 @@ const (
 // Approve is a command of a Rollout (ParseDigest) and of a Channel (ParseApprovals).
 const Approve = "approve"
 
+// verbs are what commands need on the Channel, or on the Repository, by the kind of the object that is given them. The policy
+// config/policy/authority.yaml asks for the same.
+var verbs = map[string]map[string]string{
+	"Rollout": {
+		Promote: "promote", PromoteFull: "promote", Resume: "promote", Pause: "halt", Abort: "rollback", Retry: "allow", Approve: "approve",
+	},
+	"Channel":    {Halt: "halt", Unhalt: "unhalt", Rollback: "rollback", Allow: "allow", Override: "override", Approve: "approve"},
+	"Repository": {Halt: "halt", Unhalt: "unhalt"},
+}
+
+// Verb is what a command to an object of a kind needs on the Channel, or on the Repository. Empty: the kind knows no such command.
+func Verb(kind, name string) string { return verbs[kind][name] }
+
 // Unverified is who gave a command when nothing says so.
 const Unverified = "unverified"
 

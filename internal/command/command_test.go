@@ -5,7 +5,9 @@ package command
 
 import (
 	"errors"
+	"os"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +63,30 @@ func TestGiven_Status(t *testing.T) {
 	}
 	if st.Result != otav1alpha1.CommandRefused || !st.At.Time.Equal(time.Unix(1, 0)) {
 		t.Errorf("got %+v", st)
+	}
+}
+
+// The policy that asks for verbs and who names them mean the same.
+func TestVerb(t *testing.T) {
+	policy, err := os.ReadFile("../../config/policy/authority.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(policy), "- name: verbs")
+	text, _, _ = strings.Cut(text, "- name: commanded")
+	got := map[string]map[string]string{}
+	for _, m := range regexp.MustCompile(`'([a-z]+)': \{([^}]*)\}`).FindAllStringSubmatch(text, -1) {
+		kind := map[string]string{"rollouts": "Rollout", "channels": "Channel", "repositories": "Repository"}[m[1]]
+		got[kind] = map[string]string{}
+		for _, pair := range regexp.MustCompile(`'([a-z-]+)': '([a-z]+)'`).FindAllStringSubmatch(m[2], -1) {
+			got[kind][pair[1]] = pair[2]
+		}
+	}
+	if !reflect.DeepEqual(got, verbs) {
+		t.Errorf("config/policy/authority.yaml has %v, want %v", got, verbs)
+	}
+	if Verb("Rollout", Pause) != "halt" || Verb("Repository", Approve) != "" {
+		t.Errorf("got %q and %q", Verb("Rollout", Pause), Verb("Repository", Approve))
 	}
 }
 
