@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -36,6 +37,7 @@ type option struct {
 	components []string // of config/components
 	values     []string // of the chart
 	patches    string   // of the overlay: YAML of kustomize's field patches
+	old        bool     // for a server without MutatingAdmissionPolicy
 }
 
 var (
@@ -57,6 +59,9 @@ var options = []option{
 	{name: "certificates", base: "default", components: []string{"cert-manager"}, values: []string{"certManager.enabled=true"}},
 	{name: "TLS of the gateway", base: "default", components: []string{"gateway-tls"},
 		values: []string{"gateway.tls.enabled=true", "gateway.tls.certManager.enabled=true"}},
+	{name: "Kubernetes before 1.36", base: "default", components: []string{"without-stamp"}, old: true},
+	{name: "identity of the machine", base: "default", components: []string{"machine-identity"},
+		values: []string{"networkPolicy.machineIdentity=true", "gateway.s3.secretName="}},
 	{name: "one namespace", base: "default", components: []string{"namespaced"}, values: []string{"rbac.scope=Namespace"}},
 	{name: "everything", base: "default", components: []string{"monitoring", "cert-manager", "ha", "gateway-tls", "namespaced"},
 		values: append(append([]string{"certManager.enabled=true", "gateway.tls.enabled=true", "gateway.tls.certManager.enabled=true",
@@ -106,7 +111,11 @@ func kustomize(t *testing.T, dir string) []*unstructured.Unstructured {
 // helm renders the chart as for a server of the version that the tests use. Version is helm3 or helm4.
 func (o option) helm(t *testing.T, version string) []*unstructured.Unstructured {
 	t.Helper()
-	out, complaints, err := run(t, version, render(o.values)...)
+	args := render(o.values)
+	if o.old {
+		args = slices.Replace(args, slices.Index(args, "--kube-version"), slices.Index(args, "--api-versions")+2, "--kube-version", "1.32.0")
+	}
+	out, complaints, err := run(t, version, args...)
 	if err != nil {
 		t.Fatalf("helm template: %v\n%s", err, complaints)
 	}

@@ -37,6 +37,9 @@ func TestValues_refused(t *testing.T) {
 		"a name that is none":         {"gatewayToken.secretName=My_Secret", "secretName"},
 		"SQLite for two":              {"gateway.replicas=2", "set gateway.ledger.type to PostgreSQL"},
 		"SQLite for as many as come":  {"gateway.autoscaling.enabled=true", "set gateway.ledger.type to PostgreSQL"},
+		"fewer at most than at least": {"gateway.ledger.type=PostgreSQL,gateway.autoscaling.enabled=true,gateway.autoscaling.minReplicas=11",
+			"minReplicas is 11 and maxReplicas is 10"},
+		"an identity that is neither": {"networkPolicy.machineIdentity=sometimes", "machineIdentity"},
 		"a bucket without a name":     {"gateway.configMap.create=true", "gateway.configMap.endpoint"},
 	} {
 		t.Run(name, func(t *testing.T) {

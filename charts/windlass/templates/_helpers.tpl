@@ -120,3 +120,11 @@ Whether more than one gateway runs, or may run.
 {{- end }}
 {{- end }}
 {{- end }}
+
+{{- define "windlass.checkScaling" -}}
+{{- with .Values.gateway.autoscaling }}
+{{- if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}
+{{- fail (printf "gateway.autoscaling.minReplicas is %d and maxReplicas is %d: at least as many have to be allowed as are wanted, so set maxReplicas to %d or more, or minReplicas to %d or less" (int .minReplicas) (int .maxReplicas) (int .minReplicas) (int .maxReplicas)) }}
+{{- end }}
+{{- end }}
+{{- end }}
