@@ -40,17 +40,7 @@ func TestUpgrade(t *testing.T) {
 	c.secret("windlass-gateway-token", map[string]string{"token": "for-tests-only-and-long-enough"})
 	manager := c.run(binary, find(t, old, "Deployment", "windlass-manager"),
 		"--leader-election-namespace="+namespace, "--allow-address=127.0.0.0/8") // a pod knows its namespace
-	author, bucket := testkit.NewAuthor(t, "ci"), testkit.ObjectStore(t)
-	repo := c.Repository(bucket, author)
-	c.Create(t, c.Credentials(bucket), repo, c.Channel("production"), c.Channel("beta"))
-	testkit.Eventually(t, c.Client, repo, testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionTrue, ""))
-	c.describeBucket(bucket)
-	site := testkit.NewSite(t)
-	for n := range 3 {
-		version := fmt.Sprintf("1.%d.0", n+1)
-		content := testkit.Zip(t, map[string]string{"index.html": "<h1>" + version + "</h1>"})
-		c.Create(t, c.Bundle(fmt.Sprint("shop-", n+1), version, site.Publish(t, "/"+version+".zip", content, author)))
-	}
+	c.stock()
 	timed, paused := c.underWay()
 	before := c.decided(timed, paused)
 	if len(before.Refused) != 1 {
@@ -88,6 +78,22 @@ func TestUpgrade(t *testing.T) {
 	}
 	c.patch(timed, `{"bundleRef":{"name":"shop-2"}}`)
 	testkit.Eventually(t, c.Client, timed, testkit.HaveCondition(otav1alpha1.StalledCondition, metav1.ConditionTrue, ""), testkit.BeObserved())
+}
+
+// stock makes a Repository with two Channels and three Bundles, and what the gateway waits for.
+func (c *cluster) stock() {
+	c.Helper()
+	author, bucket := testkit.NewAuthor(c.T, "ci"), testkit.ObjectStore(c.T)
+	repo := c.Repository(bucket, author)
+	c.Create(c.T, c.Credentials(bucket), repo, c.Channel("production"), c.Channel("beta"))
+	testkit.Eventually(c.T, c.Client, repo, testkit.HaveCondition(otav1alpha1.ReadyCondition, metav1.ConditionTrue, ""))
+	c.describeBucket(bucket)
+	site := testkit.NewSite(c.T)
+	for n := range 3 {
+		version := fmt.Sprintf("1.%d.0", n+1)
+		content := testkit.Zip(c.T, map[string]string{"index.html": "<h1>" + version + "</h1>"})
+		c.Create(c.T, c.Bundle(fmt.Sprint("shop-", n+1), version, site.Publish(c.T, "/"+version+".zip", content, author)))
+	}
 }
 
 // underWay brings one Rollout to a pause of an hour, after another released a bundle and took one back, and one to a pause for a person.
