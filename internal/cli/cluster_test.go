@@ -238,7 +238,12 @@ func TestOrder_answer(t *testing.T) {
 	answers := map[string]func(http.ResponseWriter){
 		"too many": func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) },
 		"reset":    func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
-		"cut":      func(w http.ResponseWriter) { w.Header().Set("Content-Length", "99"); panic(http.ErrAbortHandler) },
+		"cut": func(w http.ResponseWriter) {
+			w.Header().Set("Content-Length", "99")
+			_, _ = w.Write([]byte("{"))
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		},
 	}
 	for name, fails := range answers {
 		given, looks := "", 0
