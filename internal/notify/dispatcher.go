@@ -19,8 +19,10 @@ import (
 )
 
 const (
-	workers = 8  // deliveries at the same time, of all Repositories
-	batch   = 32 // records of a receiver before it is the turn of others
+	workers = 8                // deliveries at the same time, of all Repositories
+	share   = 2                // of them, of one Repository: its receivers may all be slow
+	batch   = 32               // records of a receiver before it is the turn of others
+	atMost  = 30 * time.Second // of reading the log; after that no delivery of a turn begins
 
 	firstBackoff = time.Second
 	lastBackoff  = 5 * time.Minute
@@ -37,16 +39,19 @@ type Receiver struct {
 	Name    string
 	URL     string
 	Secret  string   // its name
-	Actions []string // that are sent; none: all
+	Actions []string // that are sent, beside those of the log about itself; none: all
 }
 
 func (r Receiver) equal(o Receiver) bool {
 	return r.Name == o.Name && r.URL == o.URL && r.Secret == o.Secret && slices.Equal(r.Actions, o.Actions)
 }
 
+// ofTheLog are sent whatever actions a receiver asks for: they say that others are not told one by one, or not at all.
+var ofTheLog = []string{audit.FoldedAction, audit.DamagedAction}
+
 // wants tells whether a record is for the receiver.
 func (r Receiver) wants(rec audit.Record) bool {
-	return len(r.Actions) == 0 || slices.Contains(r.Actions, rec.Action)
+	return len(r.Actions) == 0 || slices.Contains(r.Actions, rec.Action) || slices.Contains(ofTheLog, rec.Action)
 }
 
 // State is how far a receiver is.
@@ -67,16 +72,20 @@ type Config struct {
 	Now func() time.Time
 	// Backoff is the time after so many failures of a receiver in a row; when nil, one second, twofold each time up to 5 minutes.
 	Backoff func(failures int) time.Duration
+	// Turn is when a turn of a receiver ends, but for a delivery that is under way; when zero, after 30 seconds.
+	Turn time.Duration
 }
 
 // Dispatcher delivers the records of all Repositories: those of a receiver in order and one at a time, those of different receivers
-// beside each other, with a fixed number of workers.
+// beside each other, with a fixed number of workers, of which a Repository has a share.
 type Dispatcher struct {
 	cfg   Config
 	queue workqueue.TypedDelayingInterface[address]
 
 	mu        sync.Mutex
 	receivers map[address]*receiver
+	busy      map[types.NamespacedName]int       // workers of a Repository; never more than share
+	waiting   map[types.NamespacedName][]address // receivers whose turn came while their Repository had its share, the first one first
 }
 
 // address of a receiver.
@@ -97,8 +106,11 @@ func NewDispatcher(cfg Config) *Dispatcher {
 	if cfg.Backoff == nil {
 		cfg.Backoff = backoff
 	}
+	if cfg.Turn == 0 {
+		cfg.Turn = atMost
+	}
 	return &Dispatcher{
-		cfg: cfg, receivers: map[address]*receiver{},
+		cfg: cfg, receivers: map[address]*receiver{}, busy: map[types.NamespacedName]int{}, waiting: map[types.NamespacedName][]address{},
 		queue: workqueue.NewTypedDelayingQueueWithConfig(workqueue.TypedDelayingQueueConfig[address]{Name: "notify"}),
 	}
 }
@@ -158,7 +170,10 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 				if shutdown {
 					return
 				}
-				d.turn(ctx, at)
+				if d.enter(at) {
+					d.turn(ctx, at)
+					d.leave(at)
+				}
 				d.queue.Done(at)
 			}
 		})
@@ -172,7 +187,43 @@ func (d *Dispatcher) Start(ctx context.Context) error {
 // NeedLeaderElection tells a manager to deliver where the log is written: at the leader.
 func (*Dispatcher) NeedLeaderElection() bool { return true }
 
-// turn delivers a batch to a receiver.
+// enter takes one of the workers of a Repository. False: it has its share, and the receiver comes when one of them is free.
+func (d *Dispatcher) enter(at address) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.busy[at.repository] < share {
+		d.busy[at.repository]++
+		return true
+	}
+	if !slices.Contains(d.waiting[at.repository], at) {
+		d.waiting[at.repository] = append(d.waiting[at.repository], at)
+	}
+	return false
+}
+
+// leave gives a worker back, to the receiver of the Repository that has waited longest.
+func (d *Dispatcher) leave(at address) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.busy[at.repository]--; d.busy[at.repository] == 0 {
+		delete(d.busy, at.repository)
+	}
+	if next := d.waiting[at.repository]; len(next) > 0 {
+		d.queue.Add(next[0])
+		d.waiting[at.repository] = next[1:]
+	} else {
+		delete(d.waiting, at.repository)
+	}
+}
+
+// turn of a receiver, with the spec that it had when it began.
+type turn struct {
+	at   address
+	spec Receiver
+	over <-chan struct{} // closed when it is the turn of others
+}
+
+// turn delivers a batch to a receiver, as far as it comes in its time.
 func (d *Dispatcher) turn(ctx context.Context, at address) {
 	d.mu.Lock()
 	r := d.receivers[at]
@@ -186,12 +237,17 @@ func (d *Dispatcher) turn(ctx context.Context, at address) {
 	if !ok || log.Head().Sequence <= from {
 		return // the Repository's next status write serves it again
 	}
-	records, err := log.Read(ctx, from+1, batch)
+	bounded, cancel := context.WithTimeout(ctx, d.cfg.Turn)
+	defer cancel()
+	records, err := log.Read(bounded, from+1, batch)
+	if bounded.Err() != nil {
+		err = fmt.Errorf("expected the audit log to give record %d within %s, it did not: the bucket is slow or away", from+1, d.cfg.Turn)
+	}
 	if err == nil && len(records) == 0 {
 		err = fmt.Errorf("the audit log has no record %d, and later ones: look with kubectl windlass audit verify", from+1)
 	}
 	if err == nil {
-		err = d.deliver(ctx, at, spec, records)
+		err = d.deliver(ctx, turn{at, spec, bounded.Done()}, records)
 	}
 	if ctx.Err() != nil {
 		return
@@ -201,9 +257,16 @@ func (d *Dispatcher) turn(ctx context.Context, at address) {
 	}
 }
 
-// deliver posts records in order until one fails.
-func (d *Dispatcher) deliver(ctx context.Context, at address, spec Receiver, records []audit.Record) error {
+// deliver posts records in order until one fails, or the turn is over. None is cut off in the middle, which would send it twice: each
+// has its own timeout.
+func (d *Dispatcher) deliver(ctx context.Context, t turn, records []audit.Record) error {
+	at, spec := t.at, t.spec
 	for _, rec := range records {
+		select {
+		case <-t.over:
+			return nil
+		default:
+		}
 		if spec.wants(rec) {
 			key, err := d.cfg.Key(ctx, types.NamespacedName{Namespace: at.repository.Namespace, Name: spec.Secret}, spec.URL)
 			if err != nil {

@@ -281,12 +281,12 @@ func TestDispatcher_faults(t *testing.T) {
 
 // Without faults there is one request a record and receiver, and receivers get what they ask for.
 func TestDispatcher_calm(t *testing.T) {
-	const records = 200
+	const records, wanted = 200, 100 // every other one, those of the log about itself among them
 	all, some := newInbox(t), newInbox(t)
 	w := newWorld(t, Receiver{Name: "all", URL: all.URL, Secret: "hook"}, Receiver{Name: "some", URL: some.URL, Secret: "hook", Actions: []string{"RolledBack"}})
 	w.start(always)
 	for i := range records {
-		w.log.add([]string{"RolledBack", "Completed"}[i%2])
+		w.log.add([]string{"RolledBack", "Completed", audit.FoldedAction, "Completed", audit.DamagedAction, "Completed"}[i%6])
 		w.serve()
 	}
 	w.until("all are delivered", func() bool {
@@ -298,7 +298,7 @@ func TestDispatcher_calm(t *testing.T) {
 	w.start(always)
 	w.log.add("RolledBack")
 	w.serve()
-	w.until("the next one comes", func() bool { return len(all.got()) == records+1 && len(some.got()) == records/2+1 })
+	w.until("the next one comes", func() bool { return len(all.got()) == records+1 && len(some.got()) == wanted+1 })
 	for _, in := range []*inbox{all, some} {
 		for id, n := range in.requests {
 			if n != 1 {
@@ -342,6 +342,119 @@ func TestDispatcher_slow(t *testing.T) {
 		st, _ := w.d.State(home, "slow")
 		return st.Delivered == 50 && st.Message == "" && st.Since.IsZero()
 	})
+}
+
+// A Repository whose receivers all hang, and one whose log does, leave workers for the others.
+func TestDispatcher_share(t *testing.T) {
+	log, stuck := &tape{}, &hung{}
+	log.add("Completed")
+	const quick = "quick"
+	var mu sync.Mutex
+	at, most, delivered := 0, 0, map[string]int{}
+	hangs := make(chan struct{})
+	d := NewDispatcher(Config{
+		Log: func(at types.NamespacedName) (Log, bool) {
+			if at.Name == "stuck" {
+				return stuck, true
+			}
+			return log, true
+		},
+		Key: func(context.Context, types.NamespacedName, string) (Key, error) { return Key{}, nil },
+		Post: func(ctx context.Context, url string, _ Key, _ audit.Record) error {
+			mu.Lock()
+			if delivered[url]++; url == quick {
+				mu.Unlock()
+				return nil
+			}
+			at++
+			most = max(most, at)
+			mu.Unlock()
+			select {
+			case <-hangs:
+			case <-ctx.Done():
+			}
+			mu.Lock()
+			at--
+			mu.Unlock()
+			return ctx.Err()
+		},
+		Changed: func(types.NamespacedName) {}, Now: time.Now, Turn: impatience, Backoff: func(int) time.Duration { return time.Millisecond },
+	})
+	w := &world{TB: t, d: d}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = d.Start(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	var slow []Receiver
+	for i := range 2 * workers {
+		slow = append(slow, Receiver{Name: fmt.Sprint("slow-", i), URL: fmt.Sprint("slow-", i)})
+	}
+	d.Serve(types.NamespacedName{Name: "slow"}, slow, make([]State, len(slow)))
+	d.Serve(types.NamespacedName{Name: "stuck"}, slow, make([]State, len(slow)))
+	w.until("the share of the slow ones is used", func() bool { mu.Lock(); defer mu.Unlock(); return at == share })
+	d.Serve(home, []Receiver{{Name: quick, URL: quick}}, []State{{}})
+	w.until("the quick one is served", func() bool { st, _ := d.State(home, quick); return st.Delivered == 1 })
+	w.until("each receiver of the log that hangs is told of", func() bool {
+		return !slices.ContainsFunc(slow, func(r Receiver) bool {
+			st, _ := d.State(types.NamespacedName{Name: "stuck"}, r.Name)
+			return !strings.Contains(st.Message, "expected the audit log to give record 1 within 100ms")
+		})
+	})
+	close(hangs)
+	w.until("each of the slow ones has its turn", func() bool {
+		return !slices.ContainsFunc(slow, func(r Receiver) bool {
+			st, _ := d.State(types.NamespacedName{Name: "slow"}, r.Name)
+			return st.Delivered != 1
+		})
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if most != share {
+		t.Errorf("%d deliveries of one Repository at a time, want %d", most, share)
+	}
+	for url, n := range delivered {
+		if n != 1 {
+			t.Errorf("%s got the event %d times", url, n)
+		}
+	}
+}
+
+// hung is a log whose bucket does not answer.
+type hung struct{}
+
+func (*hung) Head() audit.Head { return audit.Head{Sequence: 1} }
+
+func (*hung) Read(ctx context.Context, _ int64, _ int) ([]audit.Record, error) {
+	<-ctx.Done()
+	return nil, ctx.Err()
+}
+
+// The turn of a receiver ends, however slow it is, and what it has been sent is not sent again.
+func TestDispatcher_turnEnds(t *testing.T) {
+	log, sent := &tape{}, 0
+	for range 3 {
+		log.add("Completed")
+	}
+	var over chan struct{}
+	d := NewDispatcher(Config{
+		Key: func(context.Context, types.NamespacedName, string) (Key, error) { return Key{}, nil },
+		Post: func(context.Context, string, Key, audit.Record) error {
+			sent++
+			close(over) // while the event is under way
+			return nil
+		},
+		Changed: func(types.NamespacedName) {}, Now: time.Now,
+	})
+	ops := Receiver{Name: "ops"}
+	d.Serve(home, []Receiver{ops}, []State{{}})
+	for turns := 1; turns <= 3; turns++ {
+		over = make(chan struct{})
+		rest, _ := log.Read(t.Context(), int64(turns), batch)
+		err := d.deliver(t.Context(), turn{address{home, "ops"}, ops, over}, rest)
+		if st, _ := d.State(home, "ops"); err != nil || int(st.Delivered) != turns || sent != turns {
+			t.Fatalf("after %d turns: %d sent, %+v, %v", turns, sent, st, err)
+		}
+	}
 }
 
 // A receiver that is gone is left alone until somebody changes it.
