@@ -264,6 +264,24 @@ type PendingRecord struct {
 	// control counts the devices beside them.
 	// +optional
 	Control *ArmCounts `json:"control,omitempty"`
+
+	// app that the object belonged to then.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=128
+	App string `json:"app,omitempty"`
+
+	// channel that the object belonged to then.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Channel string `json:"channel,omitempty"`
+
+	// repository whose log it is for: also when the Channel that named it is gone.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Repository string `json:"repository,omitempty"`
 }
 
 // AuditStatus is the end of the Repository's audit log, as the manager wrote it.

@@ -213,13 +213,17 @@ func (r *Reconciler) persist(ctx context.Context, old *otav1alpha1.Rollout, s *s
 	return res, true, nil
 }
 
-// recordedAs is what the audit log calls a Rollout. Its log is that of the Repository of its Channel.
+// recordedAs is what the audit log calls a Rollout. Its log is that of the Repository of its Channel; of one whose Channel is gone that of
+// what waits to be recorded.
 func (r *Reconciler) recordedAs(ctx context.Context, ro *otav1alpha1.Rollout) (audit.Subject, error) {
 	about := audit.Subject{Kind: "Rollout", Object: ro, Channel: ro.Spec.ChannelRef.Name}
 	ch, err := kit.Find(ctx, r.Client, client.ObjectKey{Namespace: ro.Namespace, Name: about.Channel}, &otav1alpha1.Channel{})
 	if ch != nil {
 		about.App = string(ch.Spec.App)
 		about.Repository = client.ObjectKey{Namespace: ro.Namespace, Name: index.RepositoryName(ch.Spec.RepositoryRef)}
+	} else if n := len(ro.Status.Unrecorded); n > 0 && ro.Status.Unrecorded[n-1].Repository != "" {
+		last := ro.Status.Unrecorded[n-1]
+		about.App, about.Repository.Namespace, about.Repository.Name = last.App, ro.Namespace, last.Repository
 	}
 	return about, err
 }

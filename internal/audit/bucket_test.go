@@ -20,17 +20,22 @@ import (
 type bucket struct {
 	mu      sync.Mutex
 	objects map[string][]byte
+	asked   int              // reads
 	before  func(key string) // a put; nil: nothing happens
 }
 
 func newBucket() *bucket { return &bucket{objects: map[string][]byte{}} }
 
-func (b *bucket) Get(_ context.Context, key string, _ int64) ([]byte, store.Object, error) {
+func (b *bucket) Get(_ context.Context, key string, limit int64) ([]byte, store.Object, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.asked++
 	raw, ok := b.objects[key]
 	if !ok {
 		return nil, store.Object{}, store.ErrNotExist
+	}
+	if int64(len(raw)) > limit {
+		return nil, store.Object{}, store.ErrTooLarge
 	}
 	return bytes.Clone(raw), store.Object{Key: key}, nil
 }

@@ -18,6 +18,9 @@ import (
 const (
 	blockSize = 256 // records that are read at once
 	parallel  = 16  // requests
+	// maxJump is how many records may be missing in one place at the end of the log. What lies beyond is none of its records: else
+	// one object with a high number would use up all numbers.
+	maxJump = 100_000
 )
 
 // load finds the end of the log, once: the last object that is listed from the last anchor on. What is missing there was removed by
@@ -67,6 +70,10 @@ func (l *Log) last(ctx context.Context, from int64) (last int64, err error) {
 		if !ok || sequence < next {
 			continue
 		}
+		if sequence-next > maxJump { // and so do all after it
+			l.fault(sequence, "lies more than %d beyond the records of this log: somebody else put it there, and it is ignored", maxJump)
+			break
+		}
 		if sequence > next {
 			l.fault(next, "is missing%s", upTo(next, sequence-1))
 		}
@@ -83,9 +90,9 @@ func (l *Log) holdAgainst(ctx context.Context, base Head, last int64) error {
 	if base.Sequence == 0 || last < base.Sequence {
 		return nil
 	}
-	line, _, err := l.cfg.Bucket.Get(ctx, Key(base.Sequence), MaxRecord)
+	line, _, err := l.fetch(ctx, base.Sequence)
 	switch {
-	case errors.Is(err, store.ErrNotExist), errors.Is(err, store.ErrTooLarge):
+	case errors.Is(err, store.ErrNotExist):
 	case err != nil:
 		return fmt.Errorf("read record %d: %w", base.Sequence, err)
 	case HashOf(line) != base.Hash:
@@ -94,9 +101,23 @@ func (l *Log) holdAgainst(ctx context.Context, base Head, last int64) error {
 	return nil
 }
 
+// fetch reads a record as it is in the bucket.
+func (l *Log) fetch(ctx context.Context, sequence int64) ([]byte, store.Object, error) {
+	line, obj, err := l.cfg.Bucket.Get(ctx, Key(sequence), MaxRecord)
+	if errors.Is(err, store.ErrTooLarge) {
+		return []byte(Oversized), store.Object{Key: Key(sequence)}, nil
+	}
+	return line, obj, err
+}
+
+// appended tells when a record of the bucket was: what it says, or when its object was put, or now, when nobody knows.
+func (l *Log) appended(r *Record, obj store.Object) time.Time {
+	return cmp.Or(r.Recorded, obj.LastModified.UTC(), l.cfg.Now().UTC().Truncate(time.Microsecond))
+}
+
 // takeLast makes the last record of the bucket the head.
 func (l *Log) takeLast(ctx context.Context, last int64) error {
-	line, obj, err := l.cfg.Bucket.Get(ctx, Key(last), MaxRecord)
+	line, obj, err := l.fetch(ctx, last)
 	if err != nil {
 		return fmt.Errorf("read record %d: %w", last, err)
 	}
@@ -106,7 +127,7 @@ func (l *Log) takeLast(ctx context.Context, last int64) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.head = Head{Sequence: last, Hash: HashOf(line), At: cmp.Or(r.Recorded, obj.LastModified.UTC())}
+	l.head = Head{Sequence: last, Hash: HashOf(line), At: l.appended(&r, obj)}
 	return nil
 }
 
@@ -148,9 +169,9 @@ func (l *Log) read(ctx context.Context, first, last int64) ([]Record, error) {
 	group.SetLimit(parallel)
 	for i := range found {
 		group.Go(func() error {
-			line, _, err := l.cfg.Bucket.Get(ctx, Key(first+int64(i)), MaxRecord)
+			line, _, err := l.fetch(ctx, first+int64(i))
 			switch {
-			case errors.Is(err, store.ErrNotExist), errors.Is(err, store.ErrTooLarge):
+			case errors.Is(err, store.ErrNotExist):
 				return nil
 			case err != nil:
 				return fmt.Errorf("read record %d: %w", first+int64(i), err)
@@ -180,10 +201,25 @@ func (l *Log) Read(ctx context.Context, from int64, limit int) ([]Record, error)
 	for last := l.Head().Sequence; from <= last; {
 		end := min(last, from+int64(min(max(limit, 1), blockSize))-1)
 		records, err := l.read(ctx, from, end)
-		if len(records) > 0 || err != nil {
+		if len(records) > 0 || err != nil || end == last {
 			return records, err
 		}
-		from = end + 1
+		if from, err = l.after(ctx, end); err != nil || from == 0 {
+			return nil, err
+		}
 	}
 	return nil, nil
+}
+
+// after lists for the first record after a sequence, so that a gap costs one request however wide it is. Zero: there is none.
+func (l *Log) after(ctx context.Context, sequence int64) (int64, error) {
+	for obj, err := range l.cfg.Bucket.ListAfter(ctx, Folder, Key(sequence)) {
+		if err != nil {
+			return 0, fmt.Errorf("find the record after %d: %w", sequence, err)
+		}
+		if n, ok := SequenceOf(obj.Key); ok {
+			return n, nil
+		}
+	}
+	return 0, nil
 }

@@ -4,12 +4,12 @@
 package audit
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -78,6 +78,7 @@ type Log struct {
 	memory  memory
 	queue   []Record
 	queued  map[string]bool // ids in the queue
+	known   []Ref           // objects that asked for what was in the bucket already
 	faults  []Fault         // that were found in the bucket
 	lastErr error
 }
@@ -120,19 +121,29 @@ func (l *Log) Close() {
 	l.done.Wait()
 }
 
-// Submit asks to append records, in this order. What the log has, or has been asked for already, by id, is not appended again.
+// Submit asks to append records, in this order. What the log has, or has been asked for already, by id, is not appended again; of what
+// it has the object hears once more, since it may have asked before that was known.
 // Sequence, Previous, Recorded, Hash and MetadataVersion are set by the log.
 func (l *Log) Submit(records ...Record) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, r := range records {
-		if !l.queued[r.ID] && !l.memory.has(r.ID) {
+		switch ref := refOf(&r); {
+		case l.memory.has(r.ID):
+			if !slices.Contains(l.known, ref) {
+				l.known = append(l.known, ref)
+			}
+		case !l.queued[r.ID]:
 			l.queue, l.queued[r.ID] = append(l.queue, r), true
 		}
 	}
-	if len(l.queue) > 0 {
+	if len(l.queue)+len(l.known) > 0 {
 		l.wake()
 	}
+}
+
+func refOf(r *Record) Ref {
+	return Ref{Kind: r.Kind, NamespacedName: types.NamespacedName{Namespace: r.Namespace, Name: r.Name}}
 }
 
 // Recorded tells whether the record of an id is known to be in the bucket. After a restart it is not known before it is submitted.
@@ -196,7 +207,7 @@ func (l *Log) rests(err error) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.lastErr = err
-	if err == nil && len(l.queue) == 0 {
+	if err == nil && len(l.queue)+len(l.known) == 0 {
 		l.working = false
 	}
 	return !l.working
@@ -222,15 +233,15 @@ func jitter(d time.Duration) time.Duration {
 func (l *Log) round() error {
 	ctx, cancel := context.WithTimeout(l.life, batchTimeout)
 	defer cancel()
-	if err := l.load(ctx); err != nil {
-		return err
-	}
-	var wake []Ref
+	wake := l.takeKnown()
 	defer func() {
 		if len(wake) > 0 {
 			l.cfg.Notify(wake)
 		}
 	}()
+	if err := l.load(ctx); err != nil {
+		return err
+	}
 	for range maxBatch {
 		r, ok := l.first()
 		if !ok {
@@ -243,9 +254,17 @@ func (l *Log) round() error {
 		l.queue = l.queue[1:]
 		delete(l.queued, r.ID)
 		l.mu.Unlock()
-		wake = append(wake, Ref{Kind: r.Kind, NamespacedName: types.NamespacedName{Namespace: r.Namespace, Name: r.Name}})
+		wake = append(wake, refOf(&r))
 	}
 	return nil
+}
+
+func (l *Log) takeKnown() []Ref {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	known := l.known
+	l.known = nil
+	return known
 }
 
 func (l *Log) first() (Record, bool) {
@@ -293,7 +312,7 @@ func (l *Log) append(ctx context.Context, r Record) error {
 
 // takeIn makes the record of another writer the last one.
 func (l *Log) takeIn(ctx context.Context, sequence int64) error {
-	line, obj, err := l.cfg.Bucket.Get(ctx, Key(sequence), MaxRecord)
+	line, obj, err := l.fetch(ctx, sequence)
 	if err != nil {
 		return fmt.Errorf("read record %d of another writer: %w", sequence, err)
 	}
@@ -307,7 +326,7 @@ func (l *Log) takeIn(ctx context.Context, sequence int64) error {
 	case r.Previous != head.Hash:
 		l.fault(sequence-1, "was changed, or record %d was put after another one", sequence)
 	}
-	r.Sequence, r.Recorded = sequence, cmp.Or(r.Recorded, obj.LastModified.UTC())
+	r.Sequence, r.Recorded = sequence, l.appended(&r, obj)
 	l.advance(r, HashOf(line))
 	return nil
 }

@@ -20,7 +20,8 @@ type memory struct {
 	ids   map[string]bool
 	order []remembered // the oldest first
 	first int64        // sequence of the oldest record that was looked at; zero: none was
-	since time.Time    // all that was appended since then is known; zero: all there is
+	since time.Time    // all that was appended since then is known; zero: nobody knows since when
+	all   bool         // there is no older record
 }
 
 type remembered struct {
@@ -34,7 +35,9 @@ func newMemory() memory { return memory{ids: map[string]bool{}} }
 func (m *memory) has(id string) bool { return m.ids[id] }
 
 // covers tells whether a record of something that happened at a moment would be known.
-func (m *memory) covers(at time.Time) bool { return m.since.IsZero() || at.Add(-skew).After(m.since) }
+func (m *memory) covers(at time.Time) bool {
+	return m.all || !m.since.IsZero() && at.Add(-skew).After(m.since)
+}
 
 // add remembers a record that was appended after all others.
 func (m *memory) add(r *Record) {
@@ -53,7 +56,7 @@ func (m *memory) add(r *Record) {
 		delete(m.ids, old.id)
 	}
 	m.order = slices.Clone(m.order[maxMemory/2:])
-	m.since, m.first = m.order[0].at, m.order[0].sequence
+	m.since, m.first, m.all = m.order[0].at, m.order[0].sequence, false
 }
 
 // addOlder remembers records that come right before the oldest one, the oldest first.
@@ -65,11 +68,9 @@ func (m *memory) addOlder(records []Record, first int64) {
 			older = append(older, remembered{id, records[i].Recorded, records[i].Sequence})
 		}
 	}
-	if len(older) > 0 {
-		m.since = older[0].at
+	if len(records) > 0 {
+		m.since = records[0].Recorded
 	}
 	m.order = append(older, m.order...)
-	if m.first = first; first <= 1 {
-		m.since = time.Time{}
-	}
+	m.first, m.all = first, first <= 1
 }

@@ -25,9 +25,13 @@ import (
 const FoldedAction = "RecordsFolded"
 
 const (
-	maxWaiting  = 32  // records in status.unrecorded
-	maxEvidence = 16  // sentences of a record
-	maxSentence = 512 // bytes
+	maxWaiting = 32 // records in status.unrecorded
+	// maxSubmitted is how many of them, the oldest, the log is asked for at a time. Only what it was never asked for is folded: else a
+	// transition could be told by itself and in a fold. The place in the status says so also after a restart.
+	maxSubmitted = 8
+	minSingle    = 8   // records, the last ones, that are not folded
+	maxEvidence  = 16  // sentences of a record
+	maxSentence  = 512 // bytes
 )
 
 // Subject is the object whose transitions are recorded.
@@ -54,6 +58,21 @@ func (o Outbox) log(s Subject) (*Log, bool) {
 	return o.Logs.For(s.Repository)
 }
 
+// at is the object as it was when a transition happened: what it belonged to may be gone since, or be another one.
+func (s Subject) at(p *otav1alpha1.PendingRecord) Subject {
+	if p.Repository != "" {
+		s.App, s.Channel = p.App, p.Channel
+		s.Repository = types.NamespacedName{Namespace: s.Object.GetNamespace(), Name: p.Repository}
+	}
+	return s
+}
+
+// recorded tells whether the log has a transition.
+func (o Outbox) recorded(s Subject, p *otav1alpha1.PendingRecord) bool {
+	log, open := o.log(s.at(p))
+	return open && log.Recorded(p.ID)
+}
+
 // Next gives status.unrecorded as it is to be written: what waited and is not in the log yet, and the transitions that the same
 // write brings.
 func (o Outbox) Next(s Subject, waiting []otav1alpha1.PendingRecord, told []kit.Event, now time.Time) []otav1alpha1.PendingRecord {
@@ -61,9 +80,8 @@ func (o Outbox) Next(s Subject, waiting []otav1alpha1.PendingRecord, told []kit.
 		return waiting
 	}
 	var out []otav1alpha1.PendingRecord
-	log, open := o.log(s)
 	for i := range waiting {
-		if !open || !log.Recorded(waiting[i].ID) {
+		if !o.recorded(s, &waiting[i]) {
 			out = append(out, waiting[i])
 		}
 	}
@@ -73,17 +91,19 @@ func (o Outbox) Next(s Subject, waiting []otav1alpha1.PendingRecord, told []kit.
 	return fold(out)
 }
 
-// Submit asks the log for what a status that was written, or read, has waiting.
+// Submit asks the log for the oldest of what a status that was written, or read, has waiting. Once it has them it wakes the object, whose
+// next status has others as the oldest.
 func (o Outbox) Submit(s Subject, waiting []otav1alpha1.PendingRecord) {
-	log, open := o.log(s)
-	if !open || len(waiting) == 0 {
-		return
-	}
-	records := make([]Record, 0, len(waiting))
+	o.submit(s, waiting[:min(len(waiting), maxSubmitted)])
+}
+
+func (o Outbox) submit(s Subject, waiting []otav1alpha1.PendingRecord) {
 	for i := range waiting {
-		records = append(records, s.record(&waiting[i]))
+		about := s.at(&waiting[i])
+		if log, open := o.log(about); open {
+			log.Submit(about.record(&waiting[i]))
+		}
 	}
-	log.Submit(records...)
 }
 
 // Patience is how long a deleted object waits for the log to have its records, as long as it has a Repository that stays.
@@ -98,12 +118,11 @@ func (o Outbox) Drained(ctx context.Context, c client.Reader, s Subject, waiting
 	}
 	last := pending(s, &gone, 0, deleted.Time)
 	last.ID = string(s.Object.GetUID()) + ".gone"
-	waiting = append(slices.Clone(waiting), last)
-	o.Submit(s, waiting)
-	log, open := o.log(s)
-	if open && !slices.ContainsFunc(waiting, func(p otav1alpha1.PendingRecord) bool { return !log.Recorded(p.ID) }) {
+	waiting = slices.DeleteFunc(append(slices.Clone(waiting), last), func(p otav1alpha1.PendingRecord) bool { return o.recorded(s, &p) })
+	if len(waiting) == 0 {
 		return true, nil
 	}
+	o.submit(s, waiting) // all of them: nothing is folded any more
 	repo, err := kit.Find(ctx, c, s.Repository, &otav1alpha1.Repository{})
 	if err != nil {
 		return false, err
@@ -120,6 +139,7 @@ func pending(s Subject, e *kit.Event, index int, now time.Time) otav1alpha1.Pend
 		Action: e.Reason, Message: kit.Clip(e.Note, 1024), By: kit.Clip(e.By, 256), Actor: e.Actor,
 		Bundle: e.Bundle, Version: e.Version, Digest: e.Digest, Weight: e.Weight,
 		Evidence: sentences(e.Evidence), Candidate: e.Candidate, Control: e.Control,
+		App: s.App, Channel: s.Channel, Repository: s.Repository.Name,
 	}
 }
 
@@ -147,28 +167,36 @@ func (s Subject) record(p *otav1alpha1.PendingRecord) Record {
 	return r
 }
 
-// fold keeps what waits within its bound: the oldest become sentences of one record. First those that are records of their own, then
-// records of sentences, of which only the number stays when even they are too many.
+// fold keeps what waits within its bound. The first maxSubmitted stay as they are, since the log may have them already. Behind them the
+// oldest become sentences of records that stand for several; of these the oldest two become one when even they are too many, and
+// the number of what they stand for stays.
 func fold(waiting []otav1alpha1.PendingRecord) []otav1alpha1.PendingRecord {
 	for len(waiting) > maxWaiting {
-		first := slices.IndexFunc(waiting, func(p otav1alpha1.PendingRecord) bool { return p.Action != FoldedAction })
-		if first < 0 || len(waiting)-first <= maxEvidence { // nearly all are folded: two of them become one
-			waiting = slices.Replace(waiting, 0, 2, merge(waiting[0], waiting[1]))
-			continue
+		first := maxSubmitted // record of its own
+		for first < len(waiting) && waiting[first].Action == FoldedAction {
+			first++
 		}
-		waiting = slices.Replace(waiting, first, first+maxEvidence, foldOf(waiting[first:first+maxEvidence]))
+		at := maxSubmitted
+		switch full := len(waiting[first-1].Evidence) == maxEvidence; {
+		case first > maxSubmitted && !full && first < len(waiting):
+			at = first - 1 // one more sentence for the last that is folded
+		case len(waiting)-first > minSingle:
+			at = first // two begin another one
+		}
+		waiting = slices.Replace(waiting, at, at+2, merge(waiting[at], waiting[at+1]))
 	}
 	return waiting
 }
 
-// foldOf is the record that stands for others. It has the time of the first of them, and an id that tells how many they are: one that
-// stands for more is another record.
-func foldOf(these []otav1alpha1.PendingRecord) otav1alpha1.PendingRecord {
-	out := otav1alpha1.PendingRecord{At: these[0].At, Action: FoldedAction}
-	for i := range these {
-		out.Evidence = append(out.Evidence, sentence(&these[i]))
+// folded is a record that stands for another one, and that more are added to. It has the time of the first of them, and an id that tells
+// how many they are: one that stands for more is another record.
+func folded(p otav1alpha1.PendingRecord) otav1alpha1.PendingRecord {
+	if p.Action == FoldedAction {
+		return p
 	}
-	return standsFor(out, these[0].ID, len(these))
+	return otav1alpha1.PendingRecord{
+		ID: p.ID, At: p.At, Action: FoldedAction, App: p.App, Channel: p.Channel, Repository: p.Repository, Evidence: []string{sentence(&p)},
+	}
 }
 
 // standsFor gives a folded record its id and its message.
@@ -209,12 +237,10 @@ func sentence(p *otav1alpha1.PendingRecord) string {
 	return kit.Clip(text, maxSentence)
 }
 
-// merge makes one record of two, the first of which is folded. Of too many sentences the first ones and the last ones stay.
+// merge makes one record of two. Of too many sentences the first ones and the last ones stay.
 func merge(a, b otav1alpha1.PendingRecord) otav1alpha1.PendingRecord {
 	transitions := transitionsIn(&a) + transitionsIn(&b)
-	if b.Action != FoldedAction {
-		b = foldOf([]otav1alpha1.PendingRecord{b})
-	}
+	a, b = folded(a), folded(b)
 	a.Evidence = append(slices.Clone(a.Evidence), b.Evidence...)
 	if more := len(a.Evidence) - maxEvidence; more > 0 {
 		a.Evidence = slices.Delete(a.Evidence, maxEvidence/2, maxEvidence/2+more)

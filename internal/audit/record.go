@@ -25,6 +25,10 @@ const (
 
 	hashPrefix     = "sha256:"
 	sequenceDigits = 12
+
+	// Oversized stands for an object that is larger than MaxRecord wherever the bytes of a record are asked for: its hash is the hash
+	// of such an object, so that all who look agree without reading it.
+	Oversized = "too large\n"
 )
 
 // Record is one line of the log. The order of the fields is that of the JSON.
@@ -96,8 +100,8 @@ func Decode(line []byte) (Record, error) {
 	switch {
 	case !ok || bytes.ContainsRune(body, '\n'):
 		return r, errors.New("it is not one line that ends with a line feed")
-	case len(line) > MaxRecord:
-		return r, fmt.Errorf("it has %d bytes, at most %d are expected", len(line), MaxRecord)
+	case len(line) > MaxRecord, string(line) == Oversized:
+		return r, fmt.Errorf("it has more than the %d bytes that a record can have", MaxRecord)
 	}
 	if err := json.Unmarshal(body, &r); err != nil {
 		return Record{}, errors.New("it is not the JSON of a record")
@@ -114,9 +118,9 @@ func Key(sequence int64) string {
 	return fmt.Sprintf("%s%0*d.json", Folder, sequenceDigits, sequence)
 }
 
-// SequenceOf is the inverse of Key.
+// SequenceOf is the inverse of Key. A name with more digits is none: it would not be in the order of its sequence.
 func SequenceOf(key string) (int64, bool) {
 	digits, ok := strings.CutSuffix(strings.TrimPrefix(key, Folder), ".json")
 	n, err := strconv.ParseInt(digits, 10, 64)
-	return n, ok && err == nil && n > 0 && Key(n) == key
+	return n, ok && err == nil && n > 0 && len(digits) == sequenceDigits && Key(n) == key
 }

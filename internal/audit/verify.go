@@ -57,6 +57,9 @@ func NewVerifier(from int64, anchors ...Anchor) *Verifier {
 // Add takes the next record as it is stored. named is the sequence in the name of its object; zero: it has none.
 func (v *Verifier) Add(named int64, line []byte) (Record, bool) {
 	v.report.Records++
+	if len(line) > MaxRecord {
+		line = []byte(Oversized)
+	}
 	r, err := Decode(line)
 	at := cmp.Or(named, v.next)
 	switch {

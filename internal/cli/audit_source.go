@@ -5,6 +5,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/theupdateframework/go-tuf/v2/metadata"
@@ -19,6 +21,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
@@ -42,23 +45,24 @@ type logSource struct {
 	anchors    []string
 	firstRoot  string
 	flags      *genericclioptions.ConfigFlags
+	named      func() bool // the Repository, by whoever typed
 }
 
 // logFlags are the flags of verbs that read an audit log.
 func (a *app) logFlags(cmd *cobra.Command, s *logSource) {
 	f := cmd.Flags()
 	f.StringVar(&s.file, "file", "", "exported log, one record a line; - is stdin")
-	f.StringVarP(&s.repository, "repository", "r", otav1alpha1.DefaultRepository, "Repository in the cluster whose log it is; its Secret with the bucket's credentials is read")
+	f.StringVarP(&s.repository, "repository", "r", otav1alpha1.DefaultRepository, "Repository in the cluster whose log it is; its Secret with the bucket's credentials is read, which with --endpoint is not: then only its status is, for what it says of the log's end")
 	f.StringVar(&s.bucket.Endpoint, "endpoint", "", "object store without a cluster, such as https://s3.example.com; credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
 	f.StringVar(&s.bucket.Bucket, "bucket", "", "bucket, with --endpoint")
 	f.StringVar(&s.bucket.Prefix, "prefix", "", "folder of the Repository in the bucket, with --endpoint")
 	f.StringVar(&s.bucket.Region, "region", "", "region of the bucket, with --endpoint")
 	cmd.MarkFlagsMutuallyExclusive("file", "endpoint")
 	cmd.MarkFlagsMutuallyExclusive("file", "repository")
-	cmd.MarkFlagsMutuallyExclusive("endpoint", "repository")
 	cmd.MarkFlagsRequiredTogether("endpoint", "bucket")
 	s.flags = genericclioptions.NewConfigFlags(true)
 	a.connectionFlags(cmd, s.flags)
+	s.named = func() bool { return f.Changed("repository") }
 	a.outputFlag(cmd)
 	a.offer(cmd, "repository", func(ctx context.Context, c *cluster) ([]string, error) {
 		var all otav1alpha1.RepositoryList
@@ -74,6 +78,7 @@ type auditLog struct {
 	file    io.Reader
 	anchors []audit.Anchor
 	faults  []audit.Fault // of the anchors themselves
+	newest  int64         // version of the metadata that the Repository's status names; zero: nobody does
 }
 
 // open finds the log and its anchors.
@@ -97,7 +102,7 @@ func (s *logSource) open(ctx context.Context, a *app) (*auditLog, error) {
 		}
 		l.name, l.file = s.file, raw
 		return l, nil
-	case s.bucket.Endpoint == "":
+	case s.bucket.Endpoint == "" || s.named():
 		if err := s.fromCluster(ctx, l); err != nil {
 			return nil, err
 		}
@@ -107,7 +112,7 @@ func (s *logSource) open(ctx context.Context, a *app) (*auditLog, error) {
 		return nil, err
 	}
 	l.name = strings.TrimSuffix("bucket "+s.bucket.Bucket+", folder "+s.bucket.Prefix, ", folder ")
-	return l, l.signedAnchor(ctx, s.firstRoot)
+	return l, l.signedAnchor(ctx, s.firstRoot, a.Now())
 }
 
 // parseAnchor reads <sequence>:<hash>.
@@ -130,11 +135,32 @@ func (s *logSource) fromCluster(ctx context.Context, l *auditLog) error {
 	if err := c.get(ctx, s.repository, &repo); err != nil {
 		return c.explain(err)
 	}
+	if s.bucket.Endpoint == "" {
+		if err := s.storage(ctx, c, &repo); err != nil {
+			return err
+		}
+	}
+	if h := repo.Status.Audit; h != nil {
+		l.anchors = append(l.anchors, audit.Anchor{Head: audit.Head{Sequence: h.Sequence, Hash: string(h.Hash)}, Source: "status.audit of Repository " + repo.Name})
+	}
+	if m := repo.Status.Metadata; m != nil {
+		l.newest = m.Version
+		s.firstRoot = cmp.Or(s.firstRoot, string(m.FirstRootDigest))
+	}
+	return nil
+}
+
+// storage finds the bucket of a Repository, and how to reach it.
+func (s *logSource) storage(ctx context.Context, c *cluster, repo *otav1alpha1.Repository) error {
 	spec := repo.Spec.Storage
 	s.bucket = store.Config{Endpoint: spec.Endpoint, Bucket: spec.Bucket, Prefix: spec.Prefix, Region: spec.Region}
 	if ref := spec.CredentialsSecretRef; ref != nil {
 		var secret corev1.Secret
-		if err := c.get(ctx, ref.Name, &secret); err != nil {
+		if err := c.get(ctx, ref.Name, &secret); apierrors.IsForbidden(err) {
+			return refused("expected to read Secret %s, which has the credentials of the bucket, got: forbidden. No role of Windlass may read it. Use --endpoint and --bucket "+
+				"with read-only credentials in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and --repository for what its status says; or ask whoever may read the bucket for an export "+
+				"(kubectl windlass audit export) and use --file", ref.Name)
+		} else if err != nil {
 			return c.explain(err)
 		}
 		s.bucket.AccessKey, s.bucket.SecretKey = string(secret.Data["accessKeyID"]), string(secret.Data["secretAccessKey"])
@@ -147,17 +173,11 @@ func (s *logSource) fromCluster(ctx context.Context, l *auditLog) error {
 		}
 		s.bucket.CABundle = []byte(cm.Data[ref.Key])
 	}
-	if h := repo.Status.Audit; h != nil {
-		l.anchors = append(l.anchors, audit.Anchor{Head: audit.Head{Sequence: h.Sequence, Hash: string(h.Hash)}, Source: "status.audit of Repository " + repo.Name})
-	}
-	if m := repo.Status.Metadata; m != nil && s.firstRoot == "" {
-		s.firstRoot = string(m.FirstRootDigest)
-	}
 	return nil
 }
 
 // signedAnchor reads what the signed timestamp.json says of the log's end. A timestamp that does not verify says nothing, and is a fault.
-func (l *auditLog) signedAnchor(ctx context.Context, firstRoot string) error {
+func (l *auditLog) signedAnchor(ctx context.Context, firstRoot string, now time.Time) error {
 	raw, _, err := l.bucket.Get(ctx, "metadata/timestamp.json", tuf.MaxTimestamp)
 	if errors.Is(err, store.ErrNotExist) {
 		l.faults = append(l.faults, audit.Fault{Message: "metadata/timestamp.json is missing: nothing signed says how long the log is"})
@@ -174,12 +194,13 @@ func (l *auditLog) signedAnchor(ctx context.Context, firstRoot string) error {
 	if err != nil {
 		return err
 	}
-	l.believe(root, raw)
+	l.believe(root, raw, now)
 	return nil
 }
 
-// believe takes the anchor of a timestamp that a root of trust vouches for.
-func (l *auditLog) believe(root *tuf.Root, raw []byte) {
+// believe takes the anchor of a timestamp that a root of trust vouches for. One that has expired, or is older than the metadata that the
+// Repository's status names, may have been put back together with a log that was cut off: it is a fault, whatever the log is.
+func (l *auditLog) believe(root *tuf.Root, raw []byte, now time.Time) {
 	timestamp, err := metadata.Timestamp().FromBytes(raw)
 	if err == nil {
 		err = root.VerifyDelegate(metadata.TIMESTAMP, timestamp)
@@ -187,6 +208,15 @@ func (l *auditLog) believe(root *tuf.Root, raw []byte) {
 	if err != nil {
 		l.faults = append(l.faults, audit.Fault{Message: "metadata/timestamp.json is not one that the root of trust vouches for: " + err.Error()})
 		return
+	}
+	signed := &timestamp.Signed
+	if !now.Before(signed.Expires) {
+		l.faults = append(l.faults, audit.Fault{Message: fmt.Sprintf("metadata/timestamp.json version %d expired at %s: an old one may have been put back, or the manager does not sign",
+			signed.Version, signed.Expires.UTC().Format(time.RFC3339))})
+	}
+	if signed.Version < l.newest {
+		l.faults = append(l.faults, audit.Fault{Message: fmt.Sprintf("metadata/timestamp.json has version %d, expected at least %d, which status.metadata of the Repository names: an old one was put back",
+			signed.Version, l.newest)})
 	}
 	if head := publish.AnchorOf(&timestamp.Signed); head.Sequence > 0 {
 		l.anchors = append(l.anchors, audit.Anchor{Head: head, Source: fmt.Sprintf("signed timestamp.json version %d", timestamp.Signed.Version)})
@@ -263,7 +293,7 @@ func (l *auditLog) readBlock(ctx context.Context, block []int64, do func(int64, 
 		group.Go(func() error {
 			raw, _, err := l.bucket.Get(bounded, audit.Key(n), audit.MaxRecord)
 			if errors.Is(err, store.ErrTooLarge) {
-				raw, err = []byte("too large"), nil // the verification says that it cannot be read
+				raw, err = []byte(audit.Oversized), nil // the verification says that it cannot be read
 			}
 			lines[i] = raw
 			return err

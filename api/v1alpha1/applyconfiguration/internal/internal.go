@@ -1232,6 +1232,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: actor
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.Actor
+    - name: app
+      type:
+        scalar: string
     - name: at
       type:
         namedType: io.k8s.apimachinery.pkg.apis.meta.v1.MicroTime
@@ -1244,6 +1247,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: candidate
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.ArmCounts
+    - name: channel
+      type:
+        scalar: string
     - name: control
       type:
         namedType: com.github.windlass-dev.windlass.api.v1alpha1.ArmCounts
@@ -1260,6 +1266,9 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: string
     - name: message
+      type:
+        scalar: string
+    - name: repository
       type:
         scalar: string
     - name: version

@@ -42,6 +42,12 @@ type PendingRecordApplyConfiguration struct {
 	Candidate *ArmCountsApplyConfiguration `json:"candidate,omitempty"`
 	// control counts the devices beside them.
 	Control *ArmCountsApplyConfiguration `json:"control,omitempty"`
+	// app that the object belonged to then.
+	App *string `json:"app,omitempty"`
+	// channel that the object belonged to then.
+	Channel *string `json:"channel,omitempty"`
+	// repository whose log it is for: also when the Channel that named it is gone.
+	Repository *string `json:"repository,omitempty"`
 }
 
 // PendingRecordApplyConfiguration constructs a declarative configuration of the PendingRecord type for use with
@@ -153,5 +159,29 @@ func (b *PendingRecordApplyConfiguration) WithCandidate(value *ArmCountsApplyCon
 // If called multiple times, the Control field is set to the value of the last call.
 func (b *PendingRecordApplyConfiguration) WithControl(value *ArmCountsApplyConfiguration) *PendingRecordApplyConfiguration {
 	b.Control = value
+	return b
+}
+
+// WithApp sets the App field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the App field is set to the value of the last call.
+func (b *PendingRecordApplyConfiguration) WithApp(value string) *PendingRecordApplyConfiguration {
+	b.App = &value
+	return b
+}
+
+// WithChannel sets the Channel field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Channel field is set to the value of the last call.
+func (b *PendingRecordApplyConfiguration) WithChannel(value string) *PendingRecordApplyConfiguration {
+	b.Channel = &value
+	return b
+}
+
+// WithRepository sets the Repository field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Repository field is set to the value of the last call.
+func (b *PendingRecordApplyConfiguration) WithRepository(value string) *PendingRecordApplyConfiguration {
+	b.Repository = &value
 	return b
 }
