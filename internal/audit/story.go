@@ -46,8 +46,10 @@ type Release struct {
 	Exposure  []Exposure `json:"exposure,omitempty"`
 
 	Records []int64 `json:"records"` // sequences that all of this rests on
+	// Folded are the sequences of records that stand for several, some of which may belong to this release: it is told only in part.
+	Folded []int64 `json:"folded,omitempty"`
 
-	uid string
+	offered string // as what, while its channel is not halted; empty: not
 }
 
 // Exposure is a time in which devices were offered a bundle.
@@ -66,15 +68,15 @@ type Order struct {
 	Action  string            `json:"action"`
 	Message string            `json:"message,omitempty"`
 	Record  int64             `json:"record"`
+	Told    []string          `json:"told,omitempty"` // the sentences of a record that stands for several
 }
 
 // Tell gives the story of an app in a time from all records of its Repository.
 func Tell(records []Record, app string, since, until time.Time) Story {
-	t := teller{app: app, signed: map[string]string{}, current: map[string]*Release{}}
-	ordered := slices.SortedStableFunc(slices.Values(records), func(a, b Record) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.Sequence, b.Sequence)) })
-	for i := range ordered {
-		if r := &ordered[i]; !r.At.After(until) {
-			t.hear(r)
+	t := teller{app: app, signed: map[string]string{}, current: map[string]*Release{}, folded: map[string]int64{}, halted: map[string]bool{}}
+	for _, h := range inOrder(records) {
+		if !h.At.After(until) {
+			t.hear(&h)
 		}
 	}
 	s := Story{App: app, Since: since, Until: until, Releases: []Release{}, Orders: []Order{}}
@@ -96,11 +98,14 @@ type teller struct {
 	app      string
 	signed   map[string]string   // what was said of a Bundle's signatures, by name
 	current  map[string]*Release // by the UID of the Rollout
+	folded   map[string]int64    // the last record that stands for several, by the UID of the Rollout
+	halted   map[string]bool     // Channels by name; the empty one is the Repository
 	releases []*Release
 	orders   []Order
 }
 
-func (t *teller) hear(r *Record) {
+func (t *teller) hear(h *heard) {
+	r := &h.Record
 	if r.App != t.app && r.Kind != "Repository" {
 		return
 	}
@@ -109,12 +114,15 @@ func (t *teller) hear(r *Record) {
 		if r.Action == "BundleReady" {
 			t.signed[r.Name] = r.Message
 		}
+	case "Repository":
+		t.halt(r, "")
 	case "Channel":
-		t.channel(r)
+		t.halt(r, r.Name)
+		t.channel(h)
 	case "Rollout":
-		t.rollout(r)
+		t.rollout(h)
 	}
-	if r.By != "" && r.Action != "ReleaseStarted" || slices.Contains(stops, r.Action) {
+	if !h.sentence && (r.By != "" && r.Action != "ReleaseStarted" || slices.Contains(stops, r.Action)) {
 		t.order(r)
 	}
 }
@@ -124,6 +132,9 @@ var stops = []string{"Halted", "Unhalted", "BundleRefused", "FloorRaised", "Revo
 
 func (t *teller) order(r *Record) {
 	o := Order{At: r.At, By: r.By, Actor: r.Actor, Object: r.Kind + " " + r.Name, Action: r.Action, Message: r.Message, Record: r.Sequence}
+	if r.Action == FoldedAction {
+		o.Told = r.Evidence
+	}
 	if n := len(t.orders); n > 0 && r.Action != "CommandAccepted" && t.orders[n-1].Action == "CommandAccepted" && t.orders[n-1].At.Equal(o.At) && t.orders[n-1].Object == o.Object {
 		return // what the command led to
 	}
@@ -131,27 +142,26 @@ func (t *teller) order(r *Record) {
 }
 
 // rollout follows a release from its start to its end.
-func (t *teller) rollout(r *Record) {
+func (t *teller) rollout(h *heard) {
+	r := &h.Record
 	now := t.current[r.UID]
-	if r.Action == "ReleaseStarted" {
-		if now != nil && now.Ended.IsZero() {
-			now.end(r.At, "Superseded", "")
-		}
-		now = &Release{
-			Channel: r.Channel, Rollout: r.Name, Bundle: r.Bundle, Version: r.Version, Digest: r.Digest, Signed: t.signed[r.Bundle],
-			By: r.By, Actor: r.Actor, Started: r.At, Outcome: "Pending", MaxWeight: "0", uid: r.UID,
-		}
-		t.current[r.UID] = now
-		t.releases = append(t.releases, now)
+	if r.Action == FoldedAction {
+		t.folded[r.UID] = r.Sequence
 	}
-	if now == nil || r.Bundle != "" && r.Bundle != now.Bundle {
+	if r.Action == "ReleaseStarted" || t.missed(r, now) {
+		now = t.begin(r, now)
+	}
+	if now == nil || r.Bundle != "" && r.Bundle != now.Bundle || !now.Ended.IsZero() {
 		return
 	}
 	now.Records = append(now.Records, r.Sequence)
+	if h.sentence || r.Action == FoldedAction || t.missed(r, nil) && len(now.Records) == 1 {
+		now.inPart(t.folded[r.UID])
+	}
 	if r.Candidate != nil {
 		now.Devices, now.Failures = max(now.Devices, r.Candidate.Devices), max(now.Failures, r.Candidate.Failures)
 	}
-	now.weigh(r)
+	t.weigh(now, h)
 	switch r.Action {
 	case "CommandAccepted":
 		if isApproval(r) {
@@ -159,18 +169,55 @@ func (t *teller) rollout(r *Record) {
 		}
 	case "RollingBack":
 		now.Outcome, now.Why, now.Rests = "RollingBack", r.Message, r.Evidence
+	case "Progressing", "Paused", "Promoting":
+		now.Outcome = r.Action
+	default:
+		t.ends(now, r)
+	}
+}
+
+// ends closes a release by the record of its end. That of a Rollout which is deleted is its end, too: its Channel withdraws the bundle.
+func (t *teller) ends(now *Release, r *Record) {
+	switch r.Action {
 	case "Completed":
-		now.end(r.At, "Completed", r.Message)
+		t.end(now, r.At, "Completed", r.Message)
 		now.Rests = r.Evidence
-		now.Exposure = append(now.Exposure, Exposure{From: r.At, As: "stable"})
-	case "RolledBack", "Aborted", "BundleRefused", "BundleNotAdmitted":
-		now.end(r.At, r.Action, cmp.Or(now.Why, r.Message))
+		t.offer(now, "stable", r.At)
+	case "RolledBack", "Aborted", "BundleRefused", "BundleNotAdmitted", "Deleted":
+		t.end(now, r.At, r.Action, cmp.Or(now.Why, r.Message))
 		if len(now.Rests) == 0 {
 			now.Rests = r.Evidence
 		}
-	case "Progressing", "Paused", "Promoting":
-		now.Outcome = r.Action
 	}
+}
+
+// begin is the start of a release. One of the same Rollout that goes on gives way to it; its end may be among what was folded.
+func (t *teller) begin(r *Record, before *Release) *Release {
+	if before != nil && before.Ended.IsZero() {
+		outcome := "Superseded"
+		if r.Action != "ReleaseStarted" {
+			outcome = "Unknown"
+		}
+		t.end(before, r.At, outcome, "")
+	}
+	now := &Release{
+		Channel: r.Channel, Rollout: r.Name, Bundle: r.Bundle, Version: r.Version, Digest: r.Digest, Signed: t.signed[r.Bundle],
+		Started: r.At, Outcome: "Pending", MaxWeight: "0",
+	}
+	if r.Action == "ReleaseStarted" {
+		now.By, now.Actor = r.By, r.Actor
+	}
+	t.current[r.UID] = now
+	t.releases = append(t.releases, now)
+	return now
+}
+
+// goesOn are what only a release that has begun can come to.
+var goesOn = []string{"Progressing", "WeightSet", "BakeBegan", "Paused", "Promoting", "Completed", "RollingBack", "RolledBack", "Aborted"}
+
+// missed tells whether a record is of a release whose start is among what was folded, and is told only by its number.
+func (t *teller) missed(r *Record, now *Release) bool {
+	return t.folded[r.UID] > 0 && r.Bundle != "" && (now == nil || now.Bundle != r.Bundle) && slices.Contains(goesOn, r.Action)
 }
 
 // isApproval tells an approval from other commands: its message begins with the name of the command.
@@ -178,47 +225,99 @@ func isApproval(r *Record) bool {
 	return len(r.Message) > 8 && r.Message[:8] == "approve "
 }
 
-// weigh notes the share of devices from a record on.
-func (x *Release) weigh(r *Record) {
-	if !slices.Contains([]string{"Progressing", "WeightSet", "Promoting"}, r.Action) || r.Weight == "" || r.Weight == "0" {
+// weigh notes the share of devices from a record on. A sentence does not tell it.
+func (t *teller) weigh(x *Release, h *heard) {
+	r := &h.Record
+	known := r.Weight != "" && r.Weight != "0"
+	if !slices.Contains([]string{"Progressing", "WeightSet", "Promoting"}, r.Action) || !known && !h.sentence {
 		return
 	}
-	if heavier(r.Weight, x.MaxWeight) {
+	if known && heavier(r.Weight, x.MaxWeight) {
 		x.MaxWeight = r.Weight
 	}
-	if len(x.Exposure) == 0 {
-		x.Exposure = []Exposure{{From: r.At, As: "candidate"}}
-	}
+	t.offer(x, "candidate", r.At)
 }
 
 // end closes a release: from then on no device is offered its bundle as a candidate.
-func (x *Release) end(at time.Time, outcome, why string) {
+func (t *teller) end(x *Release, at time.Time, outcome, why string) {
 	x.Ended, x.Outcome, x.Why = at, outcome, why
-	x.close(at)
+	t.offer(x, "", at)
 }
 
-func (x *Release) close(at time.Time) {
-	if n := len(x.Exposure); n > 0 && x.Exposure[n-1].To.IsZero() {
+// offer notes as what a bundle is offered from a time on; empty: it is not. Of a channel that is halted nothing is.
+func (t *teller) offer(x *Release, as string, at time.Time) {
+	x.offered = as
+	if t.halted[""] || t.halted[x.Channel] {
+		as = ""
+	}
+	n := len(x.Exposure)
+	open := n > 0 && x.Exposure[n-1].To.IsZero()
+	if open && x.Exposure[n-1].As != as {
 		x.Exposure[n-1].To = at
+		open = false
+	}
+	if as != "" && !open {
+		x.Exposure = append(x.Exposure, Exposure{From: at, As: as})
 	}
 }
 
-// channel ends the time in which a bundle was stable.
-func (t *teller) channel(r *Record) {
+// halt stops what is offered from a Channel, or without a name from all of them, and lets it go on.
+func (t *teller) halt(r *Record, channel string) {
+	if r.Action != "Halted" && r.Action != "Unhalted" {
+		return
+	}
+	t.halted[channel] = r.Action == "Halted"
 	for _, x := range t.releases {
-		if x.Channel != r.Name || x.Outcome != "Completed" {
+		if channel == "" || x.Channel == channel {
+			t.offer(x, x.offered, r.At)
+		}
+	}
+}
+
+// channel follows which bundle is stable, and the end of a Channel.
+func (t *teller) channel(h *heard) {
+	r := &h.Record
+	if r.Action == "Deleted" {
+		t.halted[r.Name] = false
+	}
+	back := false
+	for _, x := range slices.Backward(t.releases) {
+		if x.Channel != r.Name {
 			continue
 		}
-		switch {
-		case r.Action == "StableChanged" && r.Digest != x.Digest, r.Action == "BundleRefused" && r.Digest == x.Digest, r.Action == "Deleted":
-			if n := len(x.Exposure); n > 0 && !r.At.Before(x.Exposure[n-1].From) {
-				x.close(r.At)
-			}
-			if r.Action == "BundleRefused" {
-				x.Why = r.Message
-				x.Records = append(x.Records, r.Sequence)
-			}
+		same := x.is(r)
+		if (h.sentence || r.Action == FoldedAction) && x.offered != "" {
+			x.inPart(r.Sequence)
 		}
+		switch {
+		case r.Action == "Deleted":
+			t.offer(x, "", r.At)
+		case x.Outcome != "Completed":
+		case r.Action == "StableChanged" && same && !back:
+			t.offer(x, "stable", r.At)
+			back = true
+		case r.Action == "StableChanged", r.Action == "BundleRefused" && same:
+			t.offer(x, "", r.At)
+		}
+		if r.Action == "BundleRefused" && same && x.Outcome == "Completed" {
+			x.Why = r.Message
+			x.Records = append(x.Records, r.Sequence)
+		}
+	}
+}
+
+// is tells whether a record is about the bundle of a release: by its digest, which sentences lack.
+func (x *Release) is(r *Record) bool {
+	if r.Digest == "" || x.Digest == "" {
+		return r.Bundle != "" && r.Bundle == x.Bundle
+	}
+	return r.Digest == x.Digest
+}
+
+// inPart notes that some of a release is told by a record that stands for several.
+func (x *Release) inPart(sequence int64) {
+	if !slices.Contains(x.Folded, sequence) {
+		x.Folded = append(x.Folded, sequence)
 	}
 }
 

@@ -96,7 +96,8 @@ the status of the Repository. Exit code 3 means that something is wrong; the fir
 last anchor is covered by the next commit only.`, `
 kubectl windlass audit verify
 kubectl windlass audit verify --file audit.jsonl --anchor 124:sha256:9f2c…
-kubectl windlass audit verify --endpoint https://s3.example.com --bucket updates --prefix mobile --first-root sha256:77aa…`,
+kubectl windlass audit verify --endpoint https://s3.example.com --bucket updates --prefix mobile --first-root sha256:77aa…
+kubectl windlass audit verify --repository default --endpoint https://s3.example.com --bucket updates --prefix mobile # no Secret is read`,
 		func(ctx context.Context, _ []string) error {
 			v, _, err := a.verifyLog(ctx, &s)
 			if err != nil {
@@ -112,6 +113,9 @@ kubectl windlass audit verify --endpoint https://s3.example.com --bucket updates
 	cmd.Flags().StringVar(&s.firstRoot, "first-root", "", "digest of the first root of trust, which status.metadata.firstRootDigest of the Repository tells; without it and without a cluster, the one in the bucket is believed")
 	return cmd
 }
+
+// unanchored is all that can be said of a log whose end nobody names.
+const unanchored = "the chain holds; nothing says that its end is not cut off"
 
 func (v *logVerdict) verdict() error {
 	if v.Intact {
@@ -150,6 +154,9 @@ func (a *app) verifyLog(ctx context.Context, s *logSource) (*logVerdict, []audit
 
 func (a *app) printVerified(w io.Writer, v *logVerdict) {
 	state := a.colour(green, "intact")
+	if v.Intact && len(v.Anchors) == 0 {
+		state = a.colour(yellow, unanchored)
+	}
 	if !v.Intact {
 		state = a.colour(red, "NOT INTACT")
 	}
@@ -163,7 +170,7 @@ func (a *app) printVerified(w io.Writer, v *logVerdict) {
 		fmt.Fprintf(w, "anchor     record %d is the one that %s names; %d came after it\n", x.Sequence, x.Source, v.Last-x.Sequence)
 	}
 	if len(v.Anchors) == 0 {
-		fmt.Fprintln(w, "anchor     none: nobody says how long the log is, and its end may have been cut off")
+		fmt.Fprintln(w, "anchor     none: give one with --anchor, or read the bucket, whose signed metadata names the last record")
 	}
 	for _, f := range v.Faults {
 		fmt.Fprintln(w, a.colour(red, "wrong      ")+printable(f.String()))

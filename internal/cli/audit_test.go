@@ -18,6 +18,7 @@ import (
 	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/store"
 	"github.com/windlass-dev/windlass/internal/testkit"
+	"github.com/windlass-dev/windlass/internal/tuf"
 )
 
 // logged is a bucket with an audit log whose end the signed metadata names.
@@ -115,7 +116,11 @@ func TestAuditOfABucket(t *testing.T) {
 
 	s.fails(ExitRefused, "1.root.json has the digest", with("audit", "verify", "--first-root", "sha256:"+strings.Repeat("0", 64))...)
 	s.write(map[string]string{"cut.jsonl": lines[:strings.LastIndexByte(lines[:len(lines)-1], '\n')+1], "changed.jsonl": strings.Replace(lines, "dev@", "bob@", 1)})
-	s.run("audit", "verify", "--file", "cut.jsonl") // nobody says how long it was
+	for _, words := range [][]string{{"audit", "verify"}, {"report", testkit.App}} { // nobody says how long it was
+		if out := s.run(append(words, "--file", "cut.jsonl")...); !strings.Contains(out, unanchored) || strings.Contains(out, "intact") {
+			t.Errorf("%v of a log without an anchor prints %s", words, out)
+		}
+	}
 	s.fails(ExitRefused, "record 6: is missing: --anchor names record 6", "audit", "verify", "--file", "cut.jsonl", "--anchor", "6:"+b.head.Hash)
 	s.fails(ExitRefused, "record 2: was changed, or record 3 was put after another one", "audit", "verify", "--file", "changed.jsonl")
 	s.fails(ExitUsage, "--anchor: expected a sequence and a hash", "audit", "verify", "--file", "audit.jsonl", "--anchor", "6")
@@ -130,6 +135,29 @@ func TestAuditOfABucket(t *testing.T) {
 	var v logVerdict
 	if err := json.Unmarshal([]byte(o.out), &v); err != nil || v.Intact || len(v.Faults) != 2 || v.Last != 5 || o.code != ExitRefused {
 		t.Errorf("got %s, exit code %d", o.out, o.code)
+	}
+}
+
+// A timestamp that has expired says nothing of how long the log is today.
+func TestAuditExpired(t *testing.T) {
+	b := newLogged(t)
+	raw, _, err := b.store.Get(t.Context(), "metadata/timestamp.json", tuf.MaxTimestamp)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var l auditLog
+	l.bucket = b.store
+	root, err := l.newestRoot(t.Context(), b.firstRoot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.believe(root, raw, time.Now())
+	if len(l.faults) != 0 || len(l.anchors) != 1 {
+		t.Fatalf("of a fresh one: %v, %v", l.faults, l.anchors)
+	}
+	l.believe(root, raw, time.Now().AddDate(2, 0, 0))
+	if len(l.faults) != 1 || !strings.Contains(l.faults[0].Message, "expired at") {
+		t.Errorf("of one that has expired: %v", l.faults)
 	}
 }
 
@@ -186,5 +214,18 @@ func TestAuditOfARepository(t *testing.T) {
 	if out := s.run("audit", "verify", "--kubeconfig", "kubeconfig"); !strings.Contains(out, "status.audit of Repository default names") || !strings.Contains(out, "signed timestamp.json version 1 names") {
 		t.Errorf("verify prints %s", out)
 	}
+	// Without the Secret: status.audit is held against the log all the same.
+	if err := e.Client.Delete(t.Context(), e.Credentials(b.Bucket)); err != nil {
+		t.Fatal(err)
+	}
+	without := append([]string{"audit", "verify", "--kubeconfig", "kubeconfig", "-r", "default"}, b.flags(t)...)
+	if out := s.run(without...); !strings.Contains(out, "status.audit of Repository default names") {
+		t.Errorf("verify with --endpoint prints %s", out)
+	}
+	repo.Status.Metadata.Version = 7
+	if err := e.Client.Status().Update(t.Context(), repo); err != nil {
+		t.Fatal(err)
+	}
+	s.fails(ExitRefused, "timestamp.json has version 1, expected at least 7", without...)
 	s.fails(ExitError, "other", "audit", "verify", "--kubeconfig", "kubeconfig", "-r", "other")
 }

@@ -92,9 +92,12 @@ func timeBefore(now time.Time, flag, text string) (time.Time, error) {
 
 func (a *app) printStory(w io.Writer, t *incidentReport) {
 	fmt.Fprintf(w, "%s from %s to %s\n", printable(t.App), stamp(t.Since), stamp(t.Until))
-	if t.Log.Intact {
+	switch {
+	case t.Log.Intact && len(t.Log.Anchors) > 0:
 		fmt.Fprintf(w, "by %d records of %s, which is intact\n", t.Log.Records, t.Log.Log)
-	} else {
+	case t.Log.Intact:
+		fmt.Fprintf(w, "by %d records of %s: %s\n", t.Log.Records, t.Log.Log, unanchored)
+	default:
 		fmt.Fprintf(w, "%s\n", a.colour(red, fmt.Sprintf("by %d records of %s, which is NOT INTACT: %s", t.Log.Records, t.Log.Log, t.Log.Faults[0])))
 	}
 	for i := range t.Releases {
@@ -109,6 +112,9 @@ func (a *app) printStory(w io.Writer, t *incidentReport) {
 	fmt.Fprintln(w, "\nCommands and stops")
 	for _, o := range t.Orders {
 		fmt.Fprintf(w, "  %s  %s, %s: %s (record %d)\n", stamp(o.At), printable(o.Object), who(o.By, o.Actor), printable(o.Message), o.Record)
+		for _, sentence := range o.Told {
+			fmt.Fprintf(w, "    %s\n", printable(sentence))
+		}
 	}
 }
 
@@ -116,6 +122,9 @@ func (a *app) printReleaseStory(w io.Writer, r *audit.Release) {
 	fmt.Fprintf(w, "\n%s on %s: %s\n", printable(strings.TrimSpace(r.Bundle+" "+r.Version)), printable(r.Channel), a.colour(outcomeColour(r.Outcome), r.Outcome))
 	line := func(name, format string, args ...any) {
 		fmt.Fprintf(w, "  %-10s %s\n", name, printable(fmt.Sprintf(format, args...)))
+	}
+	if len(r.Folded) > 0 {
+		line("in part", "told only in part, see record %s below: what it stands for has no weights and no counts", sequences(r.Folded))
 	}
 	line("asked for", "%s by %s (Rollout %s)", stamp(r.Started), who(r.By, r.Actor), r.Rollout)
 	for _, o := range r.Approved {
@@ -135,6 +144,14 @@ func (a *app) printReleaseStory(w io.Writer, r *audit.Release) {
 	for _, sentence := range r.Rests {
 		line("evidence", "%s", sentence)
 	}
+}
+
+func sequences(of []int64) string {
+	var words []string
+	for _, n := range of {
+		words = append(words, strconv.FormatInt(n, 10))
+	}
+	return strings.Join(words, ", ")
 }
 
 func outcomeColour(outcome string) string {
