@@ -38,7 +38,7 @@ func inOrder(records []Record) []heard {
 }
 
 // told matches what sentence writes.
-var told = regexp.MustCompile(`^(\S+Z) ([A-Za-z]+)(?: by (.*?) \((Verified|Unverified)\))?(?: of ([^\s:]+))?(?:: (.*))?$`)
+var told = regexp.MustCompile(`^(\S+Z) ([A-Za-z]+)(?: by (.*?) \((Verified|Unverified|)\))?(?: of ([^\s:]+))?(?:: (.*))?$`)
 
 // unfold gives a record, and the transitions that it tells in sentences.
 func unfold(r Record) []heard {
