@@ -135,7 +135,7 @@ func (t *teller) order(r *Record) {
 	if r.Action == FoldedAction {
 		o.Told = r.Evidence
 	}
-	if n := len(t.orders); n > 0 && r.Action != "CommandAccepted" && t.orders[n-1].Action == "CommandAccepted" && t.orders[n-1].At.Equal(o.At) && t.orders[n-1].Object == o.Object {
+	if n := len(t.orders); n > 0 && r.Action != "CommandAccepted" && r.Action != FoldedAction && t.orders[n-1].Action == "CommandAccepted" && t.orders[n-1].At.Equal(o.At) && t.orders[n-1].Object == o.Object {
 		return // what the command led to
 	}
 	t.orders = append(t.orders, o)
