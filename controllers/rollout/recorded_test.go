@@ -15,12 +15,16 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	otav1alpha1 "github.com/windlass-dev/windlass/api/v1alpha1"
 	"github.com/windlass-dev/windlass/internal/analysis/eprocess"
 	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/store"
+	"github.com/windlass-dev/windlass/internal/testkit"
 )
 
 // records is a bucket in memory.
@@ -172,5 +176,45 @@ func TestTransitionIsRecordedOnceWheneverTheManagerIsKilled(t *testing.T) {
 				t.Errorf("told %v, faults %v", told, faults)
 			}
 		})
+	}
+}
+
+// The Channel goes first, while the log cannot be written: what the Rollout has to tell still gets into the log, and then it goes.
+func TestTransitionsAreRecordedAfterTheChannelIsGone(t *testing.T) {
+	b := &records{objects: map[string][]byte{}, deaf: true}
+	w := single(t, func(*otav1alpha1.Rollout, *otav1alpha1.Channel) {})
+	_, kill := w.manager(b)
+	r := w.begin("shop")
+	kill()
+	if len(r.Status.Unrecorded) == 0 {
+		t.Fatal("nothing waits")
+	}
+	ch := channel(r.Spec.ChannelRef.Name, "")
+	if err := errors.Join(w.client.Delete(w.Context(), ch), w.client.Delete(w.Context(), r)); err != nil {
+		t.Fatal(err)
+	}
+	b.deaf = false
+	wait, kill := w.manager(b)
+	defer kill()
+	if left, _ := w.reconcile("shop"); len(left.Finalizers) == 0 {
+		t.Fatal("the Rollout goes before its transitions are recorded")
+	}
+	wait()
+	if _, err := w.Reconcile(w.Context(), ctrl.Request{NamespacedName: client.ObjectKeyFromObject(r)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.client.Get(w.Context(), client.ObjectKeyFromObject(r), &otav1alpha1.Rollout{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the Rollout is still there: %v", err)
+	}
+	var told []string
+	for _, key := range slices.Sorted(maps.Keys(b.objects)) {
+		rec, err := audit.Decode(b.objects[key])
+		if err != nil || rec.App != testkit.App || rec.Channel != "production" {
+			t.Errorf("record %+v, %v", rec, err)
+		}
+		told = append(told, rec.Action)
+	}
+	if len(told) != len(r.Status.Unrecorded)+1 || told[len(told)-1] != "Deleted" {
+		t.Errorf("told %v, %d waited", told, len(r.Status.Unrecorded))
 	}
 }

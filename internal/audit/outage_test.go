@@ -98,7 +98,7 @@ func TestOutageTellsEachTransitionOnce(t *testing.T) {
 					i++
 				}
 				if rapid.Bool().Draw(rt, "works") {
-					_ = o.l.round() //nolint:errcheck // of a bucket that may be away
+					_ = o.l.round()
 				}
 				if n := o.l.State().Waiting; n > maxSubmitted {
 					rt.Fatalf("the log holds %d records of one object", n)
