@@ -162,6 +162,11 @@ func (t *teller) rollout(h *heard) {
 		now.Devices, now.Failures = max(now.Devices, r.Candidate.Devices), max(now.Failures, r.Candidate.Failures)
 	}
 	t.weigh(now, h)
+	t.moves(now, r)
+}
+
+// moves is what a record of a release leads to.
+func (t *teller) moves(now *Release, r *Record) {
 	switch r.Action {
 	case "CommandAccepted":
 		if isApproval(r) {
@@ -293,13 +298,15 @@ func (t *teller) channel(h *heard) {
 		case r.Action == "Deleted":
 			t.offer(x, "", r.At)
 		case x.Outcome != "Completed":
-		case r.Action == "StableChanged" && same && !back:
-			t.offer(x, "stable", r.At)
-			back = true
-		case r.Action == "StableChanged", r.Action == "BundleRefused" && same:
+		case r.Action == "StableChanged":
+			if same && !back {
+				t.offer(x, "stable", r.At)
+				back = true
+			} else {
+				t.offer(x, "", r.At)
+			}
+		case r.Action == "BundleRefused" && same:
 			t.offer(x, "", r.At)
-		}
-		if r.Action == "BundleRefused" && same && x.Outcome == "Completed" {
 			x.Why = r.Message
 			x.Records = append(x.Records, r.Sequence)
 		}

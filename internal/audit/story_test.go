@@ -99,7 +99,9 @@ func (x *incident) goes(kind, channel string) {
 	x.offers(r.At)
 }
 
-func (x *incident) uid(channel string) string { return fmt.Sprintf("uid-%s-%d", channel, x.lives[channel]) }
+func (x *incident) uid(channel string) string {
+	return fmt.Sprintf("uid-%s-%d", channel, x.lives[channel])
+}
 
 // happens is what may come between two steps of a release.
 func (x *incident) happens(channel string) {

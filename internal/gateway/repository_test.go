@@ -9,12 +9,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/devcluster"
 	"github.com/windlass-dev/windlass/internal/gateway"
 	"github.com/windlass-dev/windlass/internal/gateway/origin"
 	"github.com/windlass-dev/windlass/internal/gateway/protocol/native"
 	"github.com/windlass-dev/windlass/internal/gateway/view/viewtest"
-	"github.com/windlass-dev/windlass/internal/audit"
 	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/store"

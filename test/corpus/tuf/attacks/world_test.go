@@ -17,8 +17,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/windlass-dev/windlass/internal/ceremony"
 	"github.com/windlass-dev/windlass/internal/audit"
+	"github.com/windlass-dev/windlass/internal/ceremony"
 	"github.com/windlass-dev/windlass/internal/publish"
 	"github.com/windlass-dev/windlass/internal/release"
 	"github.com/windlass-dev/windlass/internal/store"
