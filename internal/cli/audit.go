@@ -97,7 +97,7 @@ last anchor is covered by the next commit only.`, `
 kubectl windlass audit verify
 kubectl windlass audit verify --file audit.jsonl --anchor 124:sha256:9f2c…
 kubectl windlass audit verify --endpoint https://s3.example.com --bucket updates --prefix mobile --first-root sha256:77aa…
-kubectl windlass audit verify --repository default --endpoint https://s3.example.com --bucket updates --prefix mobile # no Secret is read`,
+kubectl windlass audit verify --repository default --endpoint https://s3.example.com --bucket updates --prefix mobile`,
 		func(ctx context.Context, _ []string) error {
 			v, _, err := a.verifyLog(ctx, &s)
 			if err != nil {
